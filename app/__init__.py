@@ -1,0 +1,1 @@
+"""Bursar: the customer desk of a service provider."""

@@ -1,0 +1,1 @@
+"""Messages: campaigns, deliveries and the templates that staff write."""

@@ -1,0 +1,213 @@
+"""Words, dates, numbers and money in the reader's language.
+
+Catalogues lie in ``app/locale/<language>.po`` and are compiled in memory at the first use, so there is
+no build step and nothing compiled to forget. ``_`` marks a string and translates it when it is shown,
+which lets models and screens declare their labels at import time.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
+from typing import Any, SupportsIndex
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_date, format_datetime, format_timedelta
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, get_currency_precision
+from markupsafe import Markup, escape
+
+SOURCE = "en"
+LANGUAGES = {"en": "English", "de": "Deutsch", "ru": "Русский", "es": "Español"}
+"""The languages of the panel and the client area, each in its own words."""
+
+_language: ContextVar[str] = ContextVar("language", default=SOURCE)
+_timezone: ContextVar[str] = ContextVar("timezone", default="UTC")
+
+
+@lru_cache
+def catalogue(language: str) -> NullTranslations:
+    """The translations of one language; an empty one for English and for a language without a catalogue."""
+    path = Path(__file__).parent / "locale" / f"{language}.po"
+    if language == SOURCE or not path.exists():
+        return NullTranslations()
+    compiled = io.BytesIO()
+    with path.open("rb") as file:
+        write_mo(compiled, read_po(file, locale=language))
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+def language() -> str:
+    """The language that the reader of this request or message sees."""
+    return _language.get()
+
+
+@contextmanager
+def speaking(code: str, timezone: str | None = None) -> Iterator[None]:
+    """Words and dates inside the block are in this language and, when given, this time zone."""
+    tokens = _language.set(code if code in LANGUAGES else SOURCE), _timezone.set(timezone or _timezone.get())
+    try:
+        yield
+    finally:
+        _language.reset(tokens[0])
+        _timezone.reset(tokens[1])
+
+
+def best(wanted: str, offered: list[str] | tuple[str, ...]) -> str | None:
+    """The offered language that serves `wanted` (``de-AT`` is served by ``de``), or None. RFC 4647, lookup."""
+    parts = wanted.replace("_", "-").lower().split("-")
+    known = {code.lower(): code for code in offered}
+    while parts:
+        if (code := known.get("-".join(parts))) is not None:
+            return code
+        parts.pop()
+    return None
+
+
+def from_header(accept: str, offered: list[str] | tuple[str, ...]) -> str | None:
+    """The best offered language for an Accept-Language header (RFC 9110, 12.5.4)."""
+    weighted = []
+    for position, part in enumerate(accept[:400].split(",")):
+        code, _sep, q = part.strip().partition(";q=")
+        try:
+            weighted.append((-float(q or 1), position, code))
+        except ValueError:
+            continue
+    for _q, _position, code in sorted(weighted):
+        if code and (found := best(code, offered)):
+            return found
+    return None
+
+
+def gettext(message: str) -> str:
+    """`message` in the reader's language, now."""
+    return catalogue(language()).gettext(message) if message else ""
+
+
+def ngettext(singular: str, plural: str, n: int) -> str:
+    """The form of the word that fits `n`, in the reader's language; the caller fills in ``%(n)s``."""
+    return catalogue(language()).ngettext(singular, plural, n)
+
+
+class Lazy(str):
+    """A marked string that is translated when it is shown: by str(), in f-strings, by ``%`` and in templates."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return gettext(str.__str__(self))
+
+    def __html__(self) -> str:
+        return escape(str(self))
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __mod__(self, values: Any) -> str:
+        return str(self) % values
+
+    def __add__(self, other: str) -> str:
+        return str(self) + str(other)
+
+    def __radd__(self, other: str) -> str:
+        return str(other) + str(self)
+
+    def __getitem__(self, key: SupportsIndex | slice) -> str:
+        return str(self)[key]
+
+    def format(self, *args: object, **kwargs: object) -> str:
+        return str(self).format(*args, **kwargs)
+
+
+def _(message: str) -> str:
+    """Mark a string for translation; see `Lazy`."""
+    return Lazy(message)
+
+
+def zone() -> ZoneInfo:
+    """The reader's time zone."""
+    return ZoneInfo(_timezone.get())
+
+
+def locale() -> Locale:
+    return Locale.parse(language())
+
+
+def show_date(value: date | datetime, style: str = "medium") -> str:
+    """A day in the reader's language and, for a moment, time zone."""
+    if isinstance(value, datetime):
+        value = value.astimezone(zone())
+    return format_date(value, style, locale=locale())  # type: ignore[arg-type]
+
+
+def show_moment(value: datetime, style: str = "medium") -> str:
+    """A moment with its time of day, in the reader's language and time zone."""
+    return format_datetime(value, style, tzinfo=zone(), locale=locale())  # type: ignore[arg-type]
+
+
+def show_ago(value: datetime) -> str:
+    """A moment relative to now: "3 days ago"; a moment that is at most a minute away is "just now"."""
+    apart = value - datetime.now(UTC)
+    if abs(apart) < timedelta(minutes=1):
+        return gettext("just now")
+    return format_timedelta(apart, add_direction=True, locale=locale(), threshold=1.2)
+
+
+def show_number(value: int | Decimal) -> str:
+    return format_decimal(value, locale=locale())
+
+
+def exponent(currency: str) -> int:
+    """Digits behind the point of a currency (ISO 4217): EUR 2, JPY 0, KWD 3."""
+    return get_currency_precision(currency)
+
+
+def show_amount(minor: int, currency: str) -> str:
+    """An amount in minor units as a figure without its currency: 128450, EUR -> 1,284.50, with a true minus sign."""
+    digits = exponent(currency)
+    figure = Decimal(abs(minor)).scaleb(-digits)
+    pattern = "#,##0" + ("." + "0" * digits if digits else "")
+    return ("−" if minor < 0 else "") + format_decimal(figure, format=pattern, locale=locale())
+
+
+def show_money(minor: int, currency: str) -> Markup:
+    """An amount with its currency, as the panel writes it."""
+    return Markup('<bdi dir="ltr" class="num">{}<span class="cur">{}</span></bdi>').format(
+        show_amount(minor, currency), currency
+    )
+
+
+def language_name(code: str) -> str:
+    """The name of a language in the reader's language, or the code itself when nobody knows it."""
+    try:
+        name = Locale.parse(code.replace("-", "_")).get_display_name(locale())
+    except ValueError:
+        name = None
+    except Exception:  # babel raises UnknownLocaleError, a bare Exception
+        name = None
+    return name[:1].upper() + name[1:] if name else code
+
+
+def country_name(code: str) -> str:
+    """The name of a country (ISO 3166-1 alpha-2) in the reader's language."""
+    return str(locale().territories.get(code, code))
+
+
+@lru_cache
+def countries(code: str) -> list[tuple[str, str]]:
+    """(ISO code, name) of all countries in one language, by name."""
+    names = Locale.parse(code).territories
+    return sorted(
+        ((c, str(n)) for c, n in names.items() if len(c) == 2 and c.isalpha() and c not in {"EU", "EZ", "UN", "ZZ", "QO", "XA", "XB"}),
+        key=lambda pair: pair[1].casefold(),
+    )

@@ -1,0 +1,23 @@
+"""All tables. Importing this package registers every mapper, the audit and the scope."""
+
+from app.models import (
+    attachments,
+    audit,
+    billing,
+    catalog,
+    customers,
+    fields,
+    jobs,
+    messaging,
+    projects,
+    scope,
+    sessions,
+    staff,
+    tickets,
+    users,
+)
+
+__all__ = [
+    "attachments", "audit", "billing", "catalog", "customers", "fields", "jobs", "messaging", "projects", "scope",
+    "sessions", "staff", "tickets", "users",
+]  # fmt: skip

@@ -1,0 +1,153 @@
+"""Audit: who changed what, acting for whom, in the same transaction as the change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text, event, insert, inspect
+from sqlalchemy.orm import InstanceState, Mapped, Mapper, ORMExecuteState, Session, UOWTransaction, mapped_column
+
+from app.db import AppSession, Base, BigId, Choice, about, choice, utcnow
+from app.i18n import _
+from app.models.jobs import Job
+from app.models.messaging import Delivery
+from app.models.sessions import Throttle
+from app.observe import actor, request_id
+
+
+class ActorKind(Choice):
+    STAFF = "staff", _("Staff")
+    USER = "user", _("Customer's user")
+    SYSTEM = "system", _("Bursar")
+    NOBODY = "nobody", _("Not signed in")
+
+
+class Audit(Base):
+    """`customer_id` with a `staff_id` of kind staff: done by staff who had entered this customer's panel, or (action
+    enter/return) the entering itself. `digest` is the SHA-256 of the detail's payload."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_noun", "noun", "noun_id"), Index("ix_audit_customer", "customer_id", "id"))
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    at: Mapped[datetime] = mapped_column(default=utcnow, index=True, info=about(_("When"), listed=True, css="when"))
+    kind: Mapped[ActorKind] = mapped_column(choice(ActorKind), info=about(_("By"), listed=True))
+    staff_id: Mapped[int | None] = mapped_column(index=True, info=about(_("Staff member"), listed=True, widget="staff"))
+    user_id: Mapped[int | None] = mapped_column(info=about(_("User"), listed=True, widget="user"))
+    customer_id: Mapped[int | None] = mapped_column(
+        info=about(_("Acting for customer"), listed=True, widget="customer")
+    )
+    action: Mapped[str] = mapped_column(String(40), info=about(_("Action"), listed=True))
+    noun: Mapped[str] = mapped_column(String(40), info=about(_("Of what"), listed=True))
+    noun_id: Mapped[int | None] = mapped_column(BigId, info=about(_("Its ID"), listed=True))
+    note: Mapped[str] = mapped_column(String(500), default="", info=about(_("Reason"), listed=True))
+    ip: Mapped[str | None] = mapped_column(String(45), info=about(_("IP address")))
+    request: Mapped[str] = mapped_column(String(32), default="", info=about(_("Request"), filtered=False))
+    digest: Mapped[str] = mapped_column(String(64), default="", info=about(_("Digest"), filtered=False))
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.noun} {self.noun_id or ''}".strip()
+
+
+class AuditDetail(Base):
+    """Before and after, as canonical JSON; secrets are masked. Only the privacy verbs may delete from here."""
+
+    __tablename__ = "audit_detail"
+
+    audit_id: Mapped[int] = mapped_column(ForeignKey("audit.id", ondelete="CASCADE"), primary_key=True)
+    payload: Mapped[str] = mapped_column(Text, info=about(_("Before and after")))
+
+
+UNAUDITED: tuple[type[Base], ...] = (Audit, AuditDetail, Job, Delivery, Throttle)
+"""Rows of the program's own bookkeeping. What people decide about them is audited by the verb (`record`)."""
+
+MASK = "***"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return value if isinstance(value, str | int | float | bool | list | dict | None) else str(value)
+
+
+def _changes(action: str, state: InstanceState[Any]) -> dict[str, list[Any]] | None:
+    """Column -> [before, after]; None when nothing that counts has changed."""
+    changed: dict[str, list[Any]] = {}
+    for attr in state.mapper.column_attrs:
+        info = attr.columns[0].info
+        if "folds" in info or attr.key in {"search_text", "version"}:
+            continue
+        history = state.attrs[attr.key].history
+        if action == "delete":
+            before, after = state.dict.get(attr.key), None
+        elif action == "create":
+            before, after = None, state.dict.get(attr.key)
+        elif history.has_changes():
+            before = history.deleted[0] if history.deleted else None
+            after = history.added[0] if history.added else None
+        else:
+            continue
+        if before == after:
+            continue
+        if info.get("sensitive"):
+            before, after = before and MASK, after and MASK
+        changed[attr.key] = [_plain(before), _plain(after)]
+    return changed if changed or action != "update" else None
+
+
+def write(
+    session: Session, action: str, noun: str, noun_id: int | None, changes: dict[str, Any], *,
+    customer_id: int | None = None, note: str = "",
+) -> None:
+    """Add one audit row to the running transaction."""  # fmt: skip
+    who = actor.get()
+    payload = json.dumps(changes, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+    row = {
+        "at": utcnow(), "kind": ActorKind(who.kind.value), "staff_id": who.staff_id, "user_id": who.user_id,
+        "customer_id": customer_id or who.customer_id, "action": action, "noun": noun, "noun_id": noun_id,
+        "note": note[:500], "ip": who.ip, "request": request_id.get(),
+        "digest": hashlib.sha256(payload.encode()).hexdigest(),
+    }  # fmt: skip
+    connection = session.connection()
+    audit_id = connection.execute(insert(Audit.__table__).returning(Audit.__table__.c.id), row).scalar_one()  # type: ignore[arg-type]
+    connection.execute(insert(AuditDetail.__table__), {"audit_id": audit_id, "payload": payload})  # type: ignore[arg-type]
+
+
+@event.listens_for(Base, "before_mapper_configured", propagate=True)
+def _keep_before(mapper: Mapper[Any], _cls: type) -> None:
+    for attr in mapper.column_attrs:
+        attr.active_history = True  # else "before" is missing for a column that was not loaded
+
+
+@event.listens_for(AppSession, "after_flush")
+def _audit_flush(session: Session, _context: UOWTransaction) -> None:
+    for action, objects in (("create", session.new), ("update", session.dirty), ("delete", session.deleted)):
+        for obj in objects:
+            if isinstance(obj, UNAUDITED):
+                continue
+            state = inspect(obj)
+            if action == "update" and not session.is_modified(obj):
+                continue
+            changes = _changes(action, state)
+            if changes is None:
+                continue
+            noun_id = obj.id if hasattr(obj, "id") else None
+            if changes.keys() <= {"last_seen_at"} and action == "update":
+                continue
+            write(session, action, state.mapper.local_table.name, noun_id, changes)
+
+
+@event.listens_for(AppSession, "do_orm_execute")
+def _no_silent_bulk(state: ORMExecuteState) -> None:
+    if not (state.is_update or state.is_delete or state.is_insert):
+        return
+    if state.execution_options.get("audited"):
+        return
+    mapper = state.bind_mapper
+    if mapper is None or not issubclass(mapper.class_, UNAUDITED):
+        raise RuntimeError("bulk changes bypass the audit: write a row (audit.write) and pass audited=True")
+
+

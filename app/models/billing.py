@@ -1,0 +1,79 @@
+"""Payers, the legal identities on invoices, and the dictionary of payment methods. Invoices and payments join later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.db import Base, BigId, Choice, Customised, Email, Name, Searchable, Stamped, Versioned, about, choice, folded
+from app.i18n import _
+
+if TYPE_CHECKING:
+    from app.models.customers import Customer
+
+
+class PaymentMethod(Base, Versioned):
+    __tablename__ = "payment_method"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    name: Mapped[str] = mapped_column(Name, unique=True, info=about(_("Name"), listed=True, searched=True, css="lead"))
+    enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PayerKind(Choice):
+    INDIVIDUAL = "individual", _("Individual")
+    COMPANY = "company", _("Company")
+    SOLE_PROPRIETOR = "sole_proprietor", _("Sole proprietor")
+
+
+class Payer(Base, Versioned, Stamped, Customised, Searchable):
+    __tablename__ = "payer"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    customer_id: Mapped[int] = mapped_column(
+        ForeignKey("customer.id", ondelete="RESTRICT"), index=True,
+        info=about(_("Customer"), listed=True, group=_("Payer")),
+    )  # fmt: skip
+    kind: Mapped[PayerKind] = mapped_column(
+        choice(PayerKind), default=PayerKind.INDIVIDUAL, info=about(_("Type"), listed=True, group=_("Payer"))
+    )
+    name: Mapped[str] = mapped_column(
+        Name, info=about(_("Name"), listed=True, searched=True, css="lead", group=_("Payer"))
+    )
+    name_folded: Mapped[str] = folded("name")
+    contact: Mapped[str] = mapped_column(Name, default="", info=about(_("Contact person"), group=_("Contact")))
+    phone: Mapped[str] = mapped_column(
+        String(40), default="", info=about(_("Phone"), widget="phone", group=_("Contact"))
+    )
+    email: Mapped[str] = mapped_column(
+        Email, default="", info=about(_("E-mail"), listed=True, searched=True, widget="email", group=_("Contact"))
+    )
+    country: Mapped[str] = mapped_column(
+        String(2), default="", info=about(_("Country"), listed=True, widget="country", group=_("Address"))
+    )
+    postal_address: Mapped[str] = mapped_column(
+        String(500), default="", info=about(_("Postal address"), widget="area", group=_("Address"))
+    )
+    legal_address: Mapped[str] = mapped_column(
+        String(500), default="", info=about(_("Legal address"), widget="area", group=_("Address"))
+    )
+    vat_number: Mapped[str] = mapped_column(
+        String(40), default="",
+        info=about(_("VAT number"), listed=True, searched=True, group=_("Company"),
+                   help=_("With its country code; the check digits are verified.")),
+    )  # fmt: skip
+    director: Mapped[str] = mapped_column(Name, default="", info=about(_("Director"), group=_("Company")))
+    position: Mapped[str] = mapped_column(Name, default="", info=about(_("Position"), group=_("Company")))
+    grounds: Mapped[str] = mapped_column(
+        Name, default="", info=about(_("Acts on the grounds of"), group=_("Company"), help=_("Statute, power of attorney."))
+    )
+
+    customer: Mapped[Customer] = relationship(lazy="raise")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,114 @@
+"""Products that the provider sells, and the services that customers have of them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.db import Base, BigId, Choice, Customised, Name, Searchable, Stamped, Versioned, about, choice, folded
+from app.i18n import _
+from app.models.projects import Project
+
+if TYPE_CHECKING:
+    from app.models.customers import Customer
+
+
+class Period(Choice):
+    MONTH = "month", _("Month")
+    QUARTER = "quarter", _("Quarter")
+    HALF_YEAR = "half_year", _("Half-year")
+    YEAR = "year", _("Year")
+    ONCE = "once", _("Once")
+
+
+class ServiceStatus(Choice):
+    ORDERED = "ordered", _("Ordered")
+    IN_PROGRESS = "in_progress", _("In progress")
+    ACTIVE = "active", _("Active")
+    SUSPENDED = "suspended", _("Suspended")
+    CLOSED = "closed", _("Closed")
+
+
+class ProductGroup(Base, Versioned):
+    __tablename__ = "product_group"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    name: Mapped[str] = mapped_column(Name, unique=True, info=about(_("Name"), listed=True, searched=True, css="lead"))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Product(Base, Versioned, Searchable):
+    __tablename__ = "product"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    name: Mapped[str] = mapped_column(Name, info=about(_("Name"), listed=True, searched=True, css="lead"))
+    name_folded: Mapped[str] = folded("name")
+    group_id: Mapped[int | None] = mapped_column(
+        ForeignKey("product_group.id", ondelete="SET NULL"), info=about(_("Product group"), listed=True)
+    )
+    price: Mapped[int] = mapped_column(
+        BigInteger, default=0, info=about(_("Price"), listed=True, widget="money", currency="currency", css="amount")
+    )
+    currency: Mapped[str] = mapped_column(String(3), default="EUR", info=about(_("Currency"), widget="currency"))
+    period: Mapped[Period] = mapped_column(
+        choice(Period), default=Period.MONTH, info=about(_("Period"), listed=True)
+    )
+    setup_fee: Mapped[int] = mapped_column(
+        BigInteger, default=0, info=about(_("Set-up fee"), widget="money", currency="currency")
+    )
+    enabled: Mapped[bool] = mapped_column(default=True, info=about(_("On sale"), listed=True))
+
+    group: Mapped[ProductGroup | None] = relationship(lazy="raise")
+    projects: Mapped[list[ProductProject]] = relationship(lazy="raise", cascade="all, delete-orphan")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProductProject(Base):
+    """A product with such rows is sold only in these projects; without any, in all."""
+
+    __tablename__ = "product_project"
+
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id", ondelete="CASCADE"), primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+    project: Mapped[Project] = relationship(lazy="raise")
+
+
+class Service(Base, Versioned, Stamped, Customised):
+    __tablename__ = "service"
+    __table_args__ = (Index("ix_service_customer", "customer_id", "status"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    name: Mapped[str] = mapped_column(Name, info=about(_("Name"), listed=True, css="lead", help=_("A domain, a host.")))
+    name_folded: Mapped[str] = folded("name")
+    customer_id: Mapped[int] = mapped_column(
+        ForeignKey("customer.id", ondelete="RESTRICT"), info=about(_("Customer"), listed=True)
+    )
+    product_id: Mapped[int] = mapped_column(
+        ForeignKey("product.id", ondelete="RESTRICT"), index=True, info=about(_("Product"), listed=True)
+    )
+    status: Mapped[ServiceStatus] = mapped_column(
+        choice(ServiceStatus), default=ServiceStatus.ORDERED, info=about(_("Status"), listed=True, css="state")
+    )
+    price: Mapped[int] = mapped_column(
+        BigInteger, default=0, info=about(_("Price"), listed=True, widget="money", currency="currency", css="amount")
+    )
+    currency: Mapped[str] = mapped_column(String(3), default="EUR", info=about(_("Currency"), widget="currency"))
+    period: Mapped[Period] = mapped_column(
+        choice(Period), default=Period.MONTH, info=about(_("Period"), listed=True)
+    )
+    next_charge_on: Mapped[date | None] = mapped_column(info=about(_("Next charge"), listed=True, css="when"))
+    auto_renew: Mapped[bool] = mapped_column(default=True, info=about(_("Renews by itself")))
+
+    customer: Mapped[Customer] = relationship(lazy="raise")
+    product: Mapped[Product] = relationship(lazy="raise")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,123 @@
+"""What can be filtered by besides the columns: memberships, related rows, and computed values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import literal, select
+from sqlalchemy.orm import aliased
+
+from app.db import Base
+from app.filters import Source, computed, relation, value
+from app.i18n import _
+from app.models.billing import Payer
+from app.models.catalog import Product, ProductProject, Service, ServiceStatus
+from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
+from app.models.messaging import Campaign, Category, Delivery
+from app.models.projects import Project
+from app.models.staff import Role, Staff, StaffProject, StaffRole
+from app.models.tickets import Ticket, TicketStatus
+from app.models.users import User, UserCustomer
+
+
+def _through(link: type[Base], own: str, target: type[Base], other: str) -> Any:
+    """The ids of `target` that rows of `link` tie to a row; joined, so that the scope of the target holds too."""
+
+    def ids(entity: Any) -> Source:
+        tie, end = aliased(link), aliased(target)
+        rows = select(literal(1)).select_from(tie, end)
+        rows = rows.where(getattr(tie, own) == entity.id, getattr(end, "id") == getattr(tie, other))  # noqa: B009
+        return Source(getattr(tie, other), among=rows.correlate_except(tie, end), nullable=False)
+
+    return ids
+
+
+def _of_customer(key: str) -> Any:
+    """A column of the customer that a row belongs to."""
+
+    def source(entity: Any) -> Source:
+        customer = aliased(Customer)
+        rows = select(literal(1)).select_from(customer).where(customer.id == entity.customer_id)
+        return value(customer, key, among=rows.correlate_except(customer))
+
+    return source
+
+
+# ---- customers ------------------------------------------------------------------------------------------------------
+
+
+def _has_active_service(customer: Any) -> Source:
+    service = aliased(Service)
+    rows = select(literal(1)).select_from(service)
+    rows = rows.where(service.customer_id == customer.id, service.status == ServiceStatus.ACTIVE)
+    return Source(rows.correlate_except(service).exists(), nullable=False)
+
+
+def _account_names(customer: Any) -> list[Source]:
+    """The customer's name, and the user names of their users."""
+    tie, user = aliased(UserCustomer), aliased(User)
+    rows = select(literal(1)).select_from(tie, user).where(tie.customer_id == customer.id, user.id == tie.user_id)
+    return [value(customer, "name"), value(user, "username", among=rows.correlate_except(tie, user))]
+
+
+computed(
+    Customer, "account_name", _("Account name"), "text", _account_names,
+    ops=("contains", "is", "is_not", "starts_with"),
+)  # fmt: skip
+computed(
+    Customer, "group", _("Group member"), "ref", _through(Membership, "customer_id", Group, "group_id"), target=Group
+)  # fmt: skip
+computed(Customer, "active_items", _("With active items"), "boolean", _has_active_service)
+computed(
+    Customer, "available_project", _("Available project"), "ref",
+    _through(CustomerProject, "customer_id", Project, "project_id"), target=Project,
+)  # fmt: skip
+relation(Customer, "services", _("Services"), Service, lambda c, s: s.customer_id == c.id)
+relation(Customer, "payers", _("Payers"), Payer, lambda c, p: p.customer_id == c.id)
+relation(
+    Customer, "users", _("Users"), User, lambda c, u, tie: (tie.customer_id == c.id) & (u.id == tie.user_id),
+    through=UserCustomer,
+)  # fmt: skip
+relation(Customer, "tickets", _("Tickets"), Ticket, lambda c, ticket: ticket.customer_id == c.id)
+relation(Customer, "notes", _("Notes"), Note, lambda c, note: note.customer_id == c.id)
+relation(Customer, "messages", _("Messages sent to them"), Delivery, lambda c, d: d.customer_id == c.id)
+
+# ---- what belongs to a customer -------------------------------------------------------------------------------------
+
+for _model in (Service, Payer, Ticket, Delivery):
+    computed(_model, "project", _("Project"), "ref", _of_customer("project_id"), target=Project)
+
+computed(
+    Ticket, "waiting", _("Waits for us"), "boolean",
+    lambda ticket: Source(ticket.status == TicketStatus.OPEN, nullable=False),
+)  # fmt: skip
+computed(
+    User, "customer", _("Customer"), "ref", _through(UserCustomer, "user_id", Customer, "customer_id"), target=Customer
+)  # fmt: skip
+relation(
+    User, "customers", _("Customers"), Customer, lambda u, c, tie: (tie.user_id == u.id) & (c.id == tie.customer_id),
+    through=UserCustomer,
+)  # fmt: skip
+
+# ---- dictionaries, messages, staff ----------------------------------------------------------------------------------
+
+relation(Project, "customers", _("Customers"), Customer, lambda p, c: c.project_id == p.id)
+relation(Attitude, "customers", _("Customers"), Customer, lambda a, c: c.attitude_id == a.id)
+relation(
+    Group, "members", _("Members"), Customer, lambda g, c, tie: (tie.group_id == g.id) & (c.id == tie.customer_id),
+    through=Membership,
+)  # fmt: skip
+relation(Product, "services", _("Services"), Service, lambda p, s: s.product_id == p.id)
+computed(
+    Product, "project", _("Project"), "ref", _through(ProductProject, "product_id", Project, "project_id"),
+    target=Project,
+)  # fmt: skip
+relation(Category, "campaigns", _("Messages"), Campaign, lambda category, c: c.category_id == category.id)
+relation(Campaign, "deliveries", _("Deliveries"), Delivery, lambda c, d: d.campaign_id == c.id)
+relation(Campaign, "answers", _("Answers"), Ticket, lambda c, ticket: ticket.campaign_id == c.id)
+computed(
+    Staff, "role", _("Role"), "ref", _through(StaffRole, "staff_id", Role, "role_id"), target=Role
+)  # fmt: skip
+computed(
+    Staff, "project", _("Project"), "ref", _through(StaffProject, "staff_id", Project, "project_id"), target=Project
+)  # fmt: skip

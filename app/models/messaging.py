@@ -1,0 +1,224 @@
+"""Messages: categories, templates, campaigns with their content per language, and one delivery per recipient."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.db import Base, BigId, Choice, Email, Json, Name, Searchable, Stamped, Versioned, about, choice, folded
+from app.i18n import _
+from app.models.attachments import Attachment
+from app.models.customers import Customer
+from app.models.projects import Project
+from app.models.staff import Staff
+
+
+class Category(Base, Versioned):
+    __tablename__ = "message_category"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    name: Mapped[str] = mapped_column(Name, unique=True, info=about(_("Name"), listed=True, searched=True, css="lead"))
+    names: Mapped[dict[str, Any]] = mapped_column(
+        Json, default=dict,
+        info=about(_("Name per language"), widget="per_language", filtered=False,
+                   help=_("What customers read. Empty: the name above.")),
+    )  # fmt: skip
+    department: Mapped[str] = mapped_column(Name, default="", info=about(_("Department"), listed=True))
+    subscribable: Mapped[bool] = mapped_column(
+        default=False,
+        info=about(_("Customers choose it"), listed=True, help=_("Service messages cannot be refused; leave this off.")),
+    )
+    priority: Mapped[int] = mapped_column(default=0, info=about(_("Priority"), listed=True))
+    enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True))
+
+    def __str__(self) -> str:
+        return self.name
+
+    def name_in(self, language: str) -> str:
+        return str(self.names.get(language) or self.name)
+
+
+class Template(Base, Versioned, Searchable):
+    __tablename__ = "message_template"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    name: Mapped[str] = mapped_column(Name, unique=True, info=about(_("Name"), listed=True, searched=True, css="lead"))
+    name_folded: Mapped[str] = folded("name")
+    category_id: Mapped[int | None] = mapped_column(
+        ForeignKey("message_category.id", ondelete="SET NULL"), info=about(_("Category"), listed=True)
+    )
+    project_id: Mapped[int | None] = mapped_column(
+        ForeignKey("project.id", ondelete="CASCADE"),
+        info=about(_("Project"), listed=True, help=_("Empty: for all projects.")),
+    )
+    enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True))
+
+    category: Mapped[Category | None] = relationship(lazy="raise")
+    project: Mapped[Project | None] = relationship(lazy="raise")
+    texts: Mapped[list[TemplateText]] = relationship(lazy="raise", cascade="all, delete-orphan")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TemplateText(Base):
+    __tablename__ = "message_template_text"
+
+    template_id: Mapped[int] = mapped_column(ForeignKey("message_template.id", ondelete="CASCADE"), primary_key=True)
+    language: Mapped[str] = mapped_column(String(12), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(300), info=about(_("Subject")))
+    body: Mapped[str] = mapped_column(Text, info=about(_("Text")))
+
+
+class CampaignState(Choice):
+    STARTING = "starting", _("Choosing recipients")
+    RUNNING = "running", _("Sending")
+    DONE = "done", _("Sent")
+    CANCELLED = "cancelled", _("Stopped")
+    FAILED = "failed", _("Failed")
+
+
+CAMPAIGN_MOVES: dict[CampaignState, frozenset[CampaignState]] = {
+    CampaignState.STARTING: frozenset({CampaignState.RUNNING, CampaignState.CANCELLED, CampaignState.FAILED}),
+    CampaignState.RUNNING: frozenset({CampaignState.DONE, CampaignState.CANCELLED}),
+    CampaignState.DONE: frozenset({CampaignState.RUNNING}),  # "resend to failed", or a decision on rows in review
+    CampaignState.CANCELLED: frozenset(),
+    CampaignState.FAILED: frozenset(),
+}
+"""The legal moves of a campaign; anything else is a Conflict."""
+
+
+class Channel(Choice):
+    INBOX = "inbox", _("Inbox")
+    EMAIL = "email", _("E-mail")
+
+
+class Policy(Choice):
+    """What happens with a mail of which nobody knows whether the server took it."""
+
+    RESEND = "resend", _("Send again")
+    REVIEW = "review", _("Leave it to staff")
+
+
+class Campaign(Base, Versioned, Stamped):
+    """One message to one or many customers. `audience` is the filter (or the ids) that chooses them, as JSON."""
+
+    __tablename__ = "campaign"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    subject: Mapped[str] = mapped_column(
+        String(300), info=about(_("Subject"), listed=True, css="lead", help=_("In the language of the one who sent it."))
+    )
+    subject_folded: Mapped[str] = folded("subject")
+    category_id: Mapped[int] = mapped_column(
+        ForeignKey("message_category.id", ondelete="RESTRICT"), info=about(_("Category"), listed=True)
+    )
+    staff_id: Mapped[int | None] = mapped_column(
+        ForeignKey("staff.id", ondelete="SET NULL"), index=True, info=about(_("Sent by"), listed=True)
+    )
+    state: Mapped[CampaignState] = mapped_column(
+        choice(CampaignState), default=CampaignState.STARTING, info=about(_("State"), listed=True, css="state")
+    )
+    audience: Mapped[dict[str, Any]] = mapped_column(Json, info={"hidden": True})
+    projects: Mapped[list[str] | None] = mapped_column(Json, info={"hidden": True})
+    assign_replies: Mapped[bool] = mapped_column(default=False, info=about(_("Replies to the sender")))
+    matching_only: Mapped[bool] = mapped_column(
+        default=False, info=about(_("Only customers of the corresponding language"))
+    )
+    default_language: Mapped[str] = mapped_column(String(12), info=about(_("Default language")))
+    channels: Mapped[list[str]] = mapped_column(info=about(_("Channels"), filtered=False))
+    sender_name: Mapped[str] = mapped_column(Name, default="", info=about(_("Sender name")))
+    sender_email: Mapped[str] = mapped_column(Email, default="", info=about(_("Sender address")))
+    policy: Mapped[Policy] = mapped_column(
+        choice(Policy), default=Policy.RESEND, info=about(_("When in doubt whether a mail arrived"))
+    )
+    total: Mapped[int] = mapped_column(default=0, info=about(_("Deliveries"), listed=True, css="num"))
+    key: Mapped[str] = mapped_column(String(64), unique=True, info={"hidden": True})
+    error: Mapped[str] = mapped_column(Text, default="", info=about(_("Error")))
+    started_at: Mapped[datetime | None] = mapped_column(info=about(_("Started"), listed=True, css="when"))
+    finished_at: Mapped[datetime | None] = mapped_column(info=about(_("Finished"), css="when"))
+
+    category: Mapped[Category] = relationship(lazy="raise")
+    staff: Mapped[Staff | None] = relationship(lazy="raise")
+    texts: Mapped[list[CampaignText]] = relationship(lazy="raise", cascade="all, delete-orphan")
+    attachments: Mapped[list[CampaignAttachment]] = relationship(lazy="raise", cascade="all, delete-orphan")
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class CampaignText(Base):
+    __tablename__ = "campaign_text"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True)
+    language: Mapped[str] = mapped_column(String(12), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(300), info=about(_("Subject")))
+    body: Mapped[str] = mapped_column(Text, info=about(_("Text")))
+
+
+class CampaignAttachment(Base):
+    __tablename__ = "campaign_attachment"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True)
+    attachment_id: Mapped[int] = mapped_column(
+        ForeignKey("attachment.id", ondelete="RESTRICT"), primary_key=True, index=True
+    )
+
+    attachment: Mapped[Attachment] = relationship(lazy="raise")
+
+
+class DeliveryState(Choice):
+    DUE = "due", _("Waiting")
+    LEASED = "leased", _("Being sent")
+    SENT = "sent", _("Sent")
+    FAILED = "failed", _("Failed")
+    REVIEW = "review", _("To be reviewed")
+    SKIPPED = "skipped", _("Left out")
+
+
+class Delivery(Base):
+    """One message to one address. Frozen content + frozen `values`: it can be read again exactly as it was sent.
+
+    `address` is empty for the inbox. `started_at` is set by the fence right before SMTP; a row whose lease ran out
+    with `started_at` set may have arrived.
+    """
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("message_id"),
+        Index("ix_delivery_due", "campaign_id", "state", "next_at"),
+        Index("ix_delivery_lease", "state", "lease_until"),
+        Index("ix_delivery_customer", "customer_id", "channel", "sent_at"),
+    )
+
+    campaign_id: Mapped[int] = mapped_column(
+        ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True, info=about(_("Campaign"), listed=True)
+    )
+    customer_id: Mapped[int] = mapped_column(
+        ForeignKey("customer.id", ondelete="CASCADE"), primary_key=True, info=about(_("Customer"), listed=True)
+    )
+    channel: Mapped[Channel] = mapped_column(
+        choice(Channel), primary_key=True, info=about(_("Channel"), listed=True)
+    )
+    address: Mapped[str] = mapped_column(Email, primary_key=True, default="", info=about(_("Address"), listed=True))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), info={"hidden": True})
+    language: Mapped[str] = mapped_column(String(12), info=about(_("Language"), listed=True))
+    state: Mapped[DeliveryState] = mapped_column(
+        choice(DeliveryState), default=DeliveryState.DUE, info=about(_("State"), listed=True, css="state")
+    )
+    error: Mapped[str] = mapped_column(String(500), default="", info=about(_("Reason"), listed=True))
+    values: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, info={"hidden": True})
+    message_id: Mapped[str] = mapped_column(String(120), info=about(_("Message-ID")))
+    attempt: Mapped[int] = mapped_column(default=0, info=about(_("Tries"), listed=True))
+    next_at: Mapped[datetime] = mapped_column(info=about(_("Next try")))
+    lease_token: Mapped[str | None] = mapped_column(String(32), info={"hidden": True})
+    lease_until: Mapped[datetime | None] = mapped_column(info={"hidden": True})
+    started_at: Mapped[datetime | None] = mapped_column(info={"hidden": True})
+    sent_at: Mapped[datetime | None] = mapped_column(info=about(_("Sent"), listed=True, css="when"))
+    read_at: Mapped[datetime | None] = mapped_column(info=about(_("Read"), listed=True, css="when"))
+
+    campaign: Mapped[Campaign] = relationship(lazy="raise")
+    customer: Mapped[Customer] = relationship(lazy="raise")

@@ -1,0 +1,54 @@
+"""Projects: the brands under which the provider sells."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base, BigId, Email, Name, Stamped, Versioned, about
+from app.i18n import _
+
+
+class Project(Base, Versioned, Stamped):
+    __tablename__ = "project"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    name: Mapped[str] = mapped_column(
+        Name, unique=True, info=about(_("Name"), listed=True, searched=True, css="lead", group=_("Brand"))
+    )
+    site: Mapped[str] = mapped_column(
+        String(200), default="", info=about(_("Web site"), listed=True, help=_("With https://"), group=_("Brand"))
+    )
+    hue: Mapped[int] = mapped_column(default=1, info=about(_("Colour"), widget="hue", filtered=False, group=_("Brand")))
+    currency: Mapped[str] = mapped_column(
+        String(3), default="EUR", info=about(_("Currency"), listed=True, widget="currency", group=_("Customers"))
+    )
+    languages: Mapped[list[str]] = mapped_column(
+        default=lambda: ["en"],
+        info=about(_("Languages"), listed=True, widget="languages", filtered=False, group=_("Customers"),
+                   help=_("The languages that customers of this project can choose.")),
+    )  # fmt: skip
+    default_language: Mapped[str] = mapped_column(
+        String(12), default="en",
+        info=about(_("Default language"), widget="language", group=_("Customers"),
+                   help=_("For customers who have not chosen one.")),
+    )  # fmt: skip
+    credit_limit: Mapped[int] = mapped_column(
+        BigInteger, default=0,
+        info=about(_("Default credit limit"), widget="money", currency="currency", group=_("Customers")),
+    )  # fmt: skip
+    sender_name: Mapped[str] = mapped_column(
+        Name, default="", info=about(_("Sender name"), group=_("Messages"), help=_("Empty: the project's name."))
+    )
+    sender_email: Mapped[str] = mapped_column(
+        Email, info=about(_("Sender address"), widget="email", listed=True, group=_("Messages"))
+    )
+    terms: Mapped[str] = mapped_column(
+        Text, default="", info=about(_("Terms of the client area"), widget="area", filtered=False, group=_("Client area"))
+    )
+    enabled: Mapped[bool] = mapped_column(
+        default=True, info=about(_("In use"), listed=True, group=_("Client area"))
+    )
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,53 @@
+"""Scope: staff who are limited to projects see nothing of other projects, by one listener on every session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import event, or_, select
+from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
+
+from app.db import AppSession
+from app.models.attachments import Attachment
+from app.models.audit import Audit
+from app.models.billing import Payer
+from app.models.catalog import Service
+from app.models.customers import Customer, CustomerProject, Membership, Note
+from app.models.messaging import Campaign, Delivery, Template
+from app.models.projects import Project
+from app.models.tickets import Ticket
+from app.models.users import User, UserCustomer
+from app.observe import Kind, actor
+
+OF_CUSTOMER = (Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer)
+"""Tables that belong to a customer and thereby to the customer's project."""
+
+
+def criteria(projects: frozenset[int], staff_id: int | None) -> list[Any]:
+    """What each table is limited to, for staff of these projects."""
+    table = Customer.__table__.c
+    mine = select(table.id).where(table.project_id.in_(projects))
+    options = [
+        with_loader_criteria(Project, Project.id.in_(projects), include_aliases=True),
+        with_loader_criteria(Customer, Customer.project_id.in_(projects), include_aliases=True),
+        with_loader_criteria(User, User.project_id.in_(projects), include_aliases=True),
+        with_loader_criteria(Template, or_(Template.project_id.is_(None), Template.project_id.in_(projects)), include_aliases=True),
+        with_loader_criteria(Campaign, Campaign.staff_id == staff_id, include_aliases=True),
+        with_loader_criteria(Attachment, or_(Attachment.staff_id == staff_id, Attachment.customer_id.in_(mine)), include_aliases=True),
+        with_loader_criteria(Audit, Audit.staff_id == staff_id, include_aliases=True),
+    ]  # fmt: skip
+    options += [with_loader_criteria(cls, cls.customer_id.in_(mine), include_aliases=True) for cls in OF_CUSTOMER]
+    return options
+
+
+@event.listens_for(AppSession, "do_orm_execute")
+def _limit(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_column_load or state.is_relationship_load:
+        return
+    who = actor.get(None)
+    if who is None:
+        raise RuntimeError("a query without an actor")
+    if who.kind is Kind.STAFF and who.projects is not None and not state.execution_options.get("unscoped"):
+        state.statement = state.statement.options(*criteria(who.projects, who.staff_id))
+
+

@@ -1,0 +1,60 @@
+"""Sign-in sessions of staff and of customers' users, and the counters that slow down guessing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.db import Base, BigId, Choice, Stamped, about, choice
+from app.i18n import _
+from app.models.customers import Customer
+from app.models.staff import Staff
+from app.models.users import User
+
+
+class SessionKind(Choice):
+    STAFF = "staff", _("Staff")
+    CLIENT = "client", _("Client area")
+    VISIT = "visit", _("Visit by staff")
+
+
+class LoginSession(Base, Stamped):
+    """A session is a row; the browser holds the token, this row only its SHA-256.
+
+    A visit (staff inside a customer's panel) is a row of its own that names both and the reason. It lives only as
+    long as `parent`, the staff session that it came from.
+    """
+
+    __tablename__ = "login_session"
+    __table_args__ = (Index("ix_login_session_staff", "staff_id", "ended_at"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True, info=about(_("Token"), sensitive=True))
+    kind: Mapped[SessionKind] = mapped_column(choice(SessionKind))
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id", ondelete="CASCADE"), index=True)
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("login_session.id", ondelete="CASCADE"), index=True)
+    reason: Mapped[str] = mapped_column(String(500), default="")
+    may_act: Mapped[bool] = mapped_column(default=False)
+    last_seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    ip: Mapped[str] = mapped_column(String(45), default="")
+    agent: Mapped[str] = mapped_column(String(200), default="")
+
+    staff: Mapped[Staff | None] = relationship(lazy="raise")
+    user: Mapped[User | None] = relationship(lazy="raise")
+    customer: Mapped[Customer | None] = relationship(lazy="raise")
+
+
+class Throttle(Base):
+    """Failed tries per key (an account or an address) since `since`."""
+
+    __tablename__ = "throttle"
+
+    key: Mapped[str] = mapped_column(String(120), primary_key=True)
+    failures: Mapped[int] = mapped_column(default=0)
+    since: Mapped[datetime]

@@ -1,0 +1,51 @@
+"""Pages from templates: one Jinja environment, for the panel and for the client area."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from app import i18n
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+STATIC = TEMPLATES / "static"
+
+
+@lru_cache
+def static_version() -> str:
+    """A digest of all static files: part of their address, so that they may be cached for a year."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in STATIC.rglob("*") if p.is_file()):
+        digest.update(path.relative_to(STATIC).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@lru_cache
+def environment() -> jinja2.Environment:
+    """The environment: synchronous (an order of magnitude faster than async), strict, everything escaped."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    env.install_gettext_callables(i18n.gettext, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    env.globals["static"] = f"/static/{static_version()}"
+    env.filters.update(
+        ago=i18n.show_ago, moment=i18n.show_moment, day=i18n.show_date, number=i18n.show_number,
+        language_name=i18n.language_name,
+    )  # fmt: skip
+    return env
+
+
+def page(template: str, **context: Any) -> str:
+    """The HTML of a template under ``templates/``."""
+    return environment().get_template(template).render(context)
