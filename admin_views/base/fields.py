@@ -1,0 +1,295 @@
+"""Form fields made from columns: the column's type and what it says of itself (`app.db.about`) choose the widget."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, cast
+from zoneinfo import available_timezones
+
+from babel.numbers import list_currencies
+from sqladmin.forms import ModelConverterBase
+from sqlalchemy import Boolean, Date, Enum, Integer, String, Text
+from sqlalchemy.orm import ColumnProperty, RelationshipProperty
+from wtforms import (
+    BooleanField, DateField, Field, Form, IntegerField, PasswordField, SelectField, SelectMultipleField, StringField,
+    TextAreaField, validators,
+)  # fmt: skip
+from wtforms.fields.core import UnboundField
+from wtforms.i18n import get_translations
+from wtforms.widgets import TextInput
+
+from app.db import Choice, UtcDateTime
+from app.i18n import LANGUAGES, _, countries, exponent, gettext, language, language_name, zone
+
+SAFE_INTEGER = 2**63 - 1
+LANGUAGE_CODES = (
+    "en", "de", "ru", "es", "ar", "bg", "ca", "cs", "da", "el", "et", "fa", "fi", "fr", "ga", "he", "hi", "hr", "hu",
+    "id", "is", "it", "ja", "ka", "kk", "ko", "lt", "lv", "mk", "mt", "nb", "nl", "pl", "pt", "ro", "sk", "sl", "sq",
+    "sr", "sv", "th", "tr", "uk", "vi", "zh",
+)  # fmt: skip
+
+
+class AppForm(Form):
+    """Messages of WTForms in the reader's language; texts stripped, control characters refused."""
+
+    class Meta:
+        def get_translations(self, form: Form) -> Any:
+            return get_translations([language()])
+
+        def bind_field(self, form: Form, unbound_field: UnboundField[Any], options: dict[str, Any]) -> Field:
+            return unbound_field.bind(form=form, **options)
+
+
+def plain(_form: Form, field: Field) -> None:
+    """No control characters; line breaks and tabs only in text areas."""
+    text = field.data if isinstance(field.data, str) else ""
+    allowed = "\n\r\t" if isinstance(field, TextAreaField) else ""
+    if any(unicodedata.category(c) == "Cc" and c not in allowed for c in text):
+        raise validators.StopValidation(gettext("This contains a character that cannot be stored."))
+
+
+def _strip(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+class LookupField(Field):
+    """A key to other rows, chosen by typing. data: an id or None, or a list of ids when `multiple`.
+
+    `chosen` holds (id, label) pairs for showing; `resolve_lookups` fills it and refuses ids that this staff
+    member may not see.
+    """
+
+    widget = TextInput()
+
+    def __init__(
+        self, label: str = "", validators: Sequence[Any] | None = None, *, target: str, multiple: bool = False,
+        lookup_url: str | None = None, **kwargs: Any,
+    ) -> None:
+        super().__init__(label, validators, **kwargs)
+        self.target = target
+        self.multiple = multiple
+        self.lookup_url = lookup_url or f"/admin/{target}/lookup"
+        self.chosen: list[tuple[int, str]] = []  # fmt: skip
+
+    @property
+    def ids(self) -> list[int]:
+        if self.multiple:
+            return list(self.data or [])
+        return [] if self.data is None else [self.data]
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        ids = []
+        for text in (part for value in valuelist for part in value.split(",") if part.strip()):
+            if not (text.strip().isascii() and text.strip().isdecimal() and int(text) <= SAFE_INTEGER):
+                self.data = [] if self.multiple else None
+                raise ValueError(gettext("Choose one from the list."))
+            ids.append(int(text))
+        self.data = list(dict.fromkeys(ids)) if self.multiple else (ids[0] if ids else None)
+
+    def _value(self) -> str:
+        return ",".join(map(str, self.ids))
+
+
+class HueField(IntegerField):
+    """One of the eight colours of the palette."""
+
+
+class MomentField(Field):
+    """A moment, typed and shown in the reader's time zone; data is aware UTC."""
+
+    widget = TextInput()
+    type = "DateTimeField"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.type = "DateTimeField"
+
+    def process_data(self, value: Any) -> None:
+        self.data = value.astimezone(zone()) if isinstance(value, datetime) else None
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        self.data = None
+        text = valuelist[0].strip() if valuelist else ""
+        if not text:
+            return
+        try:
+            self.data = datetime.fromisoformat(text).replace(tzinfo=zone()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise ValueError(gettext("Not a date and time.")) from None
+
+    def _value(self) -> str:
+        return self.data.astimezone(zone()).strftime("%Y-%m-%dT%H:%M") if self.data else ""
+
+
+class MoneyField(Field):
+    """An amount, typed as a decimal figure; data is integer minor units of the currency in `currency_field`."""
+
+    widget = TextInput()
+
+    def __init__(self, *args: Any, currency_field: str = "currency", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.currency_field = currency_field
+        self.currency = "EUR"
+        self.text: str | None = None
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        self.text = valuelist[0].strip() if valuelist else ""
+
+    def pre_validate(self, form: Any) -> None:
+        if self.text is None:
+            return
+        if self.currency_field in form and form[self.currency_field].data:
+            self.currency = form[self.currency_field].data
+        digits = exponent(self.currency)
+        text = self.text.replace("\u00a0", "").replace(" ", "").replace("−", "-")
+        text = text.replace(",", ".") if "." not in text and text.count(",") == 1 else text.replace(",", "")
+        try:
+            amount = Decimal(text or "0")
+            minor = amount.scaleb(digits)
+        except InvalidOperation:
+            raise validators.StopValidation(gettext("Not an amount.")) from None
+        if not amount.is_finite() or abs(minor) > SAFE_INTEGER:
+            raise validators.StopValidation(gettext("Not an amount."))
+        if minor != minor.to_integral_value():
+            raise validators.StopValidation(
+                gettext("%(currency)s has %(n)s decimals.") % {"currency": self.currency, "n": digits}
+            )
+        self.data = int(minor)
+
+    def _value(self) -> str:
+        if self.text is not None:
+            return self.text
+        if self.data is None:
+            return ""
+        digits = exponent(self.currency)
+        return f"{Decimal(self.data).scaleb(-digits):.{digits}f}"
+
+
+class ListField(SelectMultipleField):
+    """Several of a fixed set, as check boxes."""
+
+
+class ChoiceField(SelectField):
+    """One of a Choice; data is the member."""
+
+    def __init__(self, *args: Any, kind: type[Choice], blank: bool = False, **kwargs: Any) -> None:
+        self.kind = kind
+        super().__init__(*args, **kwargs)
+        self.choices = [*([("", "")] if blank else []), *((m.value, str(m.label)) for m in kind)]
+
+    def process_data(self, value: Any) -> None:
+        self.data = value.value if isinstance(value, Choice) else value
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        self.data = valuelist[0] if valuelist else None
+
+
+def _options(widget: str) -> list[tuple[str, str]]:
+    match widget:
+        case "country":
+            return [("", ""), *countries(language())]
+        case "language" | "languages" | "language_or_none":
+            named = sorted(((c, language_name(c)) for c in LANGUAGE_CODES), key=lambda p: p[1].casefold())
+            return [("", ""), *named] if widget == "language_or_none" else named
+        case "panel_language":
+            return list(LANGUAGES.items())
+        case "timezone" | "timezone_or_none":
+            zones = sorted(z for z in available_timezones() if "/" in z or z == "UTC")
+            return [("", ""), *((z, z) for z in zones)] if widget.endswith("none") else [(z, z) for z in zones]
+        case "currency":
+            return [(c, c) for c in sorted(list_currencies()) if len(c) == 3]
+    raise LookupError(widget)
+
+
+def _unbound(field: Any) -> UnboundField[Any]:
+    return cast("UnboundField[Any]", field)
+
+
+def field_of(prop: ColumnProperty[Any]) -> UnboundField[Any]:
+    """The form field of a plain column."""
+    column = prop.columns[0]
+    info, kind = column.info, column.type
+    widget = info.get("widget", "")
+    required = not column.nullable and column.default is None and column.server_default is None
+    rules: list[Any] = [validators.InputRequired() if required else validators.Optional()]
+    common: dict[str, Any] = {"label": info.get("label", prop.key), "description": info.get("help", "")}
+    if (default := _default(column)) is not None:
+        common["default"] = default
+    if isinstance(kind, Boolean):
+        return _unbound(BooleanField(**common))
+    if isinstance(kind, Enum):
+        return _unbound(ChoiceField(kind=cast("type[Choice]", kind.enum_class), blank=not required and column.nullable, validators=rules, **common))  # fmt: skip
+    if widget == "languages":
+        return _unbound(ListField(choices=_options(widget), validators=[validators.InputRequired()], **common))
+    if widget in ("country", "language", "language_or_none", "panel_language", "timezone", "timezone_or_none", "currency"):
+        return _unbound(SelectField(choices=_options(widget), validators=rules, **common))
+    if widget == "hue":
+        return _unbound(HueField(validators=[validators.InputRequired(), validators.NumberRange(1, 8)], **common))
+    if widget == "money":
+        return _unbound(MoneyField(currency_field=info["currency"], render_kw={"inputmode": "decimal"}, **common))
+    if isinstance(kind, UtcDateTime):
+        return _unbound(MomentField(validators=rules, **common))
+    if isinstance(kind, Date):
+        return _unbound(DateField(validators=rules, **common))
+    if isinstance(kind, Integer):
+        return _unbound(IntegerField(validators=[*rules, validators.NumberRange(-(2**31), 2**31 - 1)], **common))
+    if isinstance(kind, Text) or widget == "area":
+        limit = getattr(kind, "length", None) or 100_000
+        return _unbound(TextAreaField(validators=[*rules, plain, validators.Length(max=limit)], filters=[_blank], **common))
+    if isinstance(kind, String):
+        kw = {"email": {"type": "email"}, "phone": {"type": "tel"}}.get(widget, {})
+        checks = [*rules, plain, validators.Length(max=kind.length or 200)]
+        return _unbound(StringField(validators=checks, filters=[_strip, _none if column.nullable else _blank], render_kw=kw, **common))  # fmt: skip
+    raise LookupError(f"no form field for {column}")
+
+
+def _default(column: Any) -> Any:
+    default = getattr(column.default, "arg", None)
+    return None if callable(default) else default
+
+
+def _blank(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _none(value: Any) -> Any:
+    return value or None
+
+
+class Converter(ModelConverterBase):
+    """SQLAdmin asks this for the field of each attribute. Relations become look-ups, never a select over a table."""
+
+    async def convert(self, model: type, prop: Any, *_args: Any, **_kwargs: Any) -> UnboundField[Any]:
+        if isinstance(prop, RelationshipProperty):
+            column = next(iter(prop.local_columns))
+            rule = validators.Optional() if column.nullable else validators.InputRequired()
+            return _unbound(
+                LookupField(
+                    column.info.get("label", prop.key), [rule], target=prop.mapper.local_table.name,
+                    description=column.info.get("help", ""),
+                )
+            )  # fmt: skip
+        return field_of(prop)
+
+
+def password_fields(label: str = _("Password"), required: bool = False, least: int = 8) -> dict[str, UnboundField[Any]]:
+    """A password and its confirmation; the button beside the first makes one and fills both."""
+    rules = [validators.InputRequired() if required else validators.Optional(), validators.Length(min=least, max=200)]
+    return {
+        "password": _unbound(PasswordField(label, rules, render_kw={"data-generate": "password_again"})),
+        "password_again": _unbound(
+            PasswordField(_("Password again"), [validators.EqualTo("password", _("The two passwords differ."))],
+                          render_kw={"autocomplete": "new-password"})
+        ),
+    }  # fmt: skip
+
+
+def set_currencies(form: Form, currency: str | None) -> None:
+    """Tell money fields the currency of the row that is edited."""
+    for field in cast("Iterable[Field]", form):
+        if isinstance(field, MoneyField):
+            own = form[field.currency_field].data if field.currency_field in form else None
+            field.currency = own or currency or field.currency

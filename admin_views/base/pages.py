@@ -1,0 +1,340 @@
+"""From a screen and its rows to the contexts of the templates list.html, form.html and card.html."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+from wtforms import BooleanField, Form, SelectField, StringField
+from wtforms.fields.core import UnboundField
+
+from admin_views.access import may
+from admin_views.base.buttons import Button
+from admin_views.base.fields import AppForm, LookupField
+from admin_views.base.frame import hue_of, initials
+from admin_views.base.listing import SIZES, Asked, Page
+from admin_views.base.screen import AppView, Related
+from app import filters
+from app.db import Base
+from app.errors import Invalid
+from app.i18n import gettext, show_number
+
+
+def shown_buttons(request: Request, view: AppView, where: str, obj: Any = None) -> list[Button]:
+    """The buttons at this place that the grants and the row's state allow."""
+    return [
+        b for b in view.all_buttons()
+        if where in b.on and may(request, view.identity, b.action) and (obj is None or b.shown is None or b.shown(obj))
+    ]  # fmt: skip
+
+
+def _button(b: Button, identity: str, pk: Any = None) -> dict[str, Any]:
+    return {
+        "label": b.label, "icon": b.icon, "url": b.url(identity, pk), "primary": b.primary, "danger": b.danger,
+        "more": b.more,
+    }  # fmt: skip
+
+
+def rows_of(request: Request, view: AppView, rows: Iterable[Any], *, actions: bool = True) -> list[dict[str, Any]]:
+    linked = view.has_card and may(request, view.identity, "details")
+    shown = []
+    for obj in rows:
+        pk = view.pk_of(obj)
+        shown.append({
+            "pk": pk, "label": view.row_label(obj), "url": view.card_url(pk) if linked else None,
+            "cells": [{"css": c.css, "html": c.cell(obj)} for c in view.plan.columns],
+            "actions": [_button(b, view.identity, pk) for b in shown_buttons(request, view, "row", obj)] if actions else [],
+        })  # fmt: skip
+    return shown
+
+
+def columns_of(view: AppView, asked: Asked) -> list[dict[str, Any]]:
+    shown = []
+    for c in view.plan.columns:
+        current = asked.sort == c.key
+        flipped = asked.query(sort=c.key, descending=current and not asked.descending)
+        shown.append({
+            "key": c.key, "label": c.label, "css": c.css,
+            "sort_url": f"{view.list_url}?{flipped}" if c.sort else None,
+            "sorted": ("descending" if asked.descending else "ascending") if current else None,
+        })  # fmt: skip
+    return shown
+
+
+def pager(url: str, page: Page, fixed: str = "") -> dict[str, Any]:
+    """Addresses of the neighbouring pages. `fixed`: query parameters that the page's own address needs besides."""
+    asked, n = page.asked, len(page.rows)
+
+    def to(**extra: Any) -> str:
+        return f"{url}?{'&'.join(p for p in (fixed, asked.query(), urlencode(extra)) if p)}"
+
+    begin = asked.start
+    text = gettext("%(first)s–%(last)s of %(total)s") % {
+        "first": show_number(begin), "last": show_number(begin + n - 1), "total": page.total_text,
+    }  # fmt: skip
+    if asked.last or not n:
+        text = gettext("%(total)s in all") % {"total": page.total_text}
+    several = page.has_previous or page.has_next
+    return {
+        "text": text,
+        "first_url": to() if page.has_previous else None,
+        "previous_url": to(before=page.first_key, **{"from": max(1, begin - asked.size)}) if page.has_previous else None,
+        "next_url": to(after=page.last_key, **{"from": begin + n}) if page.has_next else None,
+        "last_url": to(last=1) if page.has_next else None,
+        "sizes": [{"n": s, "url": f"{url}?{'&'.join(p for p in (fixed, asked.query(size=s)) if p)}", "current": s == asked.size} for s in SIZES] if several or asked.size != SIZES[0] else [],
+    }  # fmt: skip
+
+
+async def listing(request: Request, session: AsyncSession, view: AppView, page: Page) -> dict[str, Any]:
+    """The context of list.html."""
+    asked = page.asked
+    pinned = urlencode({"pin": ",".join(map(str, asked.pin))}) if asked.pin else ""
+    head = [_button(b, view.identity) for b in shown_buttons(request, view, "head")]
+    may_create = view.can_create and not view.readonly and may(request, view.identity, "create")
+    create = {
+        "label": view.create_label or gettext("New"), "icon": view.create_icon, "primary": True, "danger": False,
+        "more": False, "url": f"/admin/{view.identity}/create",
+    }  # fmt: skip
+    if may_create:
+        head.append(create)
+    form = filter_form(view, asked)
+    await resolve_lookups(session, form)
+    return {
+        "title": view.name_plural, "help": view.help, "identity": view.identity, "search": asked.search,
+        "search_placeholder": view.search_hint or gettext("Find"), "list_url": view.list_url,
+        "columns": columns_of(view, asked), "rows": rows_of(request, view, page.rows), "head_buttons": head,
+        "selection_buttons": [_button(b, view.identity) for b in shown_buttons(request, view, "selection")],
+        "chips": await chips(session, view, asked),
+        "filter_form": form if len(list(form)) else None,
+        "filter_hidden": _kept(view, asked, form),
+        "filter_count": len(asked.filter_params), "clear_url": f"{view.list_url}?{pinned}" if pinned else view.list_url,
+        "match_total": page.total_text, "page": pager(view.list_url, page), "totals": [],
+        "empty": {
+            "icon": view.icon, "line": gettext("Nothing here yet"),
+            "action_label": create["label"] if may_create else None, "action_url": create["url"] if may_create else None,
+        },
+    }  # fmt: skip
+
+
+def _kept(view: AppView, asked: Asked, form: Form) -> dict[str, Any]:
+    """Parameters that the filter form does not show but must carry along."""
+    kept: dict[str, Any] = {n: v for n, v in asked.filter_params if n not in form}
+    if asked.search:
+        kept["search"] = asked.search
+    if asked.sort:
+        kept["sort"] = ("-" if asked.descending else "") + asked.sort
+    if asked.size != SIZES[0]:
+        kept["size"] = str(asked.size)
+    if asked.pin:
+        kept["pin"] = ",".join(map(str, asked.pin))
+    return kept
+
+
+async def chips(session: AsyncSession, view: AppView, asked: Asked) -> list[dict[str, Any]]:
+    """One chip per condition of the filter, with the address of the list without it."""
+    if asked.condition is None:
+        return []
+    names = await _names(session, filters.refs(asked.condition, view.model))
+    shown = []
+    for i, param in enumerate(asked.filter_params):
+        condition = filters.from_query([param], view.model)
+        if condition is None:
+            continue
+        if isinstance(condition, filters.All) and len(condition.of) == 1:
+            condition = condition.of[0]
+        if isinstance(condition, filters.Leaf):
+            words = filters.field(view.model, condition.field).describe(condition, names)
+        else:
+            words = (filters.say(condition, view.model, names), "", "")
+        rest = tuple(p for j, p in enumerate(asked.filter_params) if j != i)
+        url = f"{view.list_url}?{asked.query(filter_params=rest)}"
+        shown.append({"field": words[0], "op": words[1], "value": words[2], "remove_url": url})
+    return shown
+
+
+async def _names(session: AsyncSession, refs: dict[Any, set[int]]) -> dict[Any, dict[int, str]]:
+    """The names of the rows that a filter points at, under the scope of the reader."""
+    names: dict[Any, dict[int, str]] = {}
+    for model, ids in refs.items():
+        rows = await session.scalars(select(model).where(model.id.in_(list(ids)[:200])))
+        names[model] = {row.id: str(row) for row in rows}
+    return names
+
+
+# ---- the filter form ------------------------------------------------------------------------------------------------
+
+_USUAL: dict[filters.Kind, tuple[str, ...]] = {
+    filters.Kind.TEXT: ("contains",), filters.Kind.NUMBER: ("at_least", "at_most"),
+    filters.Kind.DATE: ("after", "before"), filters.Kind.MOMENT: ("after", "before"), filters.Kind.CHOICE: ("in",),
+    filters.Kind.BOOLEAN: ("is",), filters.Kind.REF: ("in",),
+}  # fmt: skip
+"""The operators that the filter form offers; the address takes all of the language."""
+
+
+def filter_form(view: AppView, asked: Asked) -> AppForm:
+    """The drawer's form: every field of the filter language with its usual operators, none required."""
+    made: dict[str, UnboundField[Any]] = {}
+    for name, field in filters.fields(view.model).items():
+        for op in ("is",) if name == "id" else _USUAL.get(field.kind, ()):
+            if op not in field.allows:
+                continue
+            label = str(field.label)
+            if op in ("at_least", "after"):
+                label = gettext("%(field)s from") % {"field": label}
+            elif op in ("at_most", "before"):
+                label = gettext("%(field)s until") % {"field": label}
+            made[f"{name}.{op}"] = cast("UnboundField[Any]", _filter_field(view, field, op, label))
+    form = type("FilterForm", (AppForm,), made)
+    return form(_Params(asked.filter_params))
+
+
+class _Params:
+    """Query pairs in the shape that WTForms reads."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self.pairs = list(pairs)
+
+    def __iter__(self) -> Any:
+        return iter(name for name, _value in self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __contains__(self, name: str) -> bool:
+        return any(n == name for n, _value in self.pairs)
+
+    def getlist(self, name: str) -> list[str]:
+        return [v for n, v in self.pairs if n == name]
+
+
+def _filter_field(view: AppView, field: Any, op: str, label: str) -> Any:
+    if field.kind == "ref":
+        return LookupField(label, target=field.target.__tablename__, multiple=True)
+    if field.kind == "choice":
+        return SelectField(label, choices=[("", gettext("Any")), *((v, str(t)) for v, t in field.choices)])
+    if field.kind == "boolean":
+        return SelectField(label, choices=[("", gettext("Any")), ("true", gettext("Yes")), ("false", gettext("No"))])
+    if field.kind in ("date", "moment"):
+        return StringField(label, render_kw={"type": "date"})
+    return StringField(label)
+
+
+# ---- forms --------------------------------------------------------------------------------------------------------
+
+
+async def resolve_lookups(session: AsyncSession, form: Form, *, check: bool = False) -> bool:
+    """Fill in the labels of chosen rows. check: a row outside the scope is an error at the field; False when any is."""
+    sound = True
+    for field in cast("Iterable[Any]", form):
+        if not isinstance(field, LookupField) or not field.ids:
+            continue
+        model = _model_of(field.target)
+        found = {o.id: o for o in await session.scalars(select(model).where(model.id.in_(field.ids)))}
+        field.chosen = [(i, str(found[i])) for i in field.ids if i in found]
+        if check and len(found) < len(field.ids):
+            field.errors = [*field.errors, gettext("Choose one from the list.")]
+            sound = False
+    return sound
+
+
+def _model_of(table: str) -> Any:
+    for mapper in Base.registry.mappers:
+        if mapper.local_table.name == table:  # type: ignore[attr-defined]
+            return mapper.class_
+    raise LookupError(table)
+
+
+def place_errors(form: Form, problem: Invalid) -> str | None:
+    """Put each message at its field; what belongs to no field is returned for the head of the form."""
+    rest = []
+    for name, message in problem.fields.items():
+        at = name if name in form else name.removesuffix("_id")
+        if at in form:
+            form[at].errors = [*form[at].errors, str(message)]  # type: ignore[attr-defined]
+        else:
+            rest.append(str(message))
+    return " ".join(rest) or None
+
+
+def groups_of(view: AppView, form: Form) -> list[dict[str, Any]]:
+    """Sections of the create or edit form: those of the columns, then the screen's own; nothing is left out."""
+    groups = [{"label": gettext(label) if label else None, "help": None, "fields": list(names), "more": False}
+              for label, names in view.plan.form]  # fmt: skip
+    by_label = {g["label"]: g for g in groups}
+    for label, names in view.extra_groups:
+        if (present := by_label.get(gettext(label))) is not None:
+            present["fields"] += names  # type: ignore[operator]
+        else:
+            groups.append({"label": gettext(label), "help": None, "fields": list(names), "more": False})
+    placed = {name for g in groups for name in cast("list[str]", g["fields"])}
+    rest = [f.name for f in cast("Iterable[Any]", form) if f.name not in placed]
+    if rest:
+        groups.append({"label": None, "help": None, "fields": rest, "more": False})
+    return groups
+
+
+def carried(form: Form) -> dict[str, Any]:
+    """The form's values as hidden inputs, for a confirmation between."""
+    hidden: dict[str, Any] = {}
+    for field in cast("Iterable[Any]", form):
+        if field.type in ("MultipleFileField", "FileField"):
+            continue
+        if isinstance(field, BooleanField):
+            if field.data:
+                hidden[field.name] = "y"
+        elif isinstance(field, LookupField):
+            hidden[field.name] = [str(i) for i in field.ids]
+        elif isinstance(field.data, list):
+            hidden[field.name] = [str(v) for v in field.data]
+        elif field.data is not None:
+            hidden[field.name] = field._value() if hasattr(field, "_value") else str(field.data)
+    return hidden
+
+
+# ---- the card ------------------------------------------------------------------------------------------------------
+
+
+def record_of(view: AppView, obj: Any) -> dict[str, Any]:
+    responsible = view.responsible(obj)
+    title = view.title(obj)
+    return {
+        "title": title, "initials": initials(title), "hue": view.hue(obj) or hue_of(title), "badge": view.badge(obj),
+        "facts": view.facts(obj), "tags": view.tags(obj),
+        "responsible": {"name": responsible, "initials": initials(responsible), "hue": hue_of(responsible)} if responsible else None,
+    }  # fmt: skip
+
+
+def card_buttons(request: Request, view: AppView, obj: Any) -> list[dict[str, Any]]:
+    pk = view.pk_of(obj)
+    shown = [_button(b, view.identity, pk) for b in shown_buttons(request, view, "card", obj)]
+    if view.can_edit and not view.readonly and may(request, view.identity, "edit"):
+        edit = {"label": gettext("Edit"), "icon": "pencil", "url": f"/admin/{view.identity}/edit/{pk}", "primary": False,
+                "danger": False, "more": False}  # fmt: skip
+        shown.insert(0, edit)
+    return sorted(shown, key=lambda b: b["primary"])
+
+
+def related_condition(view: AppView, other: AppView, related: Related, obj: Any) -> ColumnElement[bool] | None:
+    """Which rows of the other screen belong to this record."""
+    if related.of is not None:
+        return related.of(obj)
+    for column in other.mapper.local_table.c:
+        if any(k.column.table is view.mapper.local_table for k in column.foreign_keys):
+            condition: ColumnElement[bool] = getattr(other.model, other.mapper.get_property_by_column(column).key) == obj.id
+            return condition
+    return other.of_customers((obj.id,)) if view.identity == "customer" else None
+
+
+def embedded(request: Request, view: AppView, page: Page, url: str, fixed: str) -> dict[str, Any]:
+    """A list inside a card: the same screen, without boxes."""
+    return {
+        "identity": view.identity, "columns": [{**c, "sort_url": None, "sorted": None} for c in columns_of(view, page.asked)],
+        "rows": rows_of(request, view, page.rows), "page": pager(url, page, fixed) if page.rows else None, "totals": [],
+        "empty": {"icon": view.icon, "line": gettext("Nothing here yet"), "action_label": None, "action_url": None},
+    }  # fmt: skip
+
+

@@ -1,0 +1,390 @@
+"""`AppView`: the class that every screen extends. A screen names its model and what differs from the usual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, no_type_check
+
+from markupsafe import Markup, escape
+from sqladmin import ModelView
+from sqladmin.models import ModelViewMeta
+from sqlalchemy import ColumnElement, Select, func, inspect, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import ColumnProperty, Mapper, joinedload
+from starlette.requests import Request
+from wtforms import Form
+from wtforms.fields.core import UnboundField
+
+from admin_views.base.buttons import DELETE, Button
+from admin_views.base.cells import Cell, badge, cell_of, relation_of
+from admin_views.base.fields import AppForm, Converter, LookupField
+from app import filters
+from app.db import Base, Searchable, Versioned, fold, like
+from app.errors import Invalid, NotFound
+from app.i18n import _, gettext
+
+
+@dataclass(frozen=True)
+class Column:
+    key: str
+    label: str
+    css: str
+    sort: str | None
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a screen shows. Made from the declaration; configuration by people will change it per request."""
+
+    columns: tuple[Column, ...]
+    sortable: Mapping[str, str]
+    """Name in the address -> column that the database sorts by."""
+    details: tuple[tuple[str, tuple[Column, ...]], ...]
+    """Sections of the card: (label, columns)."""
+    form: tuple[tuple[str, tuple[str, ...]], ...]
+    """Sections of the form: (label, names of fields)."""
+
+
+@dataclass(frozen=True)
+class Related:
+    """A tab of the card: the rows of screen `identity` that belong to the record."""
+
+    identity: str
+    label: str = ""
+    of: Callable[[Any], ColumnElement[bool]] | None = None
+    """The condition for one record; None: by the only foreign key, or the path to the customer."""
+
+
+class _ScreenMeta(ModelViewMeta):
+    @no_type_check
+    def __new__(mcs, name: str, bases: tuple[type, ...], attrs: dict[str, Any], **kwargs: Any) -> Any:
+        cls = super().__new__(mcs, name, bases, attrs, **kwargs)
+        if kwargs.get("model"):
+            cls.identity = attrs.get("identity", kwargs["model"].__tablename__)
+            cls.form_columns = tuple(cls._form_names())
+            cls.column_list = [p.key for p in cls._listed()]
+            cls.column_details_list = cls.column_list
+        return cls
+
+
+class AppView(ModelView, metaclass=_ScreenMeta):
+    """Attributes a screen may set: `name`, `name_plural`, `icon`, `category`, `columns`, `readonly`, `leave_out`,
+    `buttons`, `related`, `can_*`, `help`. Methods that a screen with rules overrides: `save`, `remove`, `attached`,
+    `refusals`, `form_fields`, `initial`, and for the card `title`, `facts`, `tags`, `strip`, `side`."""
+
+    form_converter = Converter
+    form_base_class = AppForm
+    can_export = False
+    can_import = False
+
+    columns: ClassVar[tuple[str, ...] | None] = None
+    leave_out: ClassVar[tuple[str, ...]] = ()
+    """Columns that the form does not offer."""
+    readonly: ClassVar[bool] = False
+    help: ClassVar[str] = ""
+    search_hint: ClassVar[str] = ""
+    buttons: ClassVar[tuple[Button, ...]] = ()
+    related: ClassVar[tuple[Related, ...]] = ()
+    menu_count: ClassVar[Callable[[], Select[Any]] | None] = None
+    create_label: ClassVar[str] = ""
+    create_icon: ClassVar[str] = "plus"
+    extra_groups: ClassVar[tuple[tuple[str, tuple[str, ...]], ...]] = ()
+    form_template: ClassVar[str] = "sqladmin/form.html"
+
+    # ---- derived from the model -----------------------------------------------------------------------------------
+
+    @classmethod
+    def _props(cls) -> list[ColumnProperty[Any]]:
+        mapper: Mapper[Any] = inspect(cls.model)
+        return [p for p in mapper.column_attrs if "label" in p.columns[0].info and not p.columns[0].info["sensitive"]]
+
+    @classmethod
+    def _listed(cls) -> list[ColumnProperty[Any]]:
+        props = {p.key: p for p in cls._props()}
+        if cls.columns is not None:
+            return [props[name] for name in cls.columns]
+        return [p for p in props.values() if p.columns[0].info["listed"]]
+
+    @classmethod
+    def _form_names(cls) -> list[str]:
+        mapper: Mapper[Any] = inspect(cls.model)
+        names = []
+        for prop in cls._props():
+            column = prop.columns[0]
+            if (column.primary_key and not column.foreign_keys) or prop.key in cls.leave_out:
+                continue
+            if column.foreign_keys:
+                relation = relation_of(mapper, column)
+                if relation is not None:
+                    names.append(relation.key)
+            elif column.info.get("widget") not in ("per_language", "icon", "bytes", "staff", "user", "customer"):
+                names.append(prop.key)
+        return names
+
+    @property
+    def mapper(self) -> Mapper[Any]:
+        mapper: Mapper[Any] = inspect(self.model)
+        return mapper
+
+    @cached_property
+    def pk_props(self) -> list[ColumnProperty[Any]]:
+        mapper = self.mapper
+        return [mapper.get_property_by_column(c) for c in mapper.primary_key]  # type: ignore[misc]
+
+    @cached_property
+    def has_card(self) -> bool:
+        """A row with a single integer key has a page of its own."""
+        return self.can_view_details and len(self.pk_props) == 1
+
+    @cached_property
+    def plan(self) -> Plan:
+        columns = tuple(self._column(p) for p in self._listed())
+        sections: dict[str, list[Column]] = {}
+        fields: dict[str, list[str]] = {}
+        for prop in self._props():
+            group = str.__str__(prop.columns[0].info.get("group", ""))
+            if not prop.columns[0].primary_key:
+                sections.setdefault(group, []).append(self._column(prop))
+        for name in self.form_columns:
+            info = self._info(str(name))
+            fields.setdefault(str.__str__(info.get("group", "")), []).append(str(name))
+        return Plan(
+            columns, {c.key: c.sort for c in columns if c.sort},
+            tuple((label, tuple(cells)) for label, cells in sections.items()),
+            tuple((label, tuple(names)) for label, names in fields.items()),
+        )  # fmt: skip
+
+    def _info(self, name: str) -> Mapping[str, Any]:
+        if name in self.mapper.relationships:
+            return next(iter(self.mapper.relationships[name].local_columns)).info
+        return self.mapper.column_attrs[name].columns[0].info
+
+    def _column(self, prop: ColumnProperty[Any]) -> Column:
+        column = prop.columns[0]
+        sort: str | None = prop.key
+        if column.foreign_keys or isinstance(column.info.get("widget"), str) and column.info["widget"] in ("languages", "hue"):
+            sort = None
+        elif f"{prop.key}_folded" in self.mapper.column_attrs:
+            sort = f"{prop.key}_folded"
+        own = getattr(self, f"cell_{prop.key}", None)
+        return Column(prop.key, column.info["label"], column.info.get("css", ""), sort, own or cell_of(self.mapper, prop))
+
+    # ---- addresses -----------------------------------------------------------------------------------------------
+
+    @property
+    def list_url(self) -> str:
+        return f"/admin/{self.identity}/list"
+
+    def card_url(self, pk: Any) -> str:
+        return f"/admin/{self.identity}/details/{pk}"
+
+    def pk_of(self, obj: Any) -> str:
+        return ",".join(str(getattr(obj, p.key)) for p in self.pk_props)
+
+    # ---- queries -------------------------------------------------------------------------------------------------
+
+    def list_options(self) -> list[Any]:
+        """Loader options of the list: each shown relation by a join."""
+        options = []
+        for prop in self._listed():
+            relation = relation_of(self.mapper, prop.columns[0]) if prop.columns[0].foreign_keys else None
+            if relation is not None:
+                options.append(joinedload(getattr(self.model, relation.key)))
+        return options
+
+    def card_options(self) -> list[Any]:
+        """Loader options of the card: every many-to-one relation."""
+        return [
+            joinedload(getattr(self.model, r.key)) for r in self.mapper.relationships if r.direction.name == "MANYTOONE"
+        ]
+
+    def edit_options(self) -> list[Any]:
+        """Loader options of a row that is about to be changed or deleted."""
+        return []
+
+    def lookup_order(self) -> list[Any]:
+        return [self.pk_column.desc()]
+
+    def always(self) -> list[ColumnElement[bool]]:
+        """Conditions that hold for every list of this screen."""
+        return []
+
+    def search(self, text: str) -> ColumnElement[bool] | None:
+        """Quick search; a model without `search_text` is searched by its folded columns. None: not searchable."""
+        if issubclass(self.model, Searchable):
+            return filters.search(self.model, text)
+        columns = [getattr(self.model, p.key) for p in self.mapper.column_attrs if "folds" in p.columns[0].info]
+        columns = columns or [
+            func.lower(getattr(self.model, p.key)) for p in self._props() if p.columns[0].info["searched"]
+        ]
+        if not columns:
+            return None
+        words = [w.strip() for w in fold(text).split()][:8]
+        return or_(*(c.like(f"%{like(w)}%", escape="\\") for c in columns for w in words)) if words else None
+
+    @cached_property
+    def searchable(self) -> bool:
+        return self.search("x") is not None
+
+    def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool] | None:
+        """The rows that belong to these customers: by the shortest path of foreign keys. None: it has none."""
+        if self.identity == "customer":
+            return self.pk_column.in_(ids)
+        column = self.mapper.columns.get("customer_id")
+        return None if column is None else column.in_(ids)
+
+    @property
+    def pk_column(self) -> Any:
+        return getattr(self.model, self.pk_props[0].key)
+
+    def by_pk(self, pk: str) -> Select[Any]:
+        """One row by its id as it stands in an address. Raises NotFound for what cannot be an id."""
+        if not self.has_card or not (pk.isascii() and pk.isdecimal() and len(pk) < 19):
+            raise NotFound
+        return select(self.model).where(self.pk_column == int(pk))
+
+    async def load(self, session: AsyncSession, pk: str, *options: Any) -> Any:
+        """The row, in the scope of the acting person. Raises NotFound."""
+        obj = (await session.scalars(self.by_pk(pk).options(*options))).unique().one_or_none()
+        if obj is None:
+            raise NotFound
+        return obj
+
+    # ---- writing -------------------------------------------------------------------------------------------------
+
+    async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
+        """Fields beside those of the columns; `obj` is None on create."""
+        return {}
+
+    async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
+        """Values of the extra fields when editing, or defaults when creating."""
+        return {}
+
+    async def form_class(self, session: AsyncSession, obj: Any) -> type[AppForm]:
+        """The form of this request. SQLAdmin makes the columns' fields through `Converter`."""
+        generated = await self.scaffold_form()
+        more = await self.form_fields(session, obj)
+        return type(f"{self.model.__name__}Form", (generated,), more)
+
+    def form_data(self, obj: Any) -> dict[str, Any]:
+        """The row's values by field name; relations by their id."""
+        data = {}
+        for name in map(str, self.form_columns):
+            if name in self.mapper.relationships:
+                column = next(iter(self.mapper.relationships[name].local_columns))
+                data[name] = getattr(obj, self.mapper.get_property_by_column(column).key)
+            else:
+                data[name] = getattr(obj, name)
+        return data
+
+    def values(self, form: Form) -> dict[str, Any]:
+        """What was entered, by column name; look-ups of relations become foreign keys. Extra fields keep their name."""
+        values = {}
+        for name, value in form.data.items():
+            if name in self.mapper.relationships and isinstance(form[name], LookupField) and not form[name].multiple:  # type: ignore[attr-defined]
+                column = next(iter(self.mapper.relationships[name].local_columns))
+                values[self.mapper.get_property_by_column(column).key] = value
+            else:
+                values[name] = value
+        return values
+
+    async def save(self, session: AsyncSession, obj: Base | None, values: dict[str, Any]) -> Any:
+        """What creating (obj is None) and editing mean; a screen with rules calls a verb. Returns the row."""
+        if obj is None:
+            obj = self.model(**values)
+            session.add(obj)
+        else:
+            for name, value in values.items():
+                setattr(obj, name, value)
+        await session.flush()
+        return obj
+
+    async def form_context(self, session: AsyncSession, obj: Any, form: Form) -> dict[str, Any]:
+        """More for the template of the form."""
+        return {}
+
+    async def attached(self, session: AsyncSession, obj: Any) -> list[Mapping[str, Any]]:
+        """What is deleted along with it: [{label, n, url}]."""
+        return []
+
+    async def refusals(self, session: AsyncSession, obj: Any) -> list[str]:
+        """Why it cannot be deleted; empty when it can. The usual: rows of other tables that need it."""
+        reasons = []
+        for mapper in sorted(Base.registry.mappers, key=lambda m: m.local_table.name):  # type: ignore[attr-defined]
+            for column in mapper.local_table.c:
+                for key in column.foreign_keys:
+                    if key.column.table is self.mapper.local_table and key.ondelete == "RESTRICT":
+                        attr = getattr(mapper.class_, mapper.get_property_by_column(column).key)
+                        n = await session.scalar(select(func.count()).select_from(mapper.class_).where(attr == obj.id))
+                        if n:
+                            label = mapper.local_table.name.replace("_", " ")
+                            reasons.append(gettext("Still used by %(n)s × %(noun)s.") % {"n": n, "noun": label})
+        return reasons
+
+    async def remove(self, session: AsyncSession, obj: Any) -> None:
+        if reasons := await self.refusals(session, obj):
+            raise Invalid(" ".join(reasons))
+        await session.delete(obj)
+        await session.flush()
+
+    def version_of(self, obj: Any) -> int | None:
+        return obj.version if isinstance(obj, Versioned) else None
+
+    # ---- the card ------------------------------------------------------------------------------------------------
+
+    def title(self, obj: Any) -> str:
+        return str(obj)
+
+    def badge(self, obj: Any) -> Markup | None:
+        for name in ("status", "state"):
+            if name in self.mapper.column_attrs:
+                return badge(getattr(obj, name))
+        return None
+
+    def hue(self, obj: Any) -> int | None:
+        return getattr(obj, "hue", None)
+
+    def facts(self, obj: Any) -> list[Markup | str]:
+        return [f"#{self.pk_of(obj)}"]
+
+    def tags(self, obj: Any) -> list[dict[str, Any]]:
+        return []
+
+    def responsible(self, obj: Any) -> str | None:
+        return None
+
+    async def strip(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
+        """At most five figures: [{label, value, note}]."""
+        return []
+
+    async def sections(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
+        """The main column of the summary; the usual: the columns, by group."""
+        shown = []
+        for label, columns in self.plan.details:
+            items = [{"label": c.label, "value": c.cell(obj)} for c in columns]
+            items = [i for i in items if i["value"] not in ("", None)]
+            if items:
+                shown.append({"label": gettext(label) if label else gettext("Details"), "kind": "kv", "items": items})
+        return shown
+
+    async def side(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
+        return []
+
+    async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
+        """More for the template of the card, such as the progress of a campaign."""
+        return {}
+
+    def all_buttons(self) -> tuple[Button, ...]:
+        return (*self.buttons, DELETE) if self.can_delete and not self.readonly else self.buttons
+
+    def lookup_label(self, obj: Any) -> str:
+        return str(obj)
+
+    def row_label(self, obj: Any) -> str:
+        return str(obj) if type(obj).__str__ is not object.__str__ else f"#{self.pk_of(obj)}"
+
+
+__all__ = ["AppView", "Related", "_", "escape"]

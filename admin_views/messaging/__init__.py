@@ -1,0 +1,1 @@
+"""Messages: categories, templates, campaigns with their deliveries, and the composer."""

@@ -1,0 +1,215 @@
+"""Screens of categories, templates, campaigns and deliveries."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from markupsafe import Markup
+from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload, selectinload
+from starlette.requests import Request
+from wtforms import Form, RadioField, StringField, validators
+from wtforms.fields.core import UnboundField
+
+from admin_views.base import AppForm, AppView, Button, Related
+from admin_views.base.cells import size
+from admin_views.base.fields import plain
+from admin_views.messaging.compose import language_tabs, languages, macro_list, text_fields
+from app.domain.messaging import campaigns
+from app.domain.messaging import progress as figures
+from app.errors import Invalid
+from app.i18n import LANGUAGES, _, gettext, language_name, ngettext, show_moment, show_number
+from app.models.messaging import (
+    Campaign, CampaignAttachment, CampaignState, Category, Delivery, DeliveryState, Template, TemplateText,
+)  # fmt: skip
+
+
+class Categories(AppView, model=Category):
+    name, name_plural, icon, category = _("Message category"), _("Message categories"), "tags", "Configuration"
+    extra_groups = (("Name per language", tuple(f"name_{code}" for code in LANGUAGES)),)
+
+    async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
+        return {
+            f"name_{code}": cast("UnboundField[Any]", StringField(language_name(code), [validators.Length(max=200), plain]))
+            for code in LANGUAGES
+        }
+
+    async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
+        return {f"name_{code}": obj.names.get(code, "") for code in LANGUAGES} if obj is not None else {}
+
+    async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Any:
+        named = {code: (values.pop(f"name_{code}") or "").strip() for code in LANGUAGES}
+        values["names"] = {code: name for code, name in named.items() if name}
+        return await super().save(session, obj, values)
+
+
+class Templates(AppView, model=Template):
+    name, name_plural, icon, category = _("Message template"), _("Templates"), "template", "Messages"
+    form_template = "sqladmin/compose.html"
+    related = ()
+
+    def card_options(self) -> list[Any]:
+        return [*super().card_options(), selectinload(Template.texts)]
+
+    def edit_options(self) -> list[Any]:
+        return [selectinload(Template.texts)]
+
+    async def _codes(self, session: AsyncSession, obj: Any) -> list[str]:
+        codes = await languages(session)
+        return codes + [t.language for t in obj.texts if t.language not in codes] if obj is not None else codes
+
+    async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
+        return text_fields(await self._codes(session, obj))
+
+    async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for text in obj.texts if obj is not None else ():
+            data |= {f"subject_{text.language}": text.subject, f"body_{text.language}": text.body}
+        return data
+
+    async def form_context(self, session: AsyncSession, obj: Any, form: Form) -> dict[str, Any]:
+        codes = [f.name.removeprefix("body_") for f in cast(Any, form) if f.name.startswith("body_")]
+        names = [f.name for f in cast(Any, form) if not f.name.startswith(("body_", "subject_"))]
+        first = {"label": None, "help": None, "fields": names, "more": False, "before": True}
+        return {"languages": language_tabs(codes), "macros": macro_list(), "groups": [first]}
+
+    async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Any:
+        codes = [name.removeprefix("body_") for name in values if name.startswith("body_")]
+        texts = {c: ((values.pop(f"subject_{c}") or "").strip(), (values.pop(f"body_{c}") or "").strip()) for c in codes}
+        texts = {c: pair for c, pair in texts.items() if any(pair)}
+        if not texts:
+            raise Invalid(**{f"subject_{codes[0]}": gettext("Please write a subject and a text in at least one language.")})
+        campaigns.check_content(texts, default_language=next(iter(texts)), matching_only=True)
+        if obj is None:
+            obj = Template(texts=[])
+            session.add(obj)
+        present = {t.language: t for t in obj.texts}
+        for name, value in values.items():
+            setattr(obj, name, value)
+        obj.texts = [present.get(code) or TemplateText(language=code) for code in texts]
+        for text in obj.texts:
+            text.subject, text.body = texts[text.language]
+        await session.flush()
+        return obj
+
+    async def sections(self, session: AsyncSession, obj: Template, request: Request) -> list[dict[str, Any]]:
+        shown = await super().sections(session, obj, request)
+        for text in sorted(obj.texts, key=lambda t: t.language):
+            body = Markup('<p><b lang="{}">{}</b></p><p class="prewrap quote" lang="{}">{}</p>').format(
+                text.language, text.subject, text.language, text.body
+            )
+            shown.append({"label": language_name(text.language), "kind": "html", "html": body})
+        return shown
+
+    async def data_contents(self, session: AsyncSession, request: Request) -> dict[str, Any]:
+        """The texts of one template, for the composer."""
+        template = await self.load(session, request.query_params.get("id", ""), selectinload(Template.texts))
+        return {"contents": {t.language: {"subject": t.subject, "body": t.body} for t in template.texts}}
+
+
+class DecideForm(AppForm):
+    what = RadioField(
+        _("These mails may have arrived, nobody knows"),
+        [validators.InputRequired()],
+        choices=[("resend", _("Send them again")), ("sent", _("Take them as sent"))],
+    )  # fmt: skip
+
+
+async def stop(session: AsyncSession, chosen: list[Campaign]) -> str:
+    for campaign in chosen:
+        await campaigns.stop_campaign(session, campaign_id=campaign.id)
+    return gettext("Stopped. What was already sent stays sent.")
+
+
+async def resend(session: AsyncSession, chosen: list[Campaign]) -> str:
+    n = sum([await campaigns.resend_failed(session, campaign_id=c.id) for c in chosen])
+    return ngettext("%(n)s delivery is tried again.", "%(n)s deliveries are tried again.", n) % {"n": show_number(n)}
+
+
+async def decide(session: AsyncSession, chosen: list[Campaign], *, what: str) -> str:
+    n = sum([await campaigns.decide_review(session, campaign_id=c.id, resend=what == "resend") for c in chosen])
+    return ngettext("%(n)s delivery is decided.", "%(n)s deliveries are decided.", n) % {"n": show_number(n)}
+
+
+CARD = frozenset({"card"})
+GOING = (CampaignState.STARTING, CampaignState.RUNNING)
+
+
+class Campaigns(AppView, model=Campaign):
+    name, name_plural, icon, category = _("Campaign"), _("Campaigns"), "send", "Messages"
+    readonly = True
+    can_create = can_edit = can_delete = False
+    related = (Related("delivery", _("Recipients")), Related("ticket", _("Answers")))
+    buttons = (
+        Button("stop", _("Stop"), "player-stop", on=CARD, verb=stop, danger=True,
+               lede=_("What was already sent stays sent. A stopped campaign cannot go on."), shown=lambda c: c.state in GOING),
+        Button("resend", _("Send failed ones again"), "refresh", on=CARD, verb=resend, shown=lambda c: c.state is CampaignState.DONE, more=True),
+        Button("decide", _("Decide on doubtful ones"), "help", on=CARD, verb=decide, form=DecideForm, more=True,
+               shown=lambda c: c.state in (CampaignState.DONE, CampaignState.RUNNING)),
+    )  # fmt: skip
+
+    @staticmethod
+    def menu_count() -> Any:  # type: ignore[override]
+        return select(Campaign.id).where(Campaign.state.in_(GOING))
+
+    def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool]:
+        return exists().where(Delivery.campaign_id == Campaign.id, Delivery.customer_id.in_(ids))
+
+    def card_options(self) -> list[Any]:
+        return [
+            *super().card_options(), selectinload(Campaign.texts),
+            selectinload(Campaign.attachments).joinedload(CampaignAttachment.attachment),
+        ]  # fmt: skip
+
+    async def card_context(self, session: AsyncSession, obj: Campaign, request: Request) -> dict[str, Any]:
+        p = await figures.progress(session, obj.id)
+        going = obj.state in GOING
+        kinds = {DeliveryState.SENT: "ok", DeliveryState.FAILED: "bad", DeliveryState.REVIEW: "warn"}
+        return {"progress": {
+            "done": p.done, "total": p.total, "percent": round(100 * p.done / p.total) if p.total else 0,
+            "state_label": str(obj.state.label), "state_kind": "live" if going else "ok" if obj.state is CampaignState.DONE else "",
+            "counts": [
+                {"label": str(state.label), "n": n, "kind": kinds.get(state, ""), "url": f"/admin/campaign/details/{obj.id}?tab=delivery&state.in={state.value}"}
+                for state, n in p.counts.items() if n
+            ],
+            "rate": gettext("%(n)s a second") % {"n": show_number(round(p.per_second))} if going and p.per_second and p.per_second >= 1 else None,
+            "left": gettext("about %(n)s s left") % {"n": show_number(round(p.seconds_left))} if going and p.seconds_left else None,
+            "poll_url": f"/admin/campaign/details/{obj.id}/part/progress" if going else None,
+            "stop": [],
+        }}  # fmt: skip
+
+    async def sections(self, session: AsyncSession, obj: Campaign, request: Request) -> list[dict[str, Any]]:
+        shown: list[dict[str, Any]] = []
+        for text in sorted(obj.texts, key=lambda t: (t.language != obj.default_language, t.language)):
+            body = Markup('<p><b lang="{0}">{1}</b></p><p class="prewrap quote" lang="{0}">{2}</p>').format(
+                text.language, text.subject, text.body
+            )
+            shown.append({"label": language_name(text.language), "kind": "html", "html": body})
+        return shown
+
+    async def side(self, session: AsyncSession, obj: Campaign, request: Request) -> list[dict[str, Any]]:
+        files = [f"{a.attachment.name} ({size(a.attachment.size)})" for a in obj.attachments]
+        items = [
+            {"label": gettext("Category"), "value": str(obj.category)},
+            {"label": gettext("Sent by"), "value": str(obj.staff or "Bursar")},
+            {"label": gettext("Replies"), "value": gettext("to the sender") if obj.assign_replies else gettext("to the common inbox")},
+            {"label": gettext("Languages"), "value": gettext("only the corresponding one") if obj.matching_only else gettext("with fallback to %(language)s") % {"language": language_name(obj.default_language)}},
+            {"label": gettext("Attachments"), "value": ", ".join(files)},
+            {"label": gettext("Started"), "value": show_moment(obj.started_at) if obj.started_at else ""},
+            {"label": gettext("Finished"), "value": show_moment(obj.finished_at) if obj.finished_at else ""},
+            {"label": gettext("Error"), "value": obj.error},
+        ]  # fmt: skip
+        return [{"label": gettext("Details"), "kind": "kv", "items": [i for i in items if i["value"]]}]
+
+
+class Deliveries(AppView, model=Delivery):
+    name, name_plural, icon, category = _("Delivery"), _("Deliveries"), "mail-forward", "Messages"
+    readonly = True
+    can_create = can_edit = can_delete = can_view_details = False
+
+    def row_label(self, obj: Delivery) -> str:
+        return f"{obj.customer}, {obj.channel.label}"
+
+    def list_options(self) -> list[Any]:
+        return [joinedload(Delivery.campaign), joinedload(Delivery.customer)]

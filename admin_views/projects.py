@@ -1,0 +1,12 @@
+"""Projects: the brands."""
+
+from __future__ import annotations
+
+from admin_views.base import AppView, Related
+from app.i18n import _
+from app.models.projects import Project
+
+
+class Projects(AppView, model=Project):
+    name, name_plural, icon, category = _("Project"), _("Projects"), "building-store", "Configuration"
+    related = (Related("customer"), Related("user"))

@@ -1,0 +1,149 @@
+"""Staff and roles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from markupsafe import Markup
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+from starlette.requests import Request
+from wtforms.fields.core import UnboundField
+
+from admin_views.base import AppView, LookupField, Related
+from admin_views.base.fields import ListField, password_fields
+from app.domain import staff as people
+from app.errors import Invalid
+from app.i18n import _, gettext
+from app.models.customers import Customer
+from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
+
+
+class StaffMembers(AppView, model=Staff):
+    name, name_plural, icon, category = _("Staff member"), _("Staff"), "users", "Configuration"
+    create_label, create_icon = _("Add a staff member"), "user-plus"
+    leave_out = ("last_sign_in_at",)
+    related = (
+        Related("customer", _("Responsible for"), of=lambda s: Customer.responsible_id == s.id), Related("ticket"),
+        Related("campaign"), Related("audit"),
+    )  # fmt: skip
+
+    def card_options(self) -> list[Any]:
+        return [
+            selectinload(Staff.roles).joinedload(StaffRole.role),
+            selectinload(Staff.projects).joinedload(StaffProject.project),
+        ]
+
+    def edit_options(self) -> list[Any]:
+        return [selectinload(Staff.roles), selectinload(Staff.projects)]
+
+    def tags(self, obj: Staff) -> list[dict[str, Any]]:
+        roles = [{"hue": 8, "label": r.role.name} for r in obj.roles]
+        return roles + [{"hue": p.project.hue, "label": p.project.name} for p in obj.projects]
+
+    async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
+        fields: dict[str, Any] = {
+            "roles": LookupField(_("Roles"), target="role", multiple=True),
+            "projects": LookupField(_("Only these projects"), target="project", multiple=True, description=_("None chosen: all projects.")),
+            **password_fields(least=10),
+        }  # fmt: skip
+        return cast("dict[str, UnboundField[Any]]", fields)
+
+    async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
+        if obj is None:
+            return {}
+        return {"roles": [r.role_id for r in obj.roles], "projects": [p.project_id for p in obj.projects]}
+
+    async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Staff:
+        roles, projects = values.pop("roles"), values.pop("projects")
+        values.pop("password_again")
+        password = values.pop("password") or None
+        if not roles:
+            raise Invalid(roles=gettext("Choose at least one role."))
+        if obj is None:
+            first = await session.get(Role, roles[0])
+            if first is None:
+                raise Invalid(roles=gettext("Choose one from the list."))
+            enabled = values.pop("enabled")
+            obj = await people.add_staff(session, password=password, role=first.name, **values)
+            obj.enabled = enabled
+        else:
+            await people.change_staff(session, staff=obj, values=values, password=password)
+        await people.set_roles(session, staff=obj, roles=roles)
+        await people.set_projects(session, staff=obj, projects=projects)
+        return cast(Staff, obj)
+
+    async def refusals(self, session: AsyncSession, obj: Staff) -> list[str]:
+        return []
+
+    async def remove(self, session: AsyncSession, obj: Staff) -> None:
+        await people.delete_staff(session, staff=obj)
+
+
+def _grant_choices() -> list[tuple[str, str]]:
+    """Every grant as (``screen action``, label); a matrix comes with the configuration screens."""
+    from admin_views.screens import SCREENS
+
+    words = {
+        "list": gettext("see the list"), "details": gettext("open"), "create": gettext("register"),
+        "edit": gettext("change"), "delete": gettext("delete"), "action:message_all": gettext("Send message to many"),
+        "action:act": gettext("Act inside the customer's panel"),
+    }  # fmt: skip
+    choices = [("* *", gettext("Everything")), ("* list", gettext("Everywhere: see lists")), ("* details", gettext("Everywhere: open"))]
+    for view in SCREENS:
+        actions = ["list", *(["details"] if view.can_view_details else [])]
+        if not view.readonly:
+            actions += [a for a, can in (("create", view.can_create), ("edit", view.can_edit), ("delete", view.can_delete)) if can]
+        for button in view.buttons:
+            if button.action not in actions:
+                actions.append(button.action)
+                words.setdefault(button.action, str(button.label))
+        if view.identity == "customer":
+            actions += ["action:message_all", "action:act"]
+        choices += [(f"{view.identity} {a}", f"{view.name_plural}: {words.get(a, a)}") for a in actions]
+    return choices
+
+
+class Roles(AppView, model=Role):
+    name, name_plural, icon, category = _("Role"), _("Roles"), "shield-lock", "Configuration"
+    extra_groups = (("May", ("grants",)),)
+
+    def card_options(self) -> list[Any]:
+        return [selectinload(Role.grants)]
+
+    edit_options = card_options
+
+    async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
+        known = _grant_choices()
+        values = {v for v, _label in known}
+        extra = [(f"{g.screen} {g.action}",) * 2 for g in obj.grants if f"{g.screen} {g.action}" not in values] if obj is not None else []  # fmt: skip
+        return {"grants": cast("UnboundField[Any]", ListField(_("May"), choices=known + extra))}
+
+    async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
+        return {"grants": [f"{g.screen} {g.action}" for g in obj.grants]} if obj is not None else {}
+
+    async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Role:
+        pairs = [tuple(text.split(" ", 1)) for text in values.pop("grants") or []]
+        return await people.save_role(
+            session, role=obj, grants=cast("list[tuple[str, str]]", pairs), name=values["name"], description=values["description"]
+        )
+
+    async def sections(self, session: AsyncSession, obj: Role, request: Request) -> list[dict[str, Any]]:
+        labels = dict(_grant_choices())
+        shown = sorted(labels.get(f"{g.screen} {g.action}", f"{g.screen} {g.action}") for g in obj.grants)
+        items = Markup("").join(Markup("<li>{}</li>").format(text) for text in shown)
+        listed = Markup('<ul class="list">{}</ul>').format(items) if shown else gettext("Nothing yet")
+        return [*await super().sections(session, obj, request), {"label": gettext("May"), "kind": "html", "html": listed}]
+
+    async def attached(self, session: AsyncSession, obj: Role) -> list[Mapping[str, Any]]:
+        n = await session.scalar(select(func.count()).select_from(Grant).where(Grant.role_id == obj.id))
+        return [{"label": gettext("Grants"), "n": n, "url": None}] if n else []
+
+    async def refusals(self, session: AsyncSession, obj: Role) -> list[str]:
+        n = await session.scalar(select(func.count()).select_from(StaffRole).where(StaffRole.role_id == obj.id))
+        return [gettext("%(n)s staff members have it.") % {"n": n}] if n else []
+
+    async def remove(self, session: AsyncSession, obj: Role) -> None:
+        await people.delete_role(session, role=obj)

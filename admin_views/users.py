@@ -1,0 +1,68 @@
+"""Users: the logins of customers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload, selectinload
+from wtforms import BooleanField, validators
+from wtforms.fields.core import UnboundField
+
+from admin_views.base import AppView, LookupField, Related
+from admin_views.base.fields import ChoiceField, password_fields
+from app.domain import users
+from app.errors import Invalid
+from app.i18n import _, gettext
+from app.models.customers import Customer
+from app.models.users import User, UserCustomer, UserRole
+
+
+class Users(AppView, model=User):
+    name, name_plural, icon, category = _("User"), _("Users"), "user-circle", "Customers"
+    create_label, create_icon = _("Add a user"), "user-plus"
+    search_hint = _("Name or e-mail")
+    leave_out = ("last_sign_in_at",)
+    related = (Related("customer", of=lambda u: Customer.logins.any(UserCustomer.user_id == u.id)),)
+
+    def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool]:
+        return User.customers.any(UserCustomer.customer_id.in_(ids))
+
+    def card_options(self) -> list[Any]:
+        return [joinedload(User.project), selectinload(User.customers).joinedload(UserCustomer.customer)]
+
+    async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
+        fields: dict[str, Any] = password_fields()
+        if obj is None:
+            fields |= {
+                "customer": LookupField(_("Customer"), [validators.InputRequired()], target="customer"),
+                "role": ChoiceField(_("Role"), kind=UserRole, default=UserRole.READ_ONLY.value),
+                "receives": BooleanField(_("Receives messages"), description=_("Besides the customer's own address.")),
+            }
+        return cast("dict[str, UnboundField[Any]]", fields)
+
+    async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Any:
+        values.pop("password_again")
+        password = values.pop("password") or None
+        if obj is not None:
+            await users.change_user(session, user=obj, values=values, password=password)
+            return obj
+        customer_id, role, receives = values.pop("customer"), values.pop("role"), values.pop("receives")
+        customer = await session.scalar(select(Customer).where(Customer.id == customer_id))
+        if customer is None:
+            raise Invalid(customer=gettext("Choose one from the list."))
+        made = await users.create_user(session, password=password, **values)
+        await users.attach_user(session, user=made, customer=customer, role=role, receives=receives)
+        return made
+
+    async def attached(self, session: AsyncSession, obj: User) -> list[Mapping[str, Any]]:
+        links = await session.scalars(select(UserCustomer).where(UserCustomer.user_id == obj.id).options(joinedload(UserCustomer.customer)))  # fmt: skip
+        return [{"label": gettext("Serves %(name)s") % {"name": link.customer}, "n": 1, "url": f"/admin/customer/details/{link.customer_id}"} for link in links]  # fmt: skip
+
+    async def refusals(self, session: AsyncSession, obj: User) -> list[str]:
+        return []
+
+    async def remove(self, session: AsyncSession, obj: User) -> None:
+        await users.delete_user(session, user=obj)
