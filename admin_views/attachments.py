@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from markupsafe import Markup
 from sqlalchemy import ColumnElement
+from starlette.datastructures import UploadFile
+from wtforms import MultipleFileField
 
-from admin_views.base import AppView
+from admin_views.base import AppView, LookupField, Press
 from admin_views.base.cells import size
+from app import db
+from app.domain.attachments import add_attachment
+from app.errors import Invalid, TooLarge
 from app.i18n import _
+from app.integrations.storage import DirectoryStorage
 from app.models.attachments import Attachment
+from app.observe import actor
 
 
 class Attachments(AppView, model=Attachment):
@@ -28,3 +36,30 @@ class Attachments(AppView, model=Attachment):
 
     def lookup_label(self, obj: Any) -> str:
         return f"{obj.name} ({size(obj.size)})"
+
+
+async def store_uploads(press: Press, files: MultipleFileField, used: LookupField) -> None:
+    """Store what was uploaded, each file in a unit of its own, and choose it in `used`: from then on nothing that
+    goes wrong with the form loses a file. Raises Invalid at the files' field."""
+    settings = press.request.app.state.settings
+    storage = DirectoryStorage(settings.data_dir / "attachments")
+    for upload in [f for f in files.data or [] if isinstance(f, UploadFile) and f.filename]:
+        try:
+            async with db.unit() as session:
+                stored = await add_attachment(
+                    session,
+                    storage,
+                    name=upload.filename or "",
+                    chunks=_chunks(upload),
+                    max_bytes=settings.max_upload_bytes,
+                    staff_id=actor.get().staff_id,
+                )
+        except (Invalid, TooLarge) as problem:
+            raise Invalid(**{files.name: str(problem)}) from None
+        used.data = [*used.ids, stored.id]
+    files.data = []
+
+
+async def _chunks(upload: UploadFile) -> AsyncIterator[bytes]:
+    while chunk := await upload.read(256 * 1024):
+        yield chunk

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
@@ -22,15 +21,15 @@ class AuditRows(AppView, model=Audit):
     async def sections(self, session: AsyncSession, obj: Audit, request: Request) -> list[dict[str, Any]]:
         detail = await session.get(AuditDetail, obj.id)
         changes = json.loads(detail.payload) if detail is not None else {}
-        rows = Markup("").join(
-            Markup("<tr><th scope='row'>{}</th><td>{}</td><td>{}</td></tr>").format(name, *(_shown(v) for v in pair))
-            for name, pair in sorted(changes.items()) if isinstance(pair, list) and len(pair) == 2
-        )  # fmt: skip
-        table = Markup('<table class="table"><thead><tr><th>{}</th><th>{}</th><th>{}</th></tr></thead><tbody>{}</tbody></table>').format(
-            gettext("Field"), gettext("Before"), gettext("After"), rows
-        )  # fmt: skip
-        html = table if rows else Markup('<p class="faint">{}</p>').format(gettext("Nothing changed, or it was cleared."))
-        return [*await super().sections(session, obj, request), {"label": gettext("Changes"), "kind": "html", "html": html}]
+        rows = [
+            (name, *map(_shown, pair))
+            for name, pair in sorted(changes.items())
+            if isinstance(pair, list) and len(pair) == 2
+        ]
+        return [
+            *await super().sections(session, obj, request),
+            {"label": gettext("Changes"), "kind": "changes", "changes": rows},
+        ]
 
 
 def _shown(value: Any) -> str:

@@ -31,7 +31,9 @@ class Products(AppView, model=Product):
         return [selectinload(Product.projects)]
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
-        field = LookupField(_("Sold in these projects"), target="project", multiple=True, description=_("None chosen: in all."))
+        field = LookupField(
+            _("Sold in these projects"), target="project", multiple=True, description=_("None chosen: in all.")
+        )
         return {"projects": cast("UnboundField[Any]", field)}
 
     async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from markupsafe import Markup
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
@@ -18,14 +19,17 @@ from app.models.customers import Customer, CustomerStatus
 from app.models.jobs import Job, JobState
 from app.models.messaging import Campaign
 from app.models.tickets import Ticket, TicketStatus
-from markupsafe import Markup
 
 
 def _listing(identity: str, icon: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "identity": identity, "columns": [], "rows": rows, "page": None, "totals": [],
+        "identity": identity,
+        "columns": [],
+        "rows": rows,
+        "page": None,
+        "totals": [],
         "empty": {"icon": icon, "line": gettext("Nothing here yet"), "action_label": None, "action_url": None},
-    }  # fmt: skip
+    }
 
 
 async def context(request: Request, session: AsyncSession) -> dict[str, Any]:
@@ -40,46 +44,113 @@ async def context(request: Request, session: AsyncSession) -> dict[str, Any]:
         await _campaigns(session, strip, sections)
     if may(request, "job", "list"):
         failed = await session.scalar(select(func.count()).select_from(Job).where(Job.state == JobState.FAILED)) or 0
-        waiting = await session.scalar(select(func.count()).select_from(Job).where(Job.state.in_([JobState.DUE, JobState.RUNNING]))) or 0  # fmt: skip
-        note = Markup('<a class="t-bad" href="/admin/job/list?state.in=failed">{}</a>').format(gettext("%(n)s failed") % {"n": show_number(failed)}) if failed else None  # fmt: skip
+        waiting = (
+            await session.scalar(
+                select(func.count()).select_from(Job).where(Job.state.in_([JobState.DUE, JobState.RUNNING]))
+            )
+            or 0
+        )
+        note = (
+            Markup('<a class="t-bad" href="/admin/job/list?state.in=failed">{}</a>').format(
+                gettext("%(n)s failed") % {"n": show_number(failed)}
+            )
+            if failed
+            else None
+        )
         strip.append({"label": gettext("Jobs waiting"), "value": show_number(waiting), "note": note})
     hello = gettext("Hello %(name)s") % {"name": request.session["name"]}
     return {"strip": strip, "sections": sections, "welcome": hello}
 
 
 async def _customers(session: AsyncSession, strip: list[dict[str, Any]], sections: list[dict[str, Any]]) -> None:
-    counts = {s: n for s, n in await session.execute(select(Customer.status, func.count()).group_by(Customer.status))}
-    week = await session.scalar(select(func.count()).select_from(Customer).where(Customer.registered_at > utcnow() - timedelta(days=7))) or 0  # fmt: skip
+    by_status = select(Customer.status, func.count()).group_by(Customer.status)
+    counts = dict((await session.execute(by_status)).all())
+    week = (
+        await session.scalar(
+            select(func.count()).select_from(Customer).where(Customer.registered_at > utcnow() - timedelta(days=7))
+        )
+        or 0
+    )
     note = gettext("%(n)s new this week") % {"n": show_number(week)}
     strip.append({"label": gettext("Customers"), "value": show_number(sum(counts.values())), "note": note})
-    strip.append({"label": gettext("With active services"), "value": show_number(counts.get(CustomerStatus.ACTIVE, 0)), "note": None})  # fmt: skip
-    newest = (await session.scalars(select(Customer).options(joinedload(Customer.project)).order_by(Customer.registered_at.desc()).limit(6))).all()  # fmt: skip
+    strip.append(
+        {
+            "label": gettext("With active services"),
+            "value": show_number(counts.get(CustomerStatus.ACTIVE, 0)),
+            "note": None,
+        }
+    )
+    newest = (
+        await session.scalars(
+            select(Customer).options(joinedload(Customer.project)).order_by(Customer.registered_at.desc()).limit(6)
+        )
+    ).all()
     rows = [
-        {"pk": c.id, "label": c.name, "url": f"/admin/customer/details/{c.id}", "actions": [],
-         "cells": [{"css": "meta", "html": c.project.name}, {"css": "state", "html": moment(c.registered_at)}]}
+        {
+            "pk": c.id,
+            "label": c.name,
+            "url": f"/admin/customer/details/{c.id}",
+            "actions": [],
+            "cells": [{"css": "meta", "html": c.project.name}, {"css": "state", "html": moment(c.registered_at)}],
+        }
         for c in newest
-    ]  # fmt: skip
-    sections.append({"label": gettext("New customers"), "kind": "listing", "listing": _listing("customer", "users", rows), "url": "/admin/customer/list?sort=-registered_at"})  # fmt: skip
+    ]
+    sections.append(
+        {
+            "label": gettext("New customers"),
+            "kind": "listing",
+            "listing": _listing("customer", "users", rows),
+            "url": "/admin/customer/list?sort=-registered_at",
+        }
+    )
 
 
 async def _tickets(session: AsyncSession, strip: list[dict[str, Any]], sections: list[dict[str, Any]]) -> None:
     mine = Ticket.status == TicketStatus.OPEN
     n = await session.scalar(select(func.count()).select_from(Ticket).where(mine)) or 0
     strip.append({"label": gettext("Tickets that wait for us"), "value": show_number(n), "note": None})
-    oldest = (await session.scalars(select(Ticket).where(mine).options(joinedload(Ticket.customer)).order_by(Ticket.updated_at).limit(6))).all()  # fmt: skip
+    oldest = (
+        await session.scalars(
+            select(Ticket).where(mine).options(joinedload(Ticket.customer)).order_by(Ticket.updated_at).limit(6)
+        )
+    ).all()
     rows = [
-        {"pk": t.id, "label": t.subject, "url": f"/admin/ticket/details/{t.id}", "actions": [],
-         "cells": [{"css": "meta", "html": t.customer.name}, {"css": "state", "html": moment(t.updated_at)}]}
+        {
+            "pk": t.id,
+            "label": t.subject,
+            "url": f"/admin/ticket/details/{t.id}",
+            "actions": [],
+            "cells": [{"css": "meta", "html": t.customer.name}, {"css": "state", "html": moment(t.updated_at)}],
+        }
         for t in oldest
-    ]  # fmt: skip
-    sections.append({"label": gettext("Waiting longest"), "kind": "listing", "listing": _listing("ticket", "ticket", rows), "url": "/admin/ticket/list?status.in=open"})  # fmt: skip
+    ]
+    sections.append(
+        {
+            "label": gettext("Waiting longest"),
+            "kind": "listing",
+            "listing": _listing("ticket", "ticket", rows),
+            "url": "/admin/ticket/list?status.in=open",
+        }
+    )
 
 
 async def _campaigns(session: AsyncSession, strip: list[dict[str, Any]], sections: list[dict[str, Any]]) -> None:
     latest = (await session.scalars(select(Campaign).order_by(Campaign.id.desc()).limit(6))).all()
     rows = [
-        {"pk": c.id, "label": c.subject, "url": f"/admin/campaign/details/{c.id}", "actions": [],
-         "cells": [{"css": "meta", "html": show_number(c.total)}, {"css": "state", "html": badge(c.state)}]}
+        {
+            "pk": c.id,
+            "label": c.subject,
+            "url": f"/admin/campaign/details/{c.id}",
+            "actions": [],
+            "cells": [{"css": "meta", "html": show_number(c.total)}, {"css": "state", "html": badge(c.state)}],
+        }
         for c in latest
-    ]  # fmt: skip
-    sections.append({"label": gettext("Latest campaigns"), "kind": "listing", "listing": _listing("campaign", "send", rows), "url": "/admin/campaign/list"})  # fmt: skip
+    ]
+    sections.append(
+        {
+            "label": gettext("Latest campaigns"),
+            "kind": "listing",
+            "listing": _listing("campaign", "send", rows),
+            "url": "/admin/campaign/list",
+        }
+    )

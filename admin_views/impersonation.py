@@ -18,10 +18,11 @@ from app.models.customers import CustomerStatus
 
 class EnterForm(AppForm):
     reason = TextAreaField(
-        _("Reason"), [validators.InputRequired(), validators.Length(3, 500), plain],
+        _("Reason"),
+        [validators.InputRequired(), validators.Length(3, 500), plain],
         description=_("It stands in the audit, and the customer may see it. A ticket number is best."),
         render_kw={"rows": 3, "autofocus": True},
-    )  # fmt: skip
+    )
 
 
 class ActingForm(EnterForm):
@@ -38,15 +39,22 @@ class EnterFlow(Flow):
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
         customer = press.one
         token = await impersonation.enter(
-            session, staff_session_id=press.request.session["session_id"], customer_id=customer.id,
-            reason=form.data["reason"], may_act=bool(form.data.get("act")),
-        )  # fmt: skip
+            session,
+            staff_session_id=press.request.session["session_id"],
+            customer_id=customer.id,
+            reason=form.data["reason"],
+            may_act=bool(form.data.get("act")),
+        )
         cookies.put(press.request.scope, cookies.VISIT, token)
         return Done(gettext("You are in the panel of %(name)s.") % {"name": customer.name}, url="/client/")
 
 
 ENTER = Button(
-    "enter", _("Enter as customer"), "login-2", flow=EnterFlow(), submit=_("Enter"),
+    "enter",
+    _("Enter as customer"),
+    "login-2",
+    flow=EnterFlow(),
+    submit=_("Enter"),
     lede=_("You will see their panel as they see it, for at most 30 minutes."),
     shown=lambda customer: customer.status is not CustomerStatus.CLOSED,
-)  # fmt: skip
+)

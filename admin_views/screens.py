@@ -7,7 +7,8 @@ from admin_views.audit import AuditRows
 from admin_views.base import AppView
 from admin_views.billing import Payers, PaymentMethods
 from admin_views.catalog import ProductGroups, Products, Services
-from admin_views.customers import Attitudes, Customers, Groups, Notes
+from admin_views.customers.dictionaries import Attitudes, Groups, Notes
+from admin_views.customers.screens import Customers
 from admin_views.jobs import Jobs
 from admin_views.messaging.screens import Campaigns, Categories, Deliveries, Templates
 from admin_views.projects import Projects
@@ -16,11 +17,28 @@ from admin_views.tickets import Tickets
 from admin_views.users import Users
 
 SCREENS: tuple[type[AppView], ...] = (
-    Customers, Users, Payers, Groups, Notes,
-    Services, Products,
-    Campaigns, Deliveries, Tickets, Templates, Attachments,
-    Projects, Attitudes, Categories, ProductGroups, PaymentMethods, StaffMembers, Roles, Jobs, AuditRows,
-)  # fmt: skip
+    Customers,
+    Users,
+    Payers,
+    Groups,
+    Notes,
+    Services,
+    Products,
+    Campaigns,
+    Deliveries,
+    Tickets,
+    Templates,
+    Attachments,
+    Projects,
+    Attitudes,
+    Categories,
+    ProductGroups,
+    PaymentMethods,
+    StaffMembers,
+    Roles,
+    Jobs,
+    AuditRows,
+)
 
 WITHOUT_SCREEN = {
     "audit_detail": "shown on the audit card",

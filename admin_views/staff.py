@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from markupsafe import Markup
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
@@ -26,9 +25,11 @@ class StaffMembers(AppView, model=Staff):
     create_label, create_icon = _("Add a staff member"), "user-plus"
     leave_out = ("last_sign_in_at",)
     related = (
-        Related("customer", _("Responsible for"), of=lambda s: Customer.responsible_id == s.id), Related("ticket"),
-        Related("campaign"), Related("audit"),
-    )  # fmt: skip
+        Related("customer", _("Responsible for"), of=lambda s: Customer.responsible_id == s.id),
+        Related("ticket"),
+        Related("campaign"),
+        Related("audit"),
+    )
 
     def card_options(self) -> list[Any]:
         return [
@@ -46,9 +47,11 @@ class StaffMembers(AppView, model=Staff):
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
         fields: dict[str, Any] = {
             "roles": LookupField(_("Roles"), target="role", multiple=True),
-            "projects": LookupField(_("Only these projects"), target="project", multiple=True, description=_("None chosen: all projects.")),
+            "projects": LookupField(
+                _("Only these projects"), target="project", multiple=True, description=_("None chosen: all projects.")
+            ),
             **password_fields(least=10),
-        }  # fmt: skip
+        }
         return cast("dict[str, UnboundField[Any]]", fields)
 
     async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
@@ -87,15 +90,27 @@ def _grant_choices() -> list[tuple[str, str]]:
     from admin_views.screens import SCREENS
 
     words = {
-        "list": gettext("see the list"), "details": gettext("open"), "create": gettext("register"),
-        "edit": gettext("change"), "delete": gettext("delete"), "action:message_all": gettext("Send message to many"),
+        "list": gettext("see the list"),
+        "details": gettext("open"),
+        "create": gettext("register"),
+        "edit": gettext("change"),
+        "delete": gettext("delete"),
+        "action:message_all": gettext("Send message to many"),
         "action:act": gettext("Act inside the customer's panel"),
-    }  # fmt: skip
-    choices = [("* *", gettext("Everything")), ("* list", gettext("Everywhere: see lists")), ("* details", gettext("Everywhere: open"))]
+    }
+    choices = [
+        ("* *", gettext("Everything")),
+        ("* list", gettext("Everywhere: see lists")),
+        ("* details", gettext("Everywhere: open")),
+    ]
     for view in SCREENS:
         actions = ["list", *(["details"] if view.can_view_details else [])]
         if not view.readonly:
-            actions += [a for a, can in (("create", view.can_create), ("edit", view.can_edit), ("delete", view.can_delete)) if can]
+            actions += [
+                a
+                for a, can in (("create", view.can_create), ("edit", view.can_edit), ("delete", view.can_delete))
+                if can
+            ]
         for button in view.buttons:
             if button.action not in actions:
                 actions.append(button.action)
@@ -118,7 +133,11 @@ class Roles(AppView, model=Role):
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
         known = _grant_choices()
         values = {v for v, _label in known}
-        extra = [(f"{g.screen} {g.action}",) * 2 for g in obj.grants if f"{g.screen} {g.action}" not in values] if obj is not None else []  # fmt: skip
+        extra = (
+            [(f"{g.screen} {g.action}",) * 2 for g in obj.grants if f"{g.screen} {g.action}" not in values]
+            if obj is not None
+            else []
+        )
         return {"grants": cast("UnboundField[Any]", ListField(_("May"), choices=known + extra))}
 
     async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
@@ -127,15 +146,20 @@ class Roles(AppView, model=Role):
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Role:
         pairs = [tuple(text.split(" ", 1)) for text in values.pop("grants") or []]
         return await people.save_role(
-            session, role=obj, grants=cast("list[tuple[str, str]]", pairs), name=values["name"], description=values["description"]
+            session,
+            role=obj,
+            grants=cast("list[tuple[str, str]]", pairs),
+            name=values["name"],
+            description=values["description"],
         )
 
     async def sections(self, session: AsyncSession, obj: Role, request: Request) -> list[dict[str, Any]]:
         labels = dict(_grant_choices())
         shown = sorted(labels.get(f"{g.screen} {g.action}", f"{g.screen} {g.action}") for g in obj.grants)
-        items = Markup("").join(Markup("<li>{}</li>").format(text) for text in shown)
-        listed = Markup('<ul class="list">{}</ul>').format(items) if shown else gettext("Nothing yet")
-        return [*await super().sections(session, obj, request), {"label": gettext("May"), "kind": "html", "html": listed}]
+        return [
+            *await super().sections(session, obj, request),
+            {"label": gettext("May"), "kind": "words", "words": shown},
+        ]
 
     async def attached(self, session: AsyncSession, obj: Role) -> list[Mapping[str, Any]]:
         n = await session.scalar(select(func.count()).select_from(Grant).where(Grant.role_id == obj.id))

@@ -58,8 +58,17 @@ class Users(AppView, model=User):
         return made
 
     async def attached(self, session: AsyncSession, obj: User) -> list[Mapping[str, Any]]:
-        links = await session.scalars(select(UserCustomer).where(UserCustomer.user_id == obj.id).options(joinedload(UserCustomer.customer)))  # fmt: skip
-        return [{"label": gettext("Serves %(name)s") % {"name": link.customer}, "n": 1, "url": f"/admin/customer/details/{link.customer_id}"} for link in links]  # fmt: skip
+        links = await session.scalars(
+            select(UserCustomer).where(UserCustomer.user_id == obj.id).options(joinedload(UserCustomer.customer))
+        )
+        return [
+            {
+                "label": gettext("Serves %(name)s") % {"name": link.customer},
+                "n": 1,
+                "url": f"/admin/customer/details/{link.customer_id}",
+            }
+            for link in links
+        ]
 
     async def refusals(self, session: AsyncSession, obj: User) -> list[str]:
         return []

@@ -108,10 +108,11 @@ class Lazy(str):
         return gettext(str.__str__(self))
 
     def __html__(self) -> str:
-        return escape(str(self))
+        return str(escape(str(self)))
 
     def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
+        text: str = str(self)
+        return text.__format__(spec)
 
     def __mod__(self, values: Any) -> str:
         return str(self) % values
@@ -147,12 +148,12 @@ def show_date(value: date | datetime, style: str = "medium") -> str:
     """A day in the reader's language and, for a moment, time zone."""
     if isinstance(value, datetime):
         value = value.astimezone(zone())
-    return format_date(value, style, locale=locale())  # type: ignore[arg-type]
+    return format_date(value, style, locale=locale())
 
 
 def show_moment(value: datetime, style: str = "medium") -> str:
     """A moment with its time of day, in the reader's language and time zone."""
-    return format_datetime(value, style, tzinfo=zone(), locale=locale())  # type: ignore[arg-type]
+    return format_datetime(value, style, tzinfo=zone(), locale=locale())
 
 
 def show_ago(value: datetime) -> str:

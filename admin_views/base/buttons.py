@@ -150,8 +150,15 @@ class DeleteFlow(Flow):
 
 
 DELETE = Button(
-    "delete", _("Delete"), "trash", on=frozenset({"card", "selection"}), flow=DeleteFlow(), grant="delete", danger=True,
-    more=True, submit=_("Delete"),
-)  # fmt: skip
+    "delete",
+    _("Delete"),
+    "trash",
+    on=frozenset({"card", "selection"}),
+    flow=DeleteFlow(),
+    grant="delete",
+    danger=True,
+    more=True,
+    submit=_("Delete"),
+)
 
 Statement = Select[Any]

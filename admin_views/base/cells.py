@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from markupsafe import Markup, escape
-from sqlalchemy import Boolean, Column, Date, Enum
+from sqlalchemy import Boolean, ColumnElement, Date, Enum
 from sqlalchemy.orm import ColumnProperty, Mapper
 
 from app.db import Choice, UtcDateTime
@@ -16,11 +16,27 @@ from app.i18n import country_name, gettext, language_name, show_ago, show_date, 
 Cell = Callable[[Any], Markup | str]
 
 TONES = {
-    "active": "ok", "done": "ok", "sent": "ok", "answered": "ok", "answering": "ok", "closed": "", "new": "open",
-    "suspended": "warn", "open": "warn", "review": "warn", "failed": "bad", "cancelled": "", "running": "live",
-    "starting": "live", "due": "open", "leased": "live", "skipped": "", "ordered": "info", "in_progress": "info",
+    "active": "ok",
+    "done": "ok",
+    "sent": "ok",
+    "answered": "ok",
+    "answering": "ok",
+    "closed": "",
+    "new": "open",
+    "suspended": "warn",
+    "open": "warn",
+    "review": "warn",
+    "failed": "bad",
+    "cancelled": "",
+    "running": "live",
+    "starting": "live",
+    "due": "open",
+    "leased": "live",
+    "skipped": "",
+    "ordered": "info",
+    "in_progress": "info",
     "high": "warn",
-}  # fmt: skip
+}
 """The tone of a state: the usual is quiet (ok, open, live), the unusual has a ground (warn, bad, info)."""
 
 
@@ -76,13 +92,15 @@ def _relation(key: str, target: str) -> Cell:
         if hasattr(other, "hue"):
             return swatch(other.hue, str(other), round=target == "attitude")
         if target in ("customer", "campaign", "user"):
-            return Markup('<a class="soft" href="/admin/{}/details/{}"><bdi>{}</bdi></a>').format(target, other.id, str(other))
+            return Markup('<a class="soft" href="/admin/{}/details/{}"><bdi>{}</bdi></a>').format(
+                target, other.id, str(other)
+            )
         return _text(other)
 
     return cell
 
 
-def relation_of(mapper: Mapper[Any], column: Column[Any]) -> Any | None:
+def relation_of(mapper: Mapper[Any], column: ColumnElement[Any]) -> Any | None:
     """The many-to-one relationship that a foreign key column carries, or None."""
     for relation in mapper.relationships:
         if relation.direction.name == "MANYTOONE" and column in relation.local_columns:
@@ -95,7 +113,7 @@ def cell_of(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> Cell:
     column, key = prop.columns[0], prop.key
     info, kind = column.info, column.type
     if column.foreign_keys and (relation := relation_of(mapper, column)) is not None:
-        return _relation(relation.key, relation.mapper.local_table.name)
+        return _relation(relation.key, relation.mapper.class_.__tablename__)
     widget = info.get("widget", "")
     if widget == "money":
         currency = info["currency"]

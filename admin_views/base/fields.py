@@ -14,9 +14,18 @@ from sqladmin.forms import ModelConverterBase
 from sqlalchemy import Boolean, Date, Enum, Integer, String, Text
 from sqlalchemy.orm import ColumnProperty, RelationshipProperty
 from wtforms import (
-    BooleanField, DateField, Field, Form, IntegerField, PasswordField, SelectField, SelectMultipleField, StringField,
-    TextAreaField, validators,
-)  # fmt: skip
+    BooleanField,
+    DateField,
+    Field,
+    Form,
+    IntegerField,
+    PasswordField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+    validators,
+)
 from wtforms.fields.core import UnboundField
 from wtforms.i18n import get_translations
 from wtforms.widgets import TextInput
@@ -26,10 +35,52 @@ from app.i18n import LANGUAGES, _, countries, exponent, gettext, language, langu
 
 SAFE_INTEGER = 2**63 - 1
 LANGUAGE_CODES = (
-    "en", "de", "ru", "es", "ar", "bg", "ca", "cs", "da", "el", "et", "fa", "fi", "fr", "ga", "he", "hi", "hr", "hu",
-    "id", "is", "it", "ja", "ka", "kk", "ko", "lt", "lv", "mk", "mt", "nb", "nl", "pl", "pt", "ro", "sk", "sl", "sq",
-    "sr", "sv", "th", "tr", "uk", "vi", "zh",
-)  # fmt: skip
+    "en",
+    "de",
+    "ru",
+    "es",
+    "ar",
+    "bg",
+    "ca",
+    "cs",
+    "da",
+    "el",
+    "et",
+    "fa",
+    "fi",
+    "fr",
+    "ga",
+    "he",
+    "hi",
+    "hr",
+    "hu",
+    "id",
+    "is",
+    "it",
+    "ja",
+    "ka",
+    "kk",
+    "ko",
+    "lt",
+    "lv",
+    "mk",
+    "mt",
+    "nb",
+    "nl",
+    "pl",
+    "pt",
+    "ro",
+    "sk",
+    "sl",
+    "sq",
+    "sr",
+    "sv",
+    "th",
+    "tr",
+    "uk",
+    "vi",
+    "zh",
+)
 
 
 class AppForm(Form):
@@ -40,7 +91,7 @@ class AppForm(Form):
             return get_translations([language()])
 
         def bind_field(self, form: Form, unbound_field: UnboundField[Any], options: dict[str, Any]) -> Field:
-            return unbound_field.bind(form=form, **options)
+            return cast(Field, unbound_field.bind(form=form, **options))
 
 
 def plain(_form: Form, field: Field) -> None:
@@ -65,14 +116,20 @@ class LookupField(Field):
     widget = TextInput()
 
     def __init__(
-        self, label: str = "", validators: Sequence[Any] | None = None, *, target: str, multiple: bool = False,
-        lookup_url: str | None = None, **kwargs: Any,
+        self,
+        label: str = "",
+        validators: Sequence[Any] | None = None,
+        *,
+        target: str,
+        multiple: bool = False,
+        lookup_url: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(label, validators, **kwargs)
+        super().__init__(label, list(validators or ()), **kwargs)
         self.target = target
         self.multiple = multiple
         self.lookup_url = lookup_url or f"/admin/{target}/lookup"
-        self.chosen: list[tuple[int, str]] = []  # fmt: skip
+        self.chosen: list[tuple[int, str]] = []
 
     @property
     def ids(self) -> list[int]:
@@ -221,10 +278,25 @@ def field_of(prop: ColumnProperty[Any]) -> UnboundField[Any]:
     if isinstance(kind, Boolean):
         return _unbound(BooleanField(**common))
     if isinstance(kind, Enum):
-        return _unbound(ChoiceField(kind=cast("type[Choice]", kind.enum_class), blank=not required and column.nullable, validators=rules, **common))  # fmt: skip
+        return _unbound(
+            ChoiceField(
+                kind=cast("type[Choice]", kind.enum_class),
+                blank=not required and column.nullable,
+                validators=rules,
+                **common,
+            )
+        )
     if widget == "languages":
         return _unbound(ListField(choices=_options(widget), validators=[validators.InputRequired()], **common))
-    if widget in ("country", "language", "language_or_none", "panel_language", "timezone", "timezone_or_none", "currency"):
+    if widget in (
+        "country",
+        "language",
+        "language_or_none",
+        "panel_language",
+        "timezone",
+        "timezone_or_none",
+        "currency",
+    ):
         return _unbound(SelectField(choices=_options(widget), validators=rules, **common))
     if widget == "hue":
         return _unbound(HueField(validators=[validators.InputRequired(), validators.NumberRange(1, 8)], **common))
@@ -238,11 +310,17 @@ def field_of(prop: ColumnProperty[Any]) -> UnboundField[Any]:
         return _unbound(IntegerField(validators=[*rules, validators.NumberRange(-(2**31), 2**31 - 1)], **common))
     if isinstance(kind, Text) or widget == "area":
         limit = getattr(kind, "length", None) or 100_000
-        return _unbound(TextAreaField(validators=[*rules, plain, validators.Length(max=limit)], filters=[_blank], **common))
+        return _unbound(
+            TextAreaField(validators=[*rules, plain, validators.Length(max=limit)], filters=[_blank], **common)
+        )
     if isinstance(kind, String):
         kw = {"email": {"type": "email"}, "phone": {"type": "tel"}}.get(widget, {})
         checks = [*rules, plain, validators.Length(max=kind.length or 200)]
-        return _unbound(StringField(validators=checks, filters=[_strip, _none if column.nullable else _blank], render_kw=kw, **common))  # fmt: skip
+        return _unbound(
+            StringField(
+                validators=checks, filters=[_strip, _none if column.nullable else _blank], render_kw=kw, **common
+            )
+        )
     raise LookupError(f"no form field for {column}")
 
 
@@ -268,10 +346,12 @@ class Converter(ModelConverterBase):
             rule = validators.Optional() if column.nullable else validators.InputRequired()
             return _unbound(
                 LookupField(
-                    column.info.get("label", prop.key), [rule], target=prop.mapper.local_table.name,
+                    column.info.get("label", prop.key),
+                    [rule],
+                    target=prop.mapper.class_.__tablename__,
                     description=column.info.get("help", ""),
                 )
-            )  # fmt: skip
+            )
         return field_of(prop)
 
 
@@ -281,10 +361,13 @@ def password_fields(label: str = _("Password"), required: bool = False, least: i
     return {
         "password": _unbound(PasswordField(label, rules, render_kw={"data-generate": "password_again"})),
         "password_again": _unbound(
-            PasswordField(_("Password again"), [validators.EqualTo("password", _("The two passwords differ."))],
-                          render_kw={"autocomplete": "new-password"})
+            PasswordField(
+                _("Password again"),
+                [validators.EqualTo("password", _("The two passwords differ."))],
+                render_kw={"autocomplete": "new-password"},
+            )
         ),
-    }  # fmt: skip
+    }
 
 
 def set_currencies(form: Form, currency: str | None) -> None:

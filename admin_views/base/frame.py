@@ -36,23 +36,31 @@ def here(request: Request) -> str:
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
-def pinned(request: Request) -> tuple[int, ...]:
-    """The customers that the whole panel is filtered by: the address says so, else the cookie."""
+def pinned(request: Request, *, strict: bool = True) -> tuple[int, ...]:
+    """The customers that the whole panel is filtered by: the address says so, else the cookie.
+
+    strict: an address that cannot be read raises AppError 400 instead of counting as none.
+    """
     text = request.query_params.get("pin")
-    if text is not None:
-        return parse_ids(text)
     try:
-        return parse_ids(request.cookies.get(PIN_COOKIE, ""))
+        return parse_ids(request.cookies.get(PIN_COOKIE, "") if text is None else text)
     except AppError:
+        if text is not None and strict:
+            raise
         return ()
 
 
 async def frame(
-    request: Request, session: AsyncSession, views: list[AppView], *, title: str, current: str = "",
+    request: Request,
+    session: AsyncSession,
+    views: list[AppView],
+    *,
+    title: str,
+    current: str = "",
     crumbs: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The context that panel.html needs."""  # fmt: skip
-    pin = pinned(request)
+    """The context that panel.html needs."""
+    pin = pinned(request, strict=False)
     me = request.session
     return {
         "title": title,
@@ -77,32 +85,40 @@ async def _menu(
     request: Request, session: AsyncSession, views: list[AppView], current: str, pin: tuple[int, ...]
 ) -> list[dict[str, Any]]:
     home = {
-        "label": gettext("Dashboard"), "url": "/admin/", "icon": "layout-dashboard", "current": current == "index",
-        "count": None, "hot": False,
-    }  # fmt: skip
+        "label": gettext("Dashboard"),
+        "url": "/admin/",
+        "icon": "layout-dashboard",
+        "current": current == "index",
+        "count": None,
+        "hot": False,
+    }
     groups: dict[str, list[dict[str, Any]]] = {}
     for view in views:
         if not view.category or not may(request, view.identity, "list"):
             continue
         query = urlencode({"pin": ",".join(map(str, pin))}) if pin and view.of_customers(pin) is not None else ""
-        count, hot = await _count(session, view)
-        groups.setdefault(str.__str__(view.category), []).append({
-            "label": view.name_plural, "url": view.list_url + (f"?{query}" if query else ""), "icon": view.icon,
-            "current": view.identity == current, "count": count, "hot": hot,
-        })  # fmt: skip
+        count = await _count(session, view)
+        groups.setdefault(str.__str__(view.category), []).append(
+            {
+                "label": view.name_plural,
+                "url": view.list_url + (f"?{query}" if query else ""),
+                "icon": view.icon,
+                "current": view.identity == current,
+                "count": count,
+                "hot": False,
+            }
+        )
     menu: list[dict[str, Any]] = [{"label": None, "items": [home]}]
     menu += [{"label": gettext(g), "items": groups[g]} for g in GROUPS if g in groups]
     return menu
 
 
-async def _count(session: AsyncSession, view: AppView) -> tuple[str | None, bool]:
-    """The figure beside a menu item: only what waits for somebody, so that the menu stays quiet."""
-    if view.menu_count is None:
-        return None, False
-    waiting = type(view).menu_count
-    assert waiting is not None
-    n = await session.scalar(select(func.count()).select_from(waiting().limit(1000).subquery())) or 0
-    return (show_number(n) if n < 1000 else "999+") if n else None, False
+async def _count(session: AsyncSession, view: AppView) -> str | None:
+    waiting = view.waiting()
+    if waiting is None:
+        return None
+    n = await session.scalar(select(func.count()).select_from(waiting.limit(1000).subquery())) or 0
+    return (show_number(n) if n < 1000 else "999+") if n else None
 
 
 async def _pin(session: AsyncSession, ids: tuple[int, ...]) -> dict[str, Any] | None:

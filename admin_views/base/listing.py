@@ -111,11 +111,18 @@ def read(view: AppView, params: Sequence[tuple[str, str]], pin: tuple[int, ...] 
     start = own.get("from", "1")
     rest = tuple((n, v) for n, v in params if n not in OWN and v.strip())
     return Asked(
-        search=search, sort=name, descending=sort.startswith("-") if name else True, size=int(size),
-        after=_cursor(own.get("after")), before=_cursor(own.get("before")), last=own.get("last") == "1",
+        search=search,
+        sort=name,
+        descending=sort.startswith("-") if name else True,
+        size=int(size),
+        after=_cursor(own.get("after")),
+        before=_cursor(own.get("before")),
+        last=own.get("last") == "1",
         start=int(start) if start.isascii() and start.isdecimal() and len(start) < 10 else 1,
-        filter_params=rest, condition=filters.from_query(rest, view.model), pin=pin,
-    )  # fmt: skip
+        filter_params=rest,
+        condition=filters.from_query(rest, view.model),
+        pin=pin,
+    )
 
 
 def _cursor(text: str | None) -> list[Any] | None:
@@ -203,7 +210,7 @@ def _beyond(keys: list[_Key], values: list[Any], *, backwards: bool) -> ColumnEl
 
 def narrowed(view: AppView, asked: Asked) -> Select[Any]:
     """All rows that match search, filter and the pinned customers; the session adds the scope."""
-    statement = select(view.model)
+    statement: Select[Any] = select(view.model)
     if asked.search and (found := view.search(asked.search)) is not None:
         statement = statement.where(found)
     if asked.condition is not None:

@@ -27,16 +27,21 @@ from app.i18n import gettext, show_number
 def shown_buttons(request: Request, view: AppView, where: str, obj: Any = None) -> list[Button]:
     """The buttons at this place that the grants and the row's state allow."""
     return [
-        b for b in view.all_buttons()
+        b
+        for b in view.all_buttons()
         if where in b.on and may(request, view.identity, b.action) and (obj is None or b.shown is None or b.shown(obj))
-    ]  # fmt: skip
+    ]
 
 
 def _button(b: Button, identity: str, pk: Any = None) -> dict[str, Any]:
     return {
-        "label": b.label, "icon": b.icon, "url": b.url(identity, pk), "primary": b.primary, "danger": b.danger,
+        "label": b.label,
+        "icon": b.icon,
+        "url": b.url(identity, pk),
+        "primary": b.primary,
+        "danger": b.danger,
         "more": b.more,
-    }  # fmt: skip
+    }
 
 
 def rows_of(request: Request, view: AppView, rows: Iterable[Any], *, actions: bool = True) -> list[dict[str, Any]]:
@@ -44,11 +49,17 @@ def rows_of(request: Request, view: AppView, rows: Iterable[Any], *, actions: bo
     shown = []
     for obj in rows:
         pk = view.pk_of(obj)
-        shown.append({
-            "pk": pk, "label": view.row_label(obj), "url": view.card_url(pk) if linked else None,
-            "cells": [{"css": c.css, "html": c.cell(obj)} for c in view.plan.columns],
-            "actions": [_button(b, view.identity, pk) for b in shown_buttons(request, view, "row", obj)] if actions else [],
-        })  # fmt: skip
+        shown.append(
+            {
+                "pk": pk,
+                "label": view.row_label(obj),
+                "url": view.card_url(pk) if linked else None,
+                "cells": [{"css": c.css, "html": c.cell(obj)} for c in view.plan.columns],
+                "actions": [_button(b, view.identity, pk) for b in shown_buttons(request, view, "row", obj)]
+                if actions
+                else [],
+            }
+        )
     return shown
 
 
@@ -57,11 +68,15 @@ def columns_of(view: AppView, asked: Asked) -> list[dict[str, Any]]:
     for c in view.plan.columns:
         current = asked.sort == c.key
         flipped = asked.query(sort=c.key, descending=current and not asked.descending)
-        shown.append({
-            "key": c.key, "label": c.label, "css": c.css,
-            "sort_url": f"{view.list_url}?{flipped}" if c.sort else None,
-            "sorted": ("descending" if asked.descending else "ascending") if current else None,
-        })  # fmt: skip
+        shown.append(
+            {
+                "key": c.key,
+                "label": c.label,
+                "css": c.css,
+                "sort_url": f"{view.list_url}?{flipped}" if c.sort else None,
+                "sorted": ("descending" if asked.descending else "ascending") if current else None,
+            }
+        )
     return shown
 
 
@@ -74,19 +89,32 @@ def pager(url: str, page: Page, fixed: str = "") -> dict[str, Any]:
 
     begin = asked.start
     text = gettext("%(first)s–%(last)s of %(total)s") % {
-        "first": show_number(begin), "last": show_number(begin + n - 1), "total": page.total_text,
-    }  # fmt: skip
+        "first": show_number(begin),
+        "last": show_number(begin + n - 1),
+        "total": page.total_text,
+    }
     if asked.last or not n:
         text = gettext("%(total)s in all") % {"total": page.total_text}
     several = page.has_previous or page.has_next
     return {
         "text": text,
         "first_url": to() if page.has_previous else None,
-        "previous_url": to(before=page.first_key, **{"from": max(1, begin - asked.size)}) if page.has_previous else None,
+        "previous_url": to(before=page.first_key, **{"from": max(1, begin - asked.size)})
+        if page.has_previous
+        else None,
         "next_url": to(after=page.last_key, **{"from": begin + n}) if page.has_next else None,
         "last_url": to(last=1) if page.has_next else None,
-        "sizes": [{"n": s, "url": f"{url}?{'&'.join(p for p in (fixed, asked.query(size=s)) if p)}", "current": s == asked.size} for s in SIZES] if several or asked.size != SIZES[0] else [],
-    }  # fmt: skip
+        "sizes": [
+            {
+                "n": s,
+                "url": f"{url}?{'&'.join(p for p in (fixed, asked.query(size=s)) if p)}",
+                "current": s == asked.size,
+            }
+            for s in SIZES
+        ]
+        if several or asked.size != SIZES[0]
+        else [],
+    }
 
 
 async def listing(request: Request, session: AsyncSession, view: AppView, page: Page) -> dict[str, Any]:
@@ -96,28 +124,43 @@ async def listing(request: Request, session: AsyncSession, view: AppView, page: 
     head = [_button(b, view.identity) for b in shown_buttons(request, view, "head")]
     may_create = view.can_create and not view.readonly and may(request, view.identity, "create")
     create = {
-        "label": view.create_label or gettext("New"), "icon": view.create_icon, "primary": True, "danger": False,
-        "more": False, "url": f"/admin/{view.identity}/create",
-    }  # fmt: skip
+        "label": view.create_label or gettext("New"),
+        "icon": view.create_icon,
+        "primary": True,
+        "danger": False,
+        "more": False,
+        "url": f"/admin/{view.identity}/create",
+    }
     if may_create:
         head.append(create)
     form = filter_form(view, asked)
     await resolve_lookups(session, form)
     return {
-        "title": view.name_plural, "help": view.help, "identity": view.identity, "search": asked.search,
-        "search_placeholder": view.search_hint or gettext("Find"), "list_url": view.list_url,
-        "columns": columns_of(view, asked), "rows": rows_of(request, view, page.rows), "head_buttons": head,
+        "title": view.name_plural,
+        "help": view.help,
+        "identity": view.identity,
+        "search": asked.search,
+        "search_placeholder": view.search_hint or gettext("Find"),
+        "list_url": view.list_url,
+        "columns": columns_of(view, asked),
+        "rows": rows_of(request, view, page.rows),
+        "head_buttons": head,
         "selection_buttons": [_button(b, view.identity) for b in shown_buttons(request, view, "selection")],
         "chips": await chips(session, view, asked),
         "filter_form": form if len(list(form)) else None,
         "filter_hidden": _kept(view, asked, form),
-        "filter_count": len(asked.filter_params), "clear_url": f"{view.list_url}?{pinned}" if pinned else view.list_url,
-        "match_total": page.total_text, "page": pager(view.list_url, page), "totals": [],
+        "filter_count": len(asked.filter_params),
+        "clear_url": f"{view.list_url}?{pinned}" if pinned else view.list_url,
+        "match_total": page.total_text,
+        "page": pager(view.list_url, page),
+        "totals": [],
         "empty": {
-            "icon": view.icon, "line": gettext("Nothing here yet"),
-            "action_label": create["label"] if may_create else None, "action_url": create["url"] if may_create else None,
+            "icon": view.icon,
+            "line": gettext("Nothing here yet"),
+            "action_label": create["label"] if may_create else None,
+            "action_url": create["url"] if may_create else None,
         },
-    }  # fmt: skip
+    }
 
 
 def _kept(view: AppView, asked: Asked, form: Form) -> dict[str, Any]:
@@ -168,10 +211,14 @@ async def _names(session: AsyncSession, refs: dict[Any, set[int]]) -> dict[Any, 
 # ---- the filter form ------------------------------------------------------------------------------------------------
 
 _USUAL: dict[filters.Kind, tuple[str, ...]] = {
-    filters.Kind.TEXT: ("contains",), filters.Kind.NUMBER: ("at_least", "at_most"),
-    filters.Kind.DATE: ("after", "before"), filters.Kind.MOMENT: ("after", "before"), filters.Kind.CHOICE: ("in",),
-    filters.Kind.BOOLEAN: ("is",), filters.Kind.REF: ("in",),
-}  # fmt: skip
+    filters.Kind.TEXT: ("contains",),
+    filters.Kind.NUMBER: ("at_least", "at_most"),
+    filters.Kind.DATE: ("after", "before"),
+    filters.Kind.MOMENT: ("after", "before"),
+    filters.Kind.CHOICE: ("in",),
+    filters.Kind.BOOLEAN: ("is",),
+    filters.Kind.REF: ("in",),
+}
 """The operators that the filter form offers; the address takes all of the language."""
 
 
@@ -189,7 +236,7 @@ def filter_form(view: AppView, asked: Asked) -> AppForm:
                 label = gettext("%(field)s until") % {"field": label}
             made[f"{name}.{op}"] = cast("UnboundField[Any]", _filter_field(view, field, op, label))
     form = type("FilterForm", (AppForm,), made)
-    return form(_Params(asked.filter_params))
+    return cast(AppForm, form(_Params(asked.filter_params)))
 
 
 class _Params:
@@ -243,7 +290,7 @@ async def resolve_lookups(session: AsyncSession, form: Form, *, check: bool = Fa
 
 def _model_of(table: str) -> Any:
     for mapper in Base.registry.mappers:
-        if mapper.local_table.name == table:  # type: ignore[attr-defined]
+        if mapper.class_.__tablename__ == table:
             return mapper.class_
     raise LookupError(table)
 
@@ -254,7 +301,7 @@ def place_errors(form: Form, problem: Invalid) -> str | None:
     for name, message in problem.fields.items():
         at = name if name in form else name.removesuffix("_id")
         if at in form:
-            form[at].errors = [*form[at].errors, str(message)]  # type: ignore[attr-defined]
+            form[at].errors = [*form[at].errors, str(message)]
         else:
             rest.append(str(message))
     return " ".join(rest) or None
@@ -262,12 +309,14 @@ def place_errors(form: Form, problem: Invalid) -> str | None:
 
 def groups_of(view: AppView, form: Form) -> list[dict[str, Any]]:
     """Sections of the create or edit form: those of the columns, then the screen's own; nothing is left out."""
-    groups = [{"label": gettext(label) if label else None, "help": None, "fields": list(names), "more": False}
-              for label, names in view.plan.form]  # fmt: skip
+    groups = [
+        {"label": gettext(label) if label else None, "help": None, "fields": list(names), "more": False}
+        for label, names in view.plan.form
+    ]
     by_label = {g["label"]: g for g in groups}
     for label, names in view.extra_groups:
         if (present := by_label.get(gettext(label))) is not None:
-            present["fields"] += names  # type: ignore[operator]
+            cast("list[str]", present["fields"]).extend(names)
         else:
             groups.append({"label": gettext(label), "help": None, "fields": list(names), "more": False})
     placed = {name for g in groups for name in cast("list[str]", g["fields"])}
@@ -302,18 +351,30 @@ def record_of(view: AppView, obj: Any) -> dict[str, Any]:
     responsible = view.responsible(obj)
     title = view.title(obj)
     return {
-        "title": title, "initials": initials(title), "hue": view.hue(obj) or hue_of(title), "badge": view.badge(obj),
-        "facts": view.facts(obj), "tags": view.tags(obj),
-        "responsible": {"name": responsible, "initials": initials(responsible), "hue": hue_of(responsible)} if responsible else None,
-    }  # fmt: skip
+        "title": title,
+        "initials": initials(title),
+        "hue": view.hue(obj) or hue_of(title),
+        "badge": view.badge(obj),
+        "facts": view.facts(obj),
+        "tags": view.tags(obj),
+        "responsible": {"name": responsible, "initials": initials(responsible), "hue": hue_of(responsible)}
+        if responsible
+        else None,
+    }
 
 
 def card_buttons(request: Request, view: AppView, obj: Any) -> list[dict[str, Any]]:
     pk = view.pk_of(obj)
     shown = [_button(b, view.identity, pk) for b in shown_buttons(request, view, "card", obj)]
     if view.can_edit and not view.readonly and may(request, view.identity, "edit"):
-        edit = {"label": gettext("Edit"), "icon": "pencil", "url": f"/admin/{view.identity}/edit/{pk}", "primary": False,
-                "danger": False, "more": False}  # fmt: skip
+        edit = {
+            "label": gettext("Edit"),
+            "icon": "pencil",
+            "url": f"/admin/{view.identity}/edit/{pk}",
+            "primary": False,
+            "danger": False,
+            "more": False,
+        }
         shown.insert(0, edit)
     return sorted(shown, key=lambda b: b["primary"])
 
@@ -324,7 +385,9 @@ def related_condition(view: AppView, other: AppView, related: Related, obj: Any)
         return related.of(obj)
     for column in other.mapper.local_table.c:
         if any(k.column.table is view.mapper.local_table for k in column.foreign_keys):
-            condition: ColumnElement[bool] = getattr(other.model, other.mapper.get_property_by_column(column).key) == obj.id
+            condition: ColumnElement[bool] = (
+                getattr(other.model, other.mapper.get_property_by_column(column).key) == obj.id
+            )
             return condition
     return other.of_customers((obj.id,)) if view.identity == "customer" else None
 
@@ -332,9 +395,10 @@ def related_condition(view: AppView, other: AppView, related: Related, obj: Any)
 def embedded(request: Request, view: AppView, page: Page, url: str, fixed: str) -> dict[str, Any]:
     """A list inside a card: the same screen, without boxes."""
     return {
-        "identity": view.identity, "columns": [{**c, "sort_url": None, "sorted": None} for c in columns_of(view, page.asked)],
-        "rows": rows_of(request, view, page.rows), "page": pager(url, page, fixed) if page.rows else None, "totals": [],
+        "identity": view.identity,
+        "columns": [{**c, "sort_url": None, "sorted": None} for c in columns_of(view, page.asked)],
+        "rows": rows_of(request, view, page.rows),
+        "page": pager(url, page, fixed) if page.rows else None,
+        "totals": [],
         "empty": {"icon": view.icon, "line": gettext("Nothing here yet"), "action_label": None, "action_url": None},
-    }  # fmt: skip
-
-
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, no_type_check
+from typing import Any, ClassVar, cast, no_type_check
 
 from markupsafe import Markup, escape
 from sqladmin import ModelView
@@ -88,7 +88,6 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     search_hint: ClassVar[str] = ""
     buttons: ClassVar[tuple[Button, ...]] = ()
     related: ClassVar[tuple[Related, ...]] = ()
-    menu_count: ClassVar[Callable[[], Select[Any]] | None] = None
     create_label: ClassVar[str] = ""
     create_icon: ClassVar[str] = "plus"
     extra_groups: ClassVar[tuple[tuple[str, tuple[str, ...]], ...]] = ()
@@ -152,25 +151,30 @@ class AppView(ModelView, metaclass=_ScreenMeta):
             info = self._info(str(name))
             fields.setdefault(str.__str__(info.get("group", "")), []).append(str(name))
         return Plan(
-            columns, {c.key: c.sort for c in columns if c.sort},
+            columns,
+            {c.key: c.sort for c in columns if c.sort},
             tuple((label, tuple(cells)) for label, cells in sections.items()),
             tuple((label, tuple(names)) for label, names in fields.items()),
-        )  # fmt: skip
+        )
 
     def _info(self, name: str) -> Mapping[str, Any]:
         if name in self.mapper.relationships:
-            return next(iter(self.mapper.relationships[name].local_columns)).info
-        return self.mapper.column_attrs[name].columns[0].info
+            return cast("Mapping[str, Any]", next(iter(self.mapper.relationships[name].local_columns)).info)
+        return cast("Mapping[str, Any]", self.mapper.column_attrs[name].columns[0].info)
 
     def _column(self, prop: ColumnProperty[Any]) -> Column:
         column = prop.columns[0]
         sort: str | None = prop.key
-        if column.foreign_keys or isinstance(column.info.get("widget"), str) and column.info["widget"] in ("languages", "hue"):
+        if column.foreign_keys or (
+            isinstance(column.info.get("widget"), str) and column.info["widget"] in ("languages", "hue")
+        ):
             sort = None
         elif f"{prop.key}_folded" in self.mapper.column_attrs:
             sort = f"{prop.key}_folded"
         own = getattr(self, f"cell_{prop.key}", None)
-        return Column(prop.key, column.info["label"], column.info.get("css", ""), sort, own or cell_of(self.mapper, prop))
+        return Column(
+            prop.key, column.info["label"], column.info.get("css", ""), sort, own or cell_of(self.mapper, prop)
+        )
 
     # ---- addresses -----------------------------------------------------------------------------------------------
 
@@ -201,6 +205,10 @@ class AppView(ModelView, metaclass=_ScreenMeta):
             joinedload(getattr(self.model, r.key)) for r in self.mapper.relationships if r.direction.name == "MANYTOONE"
         ]
 
+    def waiting(self) -> Select[Any] | None:
+        """What the figure beside the menu item counts: only what waits for somebody, so that the menu stays quiet."""
+        return None
+
     def edit_options(self) -> list[Any]:
         """Loader options of a row that is about to be changed or deleted."""
         return []
@@ -215,7 +223,7 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     def search(self, text: str) -> ColumnElement[bool] | None:
         """Quick search; a model without `search_text` is searched by its folded columns. None: not searchable."""
         if issubclass(self.model, Searchable):
-            return filters.search(self.model, text)
+            return filters.search(cast("type[Base]", self.model), text)
         columns = [getattr(self.model, p.key) for p in self.mapper.column_attrs if "folds" in p.columns[0].info]
         columns = columns or [
             func.lower(getattr(self.model, p.key)) for p in self._props() if p.columns[0].info["searched"]
@@ -232,7 +240,7 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool] | None:
         """The rows that belong to these customers: by the shortest path of foreign keys. None: it has none."""
         if self.identity == "customer":
-            return self.pk_column.in_(ids)
+            return cast("ColumnElement[bool]", self.pk_column.in_(ids))
         column = self.mapper.columns.get("customer_id")
         return None if column is None else column.in_(ids)
 
@@ -313,14 +321,14 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     async def refusals(self, session: AsyncSession, obj: Any) -> list[str]:
         """Why it cannot be deleted; empty when it can. The usual: rows of other tables that need it."""
         reasons = []
-        for mapper in sorted(Base.registry.mappers, key=lambda m: m.local_table.name):  # type: ignore[attr-defined]
+        for mapper in sorted(Base.registry.mappers, key=lambda m: m.class_.__tablename__):
             for column in mapper.local_table.c:
                 for key in column.foreign_keys:
                     if key.column.table is self.mapper.local_table and key.ondelete == "RESTRICT":
                         attr = getattr(mapper.class_, mapper.get_property_by_column(column).key)
                         n = await session.scalar(select(func.count()).select_from(mapper.class_).where(attr == obj.id))
                         if n:
-                            label = mapper.local_table.name.replace("_", " ")
+                            label = mapper.class_.__tablename__.replace("_", " ")
                             reasons.append(gettext("Still used by %(n)s × %(noun)s.") % {"n": n, "noun": label})
         return reasons
 
@@ -384,7 +392,7 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         return str(obj)
 
     def row_label(self, obj: Any) -> str:
-        return str(obj) if type(obj).__str__ is not object.__str__ else f"#{self.pk_of(obj)}"
+        return str(obj) if "__str__" in vars(type(obj)) else f"#{self.pk_of(obj)}"
 
 
 __all__ = ["AppView", "Related", "_", "escape"]

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.datastructures import UploadFile
 from wtforms import (
-    BooleanField, HiddenField, MultipleFileField, SelectField, SelectMultipleField, StringField, TextAreaField,
+    BooleanField,
+    HiddenField,
+    MultipleFileField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
     validators,
-)  # fmt: skip
+)
 
 from admin_views.access import may_press
+from admin_views.attachments import store_uploads
 from admin_views.base import AppForm, Button, Done, Flow, LookupField, Press
 from admin_views.base.fields import ChoiceField, plain
-from app import db, filters, i18n
-from app.domain import attachments
+from app import filters, i18n
 from app.domain.messaging import audience as audiences
 from app.domain.messaging import campaigns
 from app.domain.messaging.audience import Audience
 from app.domain.messaging.render import MACROS
 from app.errors import Forbidden, Invalid
 from app.i18n import _, gettext, language_name, ngettext, show_number
-from app.integrations.storage import DirectoryStorage
 from app.models.messaging import Channel, Policy
 from app.models.projects import Project
 from app.observe import actor
@@ -50,8 +54,12 @@ def text_fields(codes: list[str]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for code in codes:
         name = language_name(code)
-        made[f"subject_{code}"] = StringField(gettext("Subject (%(language)s)") % {"language": name}, [validators.Length(max=300), plain])  # fmt: skip
-        made[f"body_{code}"] = TextAreaField(gettext("Text (%(language)s)") % {"language": name}, [validators.Length(max=200_000), plain])  # fmt: skip
+        made[f"subject_{code}"] = StringField(
+            gettext("Subject (%(language)s)") % {"language": name}, [validators.Length(max=300), plain]
+        )
+        made[f"body_{code}"] = TextAreaField(
+            gettext("Text (%(language)s)") % {"language": name}, [validators.Length(max=200_000), plain]
+        )
     return made
 
 
@@ -73,22 +81,32 @@ class MessageForm(AppForm):
     )
     matching_only = BooleanField(
         _("Only to customers of the corresponding language"),
-        description=_("Only languages that have a text of their own receive it. Otherwise the others get the default language."),
-    )  # fmt: skip
-    template = LookupField(_("Template"), target="message_template", description=_("Start typing its name. It fills in every language."))  # fmt: skip
+        description=_(
+            "Only languages that have a text of their own receive it. Otherwise the others get the default language."
+        ),
+    )
+    template = LookupField(
+        _("Template"), target="message_template", description=_("Start typing its name. It fills in every language.")
+    )
     files = MultipleFileField(_("Attachments"))
     used_files = LookupField(_("Files used before"), target="attachment", multiple=True)
     default_language = SelectField(_("Default language"), description=_("For customers whose language has no text."))
     channels = SelectMultipleField(_("Send by"), default=[c.value for c in Channel])
-    sender_name = StringField(_("Sender name"), [validators.Length(max=200), plain], description=_("Empty: the project's."))  # fmt: skip
+    sender_name = StringField(
+        _("Sender name"), [validators.Length(max=200), plain], description=_("Empty: the project's.")
+    )
     sender_email = StringField(
-        _("Sender address"), [validators.Length(max=254), plain], description=_("Empty: the project's."),
+        _("Sender address"),
+        [validators.Length(max=254), plain],
+        description=_("Empty: the project's."),
         render_kw={"type": "email"},
-    )  # fmt: skip
+    )
     policy = ChoiceField(
-        _("When in doubt whether a mail arrived"), kind=Policy, default=Policy.RESEND.value,
+        _("When in doubt whether a mail arrived"),
+        kind=Policy,
+        default=Policy.RESEND.value,
         description=_("It can happen when a mail server falls silent in the middle."),
-    )  # fmt: skip
+    )
     key = HiddenField()
 
 
@@ -116,24 +134,39 @@ class ComposeFlow(Flow):
 
     def groups(self, press: Press, form: AppForm) -> list[dict[str, Any]]:
         return [
-            {"label": gettext("To"), "help": None, "fields": ["category", "assign_replies", "matching_only"], "more": False, "before": True},
+            {
+                "label": gettext("To"),
+                "help": None,
+                "fields": ["category", "assign_replies", "matching_only"],
+                "more": False,
+                "before": True,
+            },
             {"label": None, "help": None, "fields": ["key"], "more": False},
-            {"label": None, "help": None, "more": True,
-             "fields": ["default_language", "channels", "sender_name", "sender_email", "policy"]},
-        ]  # fmt: skip
+            {
+                "label": None,
+                "help": None,
+                "more": True,
+                "fields": ["default_language", "channels", "sender_name", "sender_email", "policy"],
+            },
+        ]
 
     async def context(self, press: Press, form: AppForm) -> dict[str, Any]:
         codes: list[str] = cast(Any, form).codes
         audience = Audience(audience_of(press), tuple(codes), codes[0], projects=actor.get().projects)
         counted = await audiences.count(press.session, audience)
         return {
-            "languages": language_tabs(codes, counted.by_language), "macros": macro_list(),
+            "languages": language_tabs(codes, counted.by_language),
+            "macros": macro_list(),
             "page": {
-                "title": gettext("Send message"), "lede": self._lede(press, counted.customers), "submit_label": gettext("Continue"),
-                "submit_icon": "send", "danger": False, "wide": True,
+                "title": gettext("Send message"),
+                "lede": self._lede(press, counted.customers),
+                "submit_label": gettext("Continue"),
+                "submit_icon": "send",
+                "danger": False,
+                "wide": True,
                 "cancel_url": press.view.card_url(press.pks[0]) if len(press.pks) == 1 else press.view.list_url,
             },
-        }  # fmt: skip
+        }
 
     @staticmethod
     def _lede(press: Press, n: int) -> str:
@@ -142,23 +175,8 @@ class ComposeFlow(Flow):
         return ngettext("To %(n)s customer", "To %(n)s customers", n) % {"n": show_number(n)}
 
     async def before(self, press: Press, form: AppForm) -> None:
-        """Store what was uploaded at once, so that the confirmation loses no file."""
         fields = cast(Any, form)
-        uploads = [f for f in fields.files.data or [] if isinstance(f, UploadFile) and f.filename]
-        if not uploads:
-            return
-        settings = press.request.app.state.settings
-        storage = DirectoryStorage(settings.data_dir / "attachments")
-        stored = []
-        for upload in uploads:
-            async with db.unit() as session:
-                attachment = await attachments.add_attachment(
-                    session, storage, name=upload.filename or "", content_type=upload.content_type or "",
-                    chunks=chunks_of(upload), max_bytes=settings.max_upload_bytes, staff_id=actor.get().staff_id,
-                )  # fmt: skip
-                stored.append(attachment.id)
-        fields.used_files.data = [*fields.used_files.ids, *stored]
-        fields.files.data = []
+        await store_uploads(press, fields.files, fields.used_files)
 
     def _audience(self, press: Press, form: AppForm) -> Audience:
         data, codes = form.data, list(texts_of(form, cast(Any, form).codes))
@@ -168,36 +186,56 @@ class ComposeFlow(Flow):
             raise Invalid(**{f"subject_{first}": missing})
         fallback = data["default_language"] if data["default_language"] in codes else codes[0]
         return Audience(
-            audience_of(press), tuple(codes), fallback, matching_only=data["matching_only"],
-            channels=tuple(data["channels"]), projects=actor.get().projects,
-        )  # fmt: skip
+            audience_of(press),
+            tuple(codes),
+            fallback,
+            matching_only=data["matching_only"],
+            channels=tuple(data["channels"]),
+            projects=actor.get().projects,
+        )
 
     async def confirm(self, press: Press, form: AppForm) -> dict[str, Any]:
         audience = self._audience(press, form)
-        campaigns.check_content(
-            texts_of(form, cast(Any, form).codes), default_language=audience.default_language,
-            matching_only=audience.matching_only,
-        )
+        campaigns.check_texts(texts_of(form, cast(Any, form).codes))
         found = await audiences.count(press.session, audience)
         if not found.customers:
-            raise Invalid(_("Nobody would receive this message: %(why)s") % {"why": "; ".join(f"{r.count} {r.label}" for r in found.left_out) or gettext("nobody matches")})  # fmt: skip
-        lines = [ngettext("%(n)s customer reads it in %(language)s", "%(n)s customers read it in %(language)s", n) % {"n": show_number(n), "language": language_name(code)} for code, n in sorted(found.by_language.items(), key=lambda p: -p[1])]  # fmt: skip
+            raise Invalid(
+                _("Nobody would receive this message: %(why)s")
+                % {"why": "; ".join(f"{r.count} {r.label}" for r in found.left_out) or gettext("nobody matches")}
+            )
+        lines = [
+            ngettext("%(n)s customer reads it in %(language)s", "%(n)s customers read it in %(language)s", n)
+            % {"n": show_number(n), "language": language_name(code)}
+            for code, n in sorted(found.by_language.items(), key=lambda p: -p[1])
+        ]
         lines += [f"{show_number(n)} × {Channel(c).label}" for c, n in found.deliveries.items() if n]
         return {
-            "count": found.customers, "lines": lines, "sample": list(found.sample), "back": True,
+            "count": found.customers,
+            "lines": lines,
+            "sample": list(found.sample),
+            "back": True,
             "left_out": [{"n": show_number(r.count), "why": str(r.label)} for r in found.left_out],
-            "submit": ngettext("Send to %(n)s customer", "Send to %(n)s customers", found.customers) % {"n": show_number(found.customers)},
-        }  # fmt: skip
+            "submit": ngettext("Send to %(n)s customer", "Send to %(n)s customers", found.customers)
+            % {"n": show_number(found.customers)},
+        }
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
         data, audience = form.data, self._audience(press, form)
         campaign = await campaigns.start_campaign(
-            session, key=data["key"][:64], category_id=data["category"], audience=audience.who,
-            texts=texts_of(form, cast(Any, form).codes), default_language=audience.default_language,
-            matching_only=audience.matching_only, assign_replies=data["assign_replies"], channels=audience.channels,
-            sender_name=data["sender_name"] or "", sender_email=data["sender_email"] or "",
-            attachment_ids=data["used_files"], policy=Policy(data["policy"]),
-        )  # fmt: skip
+            session,
+            key=data["key"][:64],
+            category_id=data["category"],
+            audience=audience.who,
+            texts=texts_of(form, cast(Any, form).codes),
+            default_language=audience.default_language,
+            matching_only=audience.matching_only,
+            assign_replies=data["assign_replies"],
+            channels=audience.channels,
+            sender_name=data["sender_name"] or "",
+            sender_email=data["sender_email"] or "",
+            attachment_ids=data["used_files"],
+            policy=Policy(data["policy"]),
+        )
         return Done(gettext("The message is on its way."), url=f"/admin/campaign/details/{campaign.id}")
 
 
@@ -214,14 +252,13 @@ def audience_of(press: Press) -> dict[str, Any]:
     return {"filter": {"all": parts}} if parts else {"everyone": True}
 
 
-async def chunks_of(upload: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await upload.read(256 * 1024):
-        yield chunk
-
-
 SEND = Button(
-    "message", _("Send message"), "message-2", on=frozenset({"head", "row", "card", "selection"}), flow=ComposeFlow(),
+    "message",
+    _("Send message"),
+    "message-2",
+    on=frozenset({"head", "row", "card", "selection"}),
+    flow=ComposeFlow(),
     primary=True,
-)  # fmt: skip
+)
 
 __all__ = ["SEND", "ComposeFlow", "language_tabs", "languages", "macro_list", "text_fields", "texts_of"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from markupsafe import Markup
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, Select, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 from starlette.requests import Request
@@ -16,13 +15,26 @@ from admin_views.base import AppForm, AppView, Button, Related
 from admin_views.base.cells import size
 from admin_views.base.fields import plain
 from admin_views.messaging.compose import language_tabs, languages, macro_list, text_fields
-from app.domain.messaging import campaigns
-from app.domain.messaging import progress as figures
+from app.domain.messaging import campaigns, delivery
 from app.errors import Invalid
 from app.i18n import LANGUAGES, _, gettext, language_name, ngettext, show_moment, show_number
 from app.models.messaging import (
-    Campaign, CampaignAttachment, CampaignState, Category, Delivery, DeliveryState, Template, TemplateText,
-)  # fmt: skip
+    Campaign,
+    CampaignAttachment,
+    CampaignState,
+    CampaignText,
+    Category,
+    Delivery,
+    DeliveryState,
+    Template,
+    TemplateText,
+)
+
+
+def text_section(text: TemplateText | CampaignText) -> dict[str, Any]:
+    """A subject and text in one language, as a section of a card."""
+    shown = {"language": text.language, "title": text.subject, "body": text.body}
+    return {"label": language_name(text.language), "kind": "text", "text": shown}
 
 
 class Categories(AppView, model=Category):
@@ -31,7 +43,9 @@ class Categories(AppView, model=Category):
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
         return {
-            f"name_{code}": cast("UnboundField[Any]", StringField(language_name(code), [validators.Length(max=200), plain]))
+            f"name_{code}": cast(
+                "UnboundField[Any]", StringField(language_name(code), [validators.Length(max=200), plain])
+            )
             for code in LANGUAGES
         }
 
@@ -76,11 +90,15 @@ class Templates(AppView, model=Template):
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Any:
         codes = [name.removeprefix("body_") for name in values if name.startswith("body_")]
-        texts = {c: ((values.pop(f"subject_{c}") or "").strip(), (values.pop(f"body_{c}") or "").strip()) for c in codes}
+        texts = {
+            c: ((values.pop(f"subject_{c}") or "").strip(), (values.pop(f"body_{c}") or "").strip()) for c in codes
+        }
         texts = {c: pair for c, pair in texts.items() if any(pair)}
         if not texts:
-            raise Invalid(**{f"subject_{codes[0]}": gettext("Please write a subject and a text in at least one language.")})
-        campaigns.check_content(texts, default_language=next(iter(texts)), matching_only=True)
+            raise Invalid(
+                **{f"subject_{codes[0]}": gettext("Please write a subject and a text in at least one language.")}
+            )
+        campaigns.check_texts(texts)
         if obj is None:
             obj = Template(texts=[])
             session.add(obj)
@@ -96,10 +114,7 @@ class Templates(AppView, model=Template):
     async def sections(self, session: AsyncSession, obj: Template, request: Request) -> list[dict[str, Any]]:
         shown = await super().sections(session, obj, request)
         for text in sorted(obj.texts, key=lambda t: t.language):
-            body = Markup('<p><b lang="{}">{}</b></p><p class="prewrap quote" lang="{}">{}</p>').format(
-                text.language, text.subject, text.language, text.body
-            )
-            shown.append({"label": language_name(text.language), "kind": "html", "html": body})
+            shown.append(text_section(text))
         return shown
 
     async def data_contents(self, session: AsyncSession, request: Request) -> dict[str, Any]:
@@ -113,7 +128,7 @@ class DecideForm(AppForm):
         _("These mails may have arrived, nobody knows"),
         [validators.InputRequired()],
         choices=[("resend", _("Send them again")), ("sent", _("Take them as sent"))],
-    )  # fmt: skip
+    )
 
 
 async def stop(session: AsyncSession, chosen: list[Campaign]) -> str:
@@ -142,15 +157,38 @@ class Campaigns(AppView, model=Campaign):
     can_create = can_edit = can_delete = False
     related = (Related("delivery", _("Recipients")), Related("ticket", _("Answers")))
     buttons = (
-        Button("stop", _("Stop"), "player-stop", on=CARD, verb=stop, danger=True,
-               lede=_("What was already sent stays sent. A stopped campaign cannot go on."), shown=lambda c: c.state in GOING),
-        Button("resend", _("Send failed ones again"), "refresh", on=CARD, verb=resend, shown=lambda c: c.state is CampaignState.DONE, more=True),
-        Button("decide", _("Decide on doubtful ones"), "help", on=CARD, verb=decide, form=DecideForm, more=True,
-               shown=lambda c: c.state in (CampaignState.DONE, CampaignState.RUNNING)),
-    )  # fmt: skip
+        Button(
+            "stop",
+            _("Stop"),
+            "player-stop",
+            on=CARD,
+            verb=stop,
+            danger=True,
+            lede=_("What was already sent stays sent. A stopped campaign cannot go on."),
+            shown=lambda c: c.state in GOING,
+        ),
+        Button(
+            "resend",
+            _("Send failed ones again"),
+            "refresh",
+            on=CARD,
+            verb=resend,
+            shown=lambda c: c.state is CampaignState.DONE,
+            more=True,
+        ),
+        Button(
+            "decide",
+            _("Decide on doubtful ones"),
+            "help",
+            on=CARD,
+            verb=decide,
+            form=DecideForm,
+            more=True,
+            shown=lambda c: c.state in (CampaignState.DONE, CampaignState.RUNNING),
+        ),
+    )
 
-    @staticmethod
-    def menu_count() -> Any:  # type: ignore[override]
+    def waiting(self) -> Select[Any]:
         return select(Campaign.id).where(Campaign.state.in_(GOING))
 
     def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool]:
@@ -158,34 +196,47 @@ class Campaigns(AppView, model=Campaign):
 
     def card_options(self) -> list[Any]:
         return [
-            *super().card_options(), selectinload(Campaign.texts),
+            *super().card_options(),
+            selectinload(Campaign.texts),
             selectinload(Campaign.attachments).joinedload(CampaignAttachment.attachment),
-        ]  # fmt: skip
+        ]
 
     async def card_context(self, session: AsyncSession, obj: Campaign, request: Request) -> dict[str, Any]:
-        p = await figures.progress(session, obj.id)
+        p = await delivery.progress(session, campaign_id=obj.id)
         going = obj.state in GOING
         kinds = {DeliveryState.SENT: "ok", DeliveryState.FAILED: "bad", DeliveryState.REVIEW: "warn"}
-        return {"progress": {
-            "done": p.done, "total": p.total, "percent": round(100 * p.done / p.total) if p.total else 0,
-            "state_label": str(obj.state.label), "state_kind": "live" if going else "ok" if obj.state is CampaignState.DONE else "",
-            "counts": [
-                {"label": str(state.label), "n": n, "kind": kinds.get(state, ""), "url": f"/admin/campaign/details/{obj.id}?tab=delivery&state.in={state.value}"}
-                for state, n in p.counts.items() if n
-            ],
-            "rate": gettext("%(n)s a second") % {"n": show_number(round(p.per_second))} if going and p.per_second and p.per_second >= 1 else None,
-            "left": gettext("about %(n)s s left") % {"n": show_number(round(p.seconds_left))} if going and p.seconds_left else None,
-            "poll_url": f"/admin/campaign/details/{obj.id}/part/progress" if going else None,
-            "stop": [],
-        }}  # fmt: skip
+        return {
+            "progress": {
+                "done": p.done,
+                "total": p.total,
+                "percent": round(100 * p.done / p.total) if p.total else 0,
+                "state_label": str(obj.state.label),
+                "state_kind": "live" if going else "ok" if obj.state is CampaignState.DONE else "",
+                "counts": [
+                    {
+                        "label": str(state.label),
+                        "n": n,
+                        "kind": kinds.get(state, ""),
+                        "url": f"/admin/campaign/details/{obj.id}?tab=delivery&state.in={state.value}",
+                    }
+                    for state, n in p.counts.items()
+                    if n
+                ],
+                "rate": gettext("%(n)s a second") % {"n": show_number(round(p.rate))}
+                if going and p.rate >= 1
+                else None,
+                "left": gettext("about %(n)s s left") % {"n": show_number(p.seconds_left)}
+                if going and p.seconds_left
+                else None,
+                "poll_url": f"/admin/campaign/details/{obj.id}/part/progress" if going else None,
+                "stop": [],
+            }
+        }
 
     async def sections(self, session: AsyncSession, obj: Campaign, request: Request) -> list[dict[str, Any]]:
         shown: list[dict[str, Any]] = []
         for text in sorted(obj.texts, key=lambda t: (t.language != obj.default_language, t.language)):
-            body = Markup('<p><b lang="{0}">{1}</b></p><p class="prewrap quote" lang="{0}">{2}</p>').format(
-                text.language, text.subject, text.body
-            )
-            shown.append({"label": language_name(text.language), "kind": "html", "html": body})
+            shown.append(text_section(text))
         return shown
 
     async def side(self, session: AsyncSession, obj: Campaign, request: Request) -> list[dict[str, Any]]:
@@ -193,13 +244,21 @@ class Campaigns(AppView, model=Campaign):
         items = [
             {"label": gettext("Category"), "value": str(obj.category)},
             {"label": gettext("Sent by"), "value": str(obj.staff or "Bursar")},
-            {"label": gettext("Replies"), "value": gettext("to the sender") if obj.assign_replies else gettext("to the common inbox")},
-            {"label": gettext("Languages"), "value": gettext("only the corresponding one") if obj.matching_only else gettext("with fallback to %(language)s") % {"language": language_name(obj.default_language)}},
+            {
+                "label": gettext("Replies"),
+                "value": gettext("to the sender") if obj.assign_replies else gettext("to the common inbox"),
+            },
+            {
+                "label": gettext("Languages"),
+                "value": gettext("only the corresponding one")
+                if obj.matching_only
+                else gettext("with fallback to %(language)s") % {"language": language_name(obj.default_language)},
+            },
             {"label": gettext("Attachments"), "value": ", ".join(files)},
             {"label": gettext("Started"), "value": show_moment(obj.started_at) if obj.started_at else ""},
             {"label": gettext("Finished"), "value": show_moment(obj.finished_at) if obj.finished_at else ""},
             {"label": gettext("Error"), "value": obj.error},
-        ]  # fmt: skip
+        ]
         return [{"label": gettext("Details"), "kind": "kv", "items": [i for i in items if i["value"]]}]
 
 

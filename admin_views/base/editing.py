@@ -1,0 +1,123 @@
+"""Create and edit: one form, one transaction, every error at its field, nothing typed is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqladmin.authentication import login_required
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from admin_views.base import pages
+from admin_views.base.fields import AppForm, set_currencies
+from admin_views.base.panel import STALE, PanelBase, posted_form
+from admin_views.base.screen import AppView
+from app import db
+from app.errors import AppError, Forbidden, Invalid
+from app.flash import flash
+from app.i18n import gettext
+
+
+class Editing(PanelBase):
+    @login_required
+    async def create(self, request: Request) -> Response:
+        view = self.screen(request, "create")
+        if not view.can_create or view.readonly:
+            raise Forbidden
+        return await self._form(request, view, None)
+
+    @login_required
+    async def edit(self, request: Request) -> Response:
+        view = self.screen(request, "edit")
+        if not view.can_edit or view.readonly:
+            raise Forbidden
+        return await self._form(request, view, request.path_params["pk"])
+
+    async def _form(self, request: Request, view: AppView, pk: str | None) -> Response:
+        posted = await posted_form(request) if request.method == "POST" else None
+        error: str | None = None
+        warnings: list[Any] = []
+        async with db.reads() as session:
+            obj = await view.load(session, pk, *view.card_options()) if pk is not None else None
+            kind = await view.form_class(session, obj)
+            start = {**(view.form_data(obj) if obj is not None else {}), **await view.initial(session, obj)}
+            form = kind(posted) if posted is not None else kind(data=start)
+            set_currencies(form, getattr(obj, "currency", None))
+            valid = posted is not None and form.validate()
+            sound = await pages.resolve_lookups(session, form, check=posted is not None)
+        if valid and sound and posted is not None:
+            try:
+                saved = await self._save(view, pk, view.values(form), posted.get("version"))
+            except Invalid as problem:
+                error = pages.place_errors(form, problem)
+            except IntegrityError as problem:
+                columns = db.violated(problem)
+                taken = Invalid(**{columns[-1] if columns else "": gettext("This is already in use.")})
+                error = pages.place_errors(form, taken)
+            except StaleDataError:
+                error = str(STALE)
+            except AppError as problem:
+                error = str(problem)
+            else:
+                target = view.card_url(view.pk_of(saved)) if view.has_card else view.list_url
+                response = RedirectResponse(target, 303)
+                said = gettext("Saved.") if pk else gettext("%(name)s is registered.") % {"name": view.row_label(saved)}
+                flash(request.scope, "ok", said)
+                for warning in getattr(saved, "warnings", ()):
+                    flash(request.scope, "warn", str(warning))
+                return response
+        title = (
+            gettext("Edit: %(name)s") % {"name": view.title(obj)}
+            if obj is not None
+            else (view.create_label or gettext("New: %(noun)s") % {"noun": view.name})
+        )
+        hidden = {}
+        if obj is not None and (version := view.version_of(obj)) is not None:
+            hidden["version"] = posted.get("version", version) if posted is not None else version
+        context = {
+            "page": {
+                "title": title,
+                "lede": None,
+                "submit_label": gettext("Save") if obj is not None else (view.create_label or gettext("Create")),
+                "submit_icon": None,
+                "danger": False,
+                "cancel_url": view.card_url(pk) if pk and view.has_card else view.list_url,
+                "wide": False,
+            },
+            "form": form,
+            "groups": pages.groups_of(view, form),
+            "hidden": hidden,
+            "error": error,
+            "warnings": warnings,
+            "enctype": "multipart/form-data",
+            "confirm": None,
+            **await self._form_extras(view, obj, form),
+        }
+        crumbs = [{"label": str(view.name_plural), "url": view.list_url}]
+        if obj is not None:
+            crumbs.append({"label": view.title(obj), "url": view.card_url(pk)})
+        return await self.respond(
+            request,
+            view.form_template,
+            200 if posted is None else 422,
+            title=title,
+            current=view.identity,
+            crumbs=[*crumbs, {"label": title, "url": None}],
+            **context,
+        )
+
+    async def _form_extras(self, view: AppView, obj: Any, form: AppForm) -> dict[str, Any]:
+        async with db.reads() as session:
+            return await view.form_context(session, obj, form)
+
+    async def _save(self, view: AppView, pk: str | None, values: dict[str, Any], seen: Any) -> Any:
+        async with db.unit() as session:
+            obj = None
+            if pk is not None:
+                obj = await view.load(session, pk, *view.edit_options())
+                version = view.version_of(obj)
+                if version is not None and seen is not None and str(version) != str(seen):
+                    raise Invalid(str(STALE))
+            return await view.save(session, obj, values)

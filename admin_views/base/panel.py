@@ -1,0 +1,89 @@
+"""What every page of the panel needs: the screen in the address, the frame, the refusals."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from sqladmin import Admin
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from admin_views import access
+from admin_views.base.frame import frame
+from admin_views.base.screen import AppView
+from app import db
+from app.errors import AppError, NotFound
+from app.i18n import _, gettext
+from app.observe import log
+from app.render import page
+
+Crumbs = list[dict[str, Any]]
+STALE = _("Somebody else has saved this meanwhile. Your entries are still here; open it in a new tab to compare.")
+
+
+async def posted_form(request: Request) -> Any:
+    """The posted form; a form that cannot be read is the sender's error."""
+    try:
+        return await request.form(max_files=50, max_fields=2000, max_part_size=1024 * 1024)
+    except HTTPException:
+        raise AppError(_("The form could not be read. It may be too large."), 400) from None
+
+
+class PanelBase(Admin):
+    @property
+    def screens(self) -> list[AppView]:
+        return cast("list[AppView]", self.views)
+
+    def screen(self, request: Request, action: str) -> AppView:
+        """The screen in the address. Raises NotFound, or Forbidden without the grant for `action`."""
+        for view in self.screens:
+            if view.identity == request.path_params["identity"]:
+                access.need(request, view.identity, action)
+                return view
+        raise NotFound
+
+    def other(self, identity: str) -> AppView:
+        return next(v for v in self.screens if v.identity == identity)
+
+    @asynccontextmanager
+    async def frame(self, request: Request, **kwargs: Any) -> AsyncIterator[tuple[AsyncSession, dict[str, Any]]]:
+        async with db.reads() as session:
+            yield session, await frame(request, session, self.screens, **kwargs)
+
+    async def respond(
+        self,
+        request: Request,
+        template: str,
+        status: int = 200,
+        *,
+        title: str,
+        current: str = "",
+        crumbs: Crumbs | None = None,
+        **context: Any,
+    ) -> Response:
+        async with self.frame(request, title=title, current=current, crumbs=crumbs) as (_session, around):
+            return HTMLResponse(page(template, frame=around, **context), status)
+
+    async def refuse(self, request: Request, error: Exception) -> Response:
+        """Every refusal is a page with a sentence and the right status; the database's words are never shown."""
+        if isinstance(error, HTTPException):
+            status, message = (
+                error.status_code,
+                gettext("This page does not exist.") if error.status_code == 404 else str(error.detail),
+            )
+        elif isinstance(error, AppError):
+            status, message = error.status, str(error)
+        else:
+            log("panel").warning("refused as bad input: %s", type(error).__name__, exc_info=error)
+            status, message = 400, gettext("The address or the form holds a value that cannot be used.")
+        if status == 401 or not request.session.get("staff_id"):
+            return HTMLResponse(
+                page("sqladmin/error.html", frame=None, status_code=status, message=message, home_url="/login"), status
+            )
+        return await self.respond(
+            request, "sqladmin/error.html", status, title=gettext("Not possible"), status_code=status, message=message
+        )

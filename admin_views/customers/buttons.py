@@ -1,0 +1,141 @@
+"""What can be done with customers besides creating, editing and deleting."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from wtforms import BooleanField, TextAreaField, validators
+
+from admin_views.base import AppForm, Button, Done, Flow, LookupField, Press
+from admin_views.base.fields import plain
+from admin_views.impersonation import ENTER
+from admin_views.messaging.compose import SEND
+from app.domain import customers
+from app.i18n import _, gettext, ngettext
+from app.models.customers import (
+    Customer,
+    CustomerStatus,
+    Membership,
+)
+
+
+class PinFlow(Flow):
+    async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
+        ids = ",".join(str(c.id) for c in press.objects[:100])
+        said = ngettext(
+            "The panel now shows only this customer.",
+            "The panel now shows only these %(n)s customers.",
+            len(press.objects),
+        )
+        return Done(said % {"n": len(press.objects)}, url=f"/admin/customer/list?pin={ids}")
+
+
+class NoteForm(AppForm):
+    text = TextAreaField(
+        _("Note"), [validators.InputRequired(), validators.Length(max=20_000), plain], render_kw={"autofocus": True}
+    )
+    sticky = BooleanField(_("Keep on top"), description=_("A sticky note stands first on the card."))
+
+
+async def write_note(session: AsyncSession, chosen: list[Customer], *, text: str, sticky: bool) -> str:
+    for customer in chosen:
+        await customers.add_note(session, customer=customer, text=text, sticky=sticky)
+    return gettext("The note is written.")
+
+
+class GroupForm(AppForm):
+    groups = LookupField(_("Groups"), [validators.InputRequired()], target="customer_group", multiple=True)
+
+
+async def join_groups(session: AsyncSession, chosen: list[Customer], *, groups: list[int]) -> str:
+    for customer in chosen:
+        present = await session.scalars(select(Membership.group_id).where(Membership.customer_id == customer.id))
+        await customers.set_groups(session, customer=customer, groups={*present, *groups})
+    n = len(chosen)
+    return ngettext("%(n)s customer is in the group now.", "%(n)s customers are in the group now.", n) % {"n": n}
+
+
+async def suspend(session: AsyncSession, chosen: list[Customer]) -> str:
+    for customer in chosen:
+        await customers.suspend_customer(session, customer=customer)
+    return gettext("Suspended.")
+
+
+async def close(session: AsyncSession, chosen: list[Customer]) -> str:
+    for customer in chosen:
+        await customers.close_customer(session, customer=customer)
+    return gettext("Closed.")
+
+
+async def reopen(session: AsyncSession, chosen: list[Customer]) -> str:
+    for customer in chosen:
+        await customers.reopen_customer(session, customer=customer)
+    return gettext("Open again.")
+
+
+CARD = frozenset({"card"})
+
+
+BUTTONS = (
+    SEND,
+    ENTER,
+    Button(
+        "pin",
+        _("Filter by customer"),
+        "pin",
+        on=frozenset({"row", "card", "selection"}),
+        flow=PinFlow(),
+        grant="list",
+        more=True,
+        lede=_("Every screen of the panel then shows only what belongs to them, until you remove the filter."),
+        submit=_("Filter by customer"),
+    ),
+    Button(
+        "note",
+        _("Write a note"),
+        "pencil",
+        on=CARD,
+        verb=write_note,
+        form=NoteForm,
+        submit=_("Save the note"),
+        more=True,
+    ),
+    Button(
+        "groups",
+        _("Add to groups"),
+        "users-group",
+        on=frozenset({"selection", "card"}),
+        verb=join_groups,
+        form=GroupForm,
+        grant="edit",
+        more=True,
+    ),
+    Button(
+        "suspend",
+        _("Suspend"),
+        "player-pause",
+        on=CARD,
+        verb=suspend,
+        more=True,
+        shown=lambda c: c.status in (CustomerStatus.ACTIVE, CustomerStatus.NEW),
+    ),
+    Button(
+        "close",
+        _("Close the account"),
+        "lock",
+        on=CARD,
+        verb=close,
+        more=True,
+        danger=True,
+        shown=lambda c: c.status is not CustomerStatus.CLOSED,
+    ),
+    Button(
+        "reopen",
+        _("Open the account again"),
+        "lock-open",
+        on=CARD,
+        verb=reopen,
+        more=True,
+        shown=lambda c: c.status in (CustomerStatus.SUSPENDED, CustomerStatus.CLOSED),
+    ),
+)

