@@ -109,17 +109,18 @@ def _moment_postgresql(element: moment, _compiler: Any, **_kw: Any) -> str:
 
 def about(
     label: str, *, help: str = "", listed: bool = False, searched: bool = False, filtered: bool = True,
-    sensitive: bool = False, group: str = "", widget: str = "", css: str = "", currency: str = "",
+    sensitive: bool = False, group: str = "", widget: str = "", css: str = "", currency: str = "", when: str = "",
 ) -> dict[str, Any]:
     """What a column says of itself to screens, filters, search, export and audit: ``mapped_column(info=about(...))``.
 
     listed: a column of the list. searched: part of `search_text`. filtered: offered as a filter. sensitive: never
     shown, never filtered, masked in the audit. group: the section of the form. widget: text area, hue, country,
     language, timezone ... where the type does not say it. currency: for money, the column that names the currency.
+    when: the form shows it only for these values of another field, ``kind=company|sole_proprietor``.
     """  # fmt: skip
     return {
         "label": label, "help": help, "listed": listed, "searched": searched, "filtered": filtered and not sensitive,
-        "sensitive": sensitive, "group": group, "widget": widget, "css": css, "currency": currency,
+        "sensitive": sensitive, "group": group, "widget": widget, "css": css, "currency": currency, "when": when,
     }  # fmt: skip
 
 
@@ -317,8 +318,8 @@ def violated(error: IntegrityError) -> tuple[str, ...]:
     if name := getattr(cause, "constraint_name", None):
         for table in Base.metadata.tables.values():
             for constraint in [*table.constraints, *table.indexes]:
-                if constraint.name == name:
-                    return tuple(c.name for c in constraint.columns)
+                if getattr(constraint, "name", None) == name:
+                    return tuple(c.name for c in getattr(constraint, "columns", ()))
         return ()
     _head, _sep, columns = str(error.orig).partition("constraint failed: ")
     return tuple(part.rpartition(".")[2].strip() for part in columns.split(",") if "." in part)

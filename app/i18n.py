@@ -111,8 +111,7 @@ class Lazy(str):
         return str(escape(str(self)))
 
     def __format__(self, spec: str) -> str:
-        text: str = str(self)
-        return text.__format__(spec)
+        return str(f"{str(self):{spec}}")
 
     def __mod__(self, values: Any) -> str:
         return str(self) % values

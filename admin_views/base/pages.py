@@ -121,7 +121,9 @@ async def listing(request: Request, session: AsyncSession, view: AppView, page: 
     """The context of list.html."""
     asked = page.asked
     pinned = urlencode({"pin": ",".join(map(str, asked.pin))}) if asked.pin else ""
-    head = [_button(b, view.identity) for b in shown_buttons(request, view, "head")]
+    head = [{**_button(b, view.identity), "primary": False} for b in shown_buttons(request, view, "head")]
+    for button in head:  # pressed here, it means all that this list shows
+        button["url"] = f"{button['url']}?all=1&{asked.query()}".rstrip("&")
     may_create = view.can_create and not view.readonly and may(request, view.identity, "create")
     create = {
         "label": view.create_label or gettext("New"),
@@ -213,8 +215,8 @@ async def _names(session: AsyncSession, refs: dict[Any, set[int]]) -> dict[Any, 
 _USUAL: dict[filters.Kind, tuple[str, ...]] = {
     filters.Kind.TEXT: ("contains",),
     filters.Kind.NUMBER: ("at_least", "at_most"),
-    filters.Kind.DATE: ("after", "before"),
-    filters.Kind.MOMENT: ("after", "before"),
+    filters.Kind.DATE: ("from", "until"),
+    filters.Kind.MOMENT: ("from", "until"),
     filters.Kind.CHOICE: ("in",),
     filters.Kind.BOOLEAN: ("is",),
     filters.Kind.REF: ("in",),
@@ -230,9 +232,9 @@ def filter_form(view: AppView, asked: Asked) -> AppForm:
             if op not in field.allows:
                 continue
             label = str(field.label)
-            if op in ("at_least", "after"):
+            if op in ("at_least", "from"):
                 label = gettext("%(field)s from") % {"field": label}
-            elif op in ("at_most", "before"):
+            elif op in ("at_most", "until"):
                 label = gettext("%(field)s until") % {"field": label}
             made[f"{name}.{op}"] = cast("UnboundField[Any]", _filter_field(view, field, op, label))
     form = type("FilterForm", (AppForm,), made)
@@ -314,11 +316,13 @@ def groups_of(view: AppView, form: Form) -> list[dict[str, Any]]:
         for label, names in view.plan.form
     ]
     by_label = {g["label"]: g for g in groups}
+    order = [gettext(label) for label in view.group_order]
     for label, names in view.extra_groups:
         if (present := by_label.get(gettext(label))) is not None:
             cast("list[str]", present["fields"]).extend(names)
         else:
             groups.append({"label": gettext(label), "help": None, "fields": list(names), "more": False})
+    groups.sort(key=lambda g: order.index(g["label"]) if g["label"] in order else len(order))
     placed = {name for g in groups for name in cast("list[str]", g["fields"])}
     rest = [f.name for f in cast("Iterable[Any]", form) if f.name not in placed]
     if rest:

@@ -83,6 +83,10 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     columns: ClassVar[tuple[str, ...] | None] = None
     leave_out: ClassVar[tuple[str, ...]] = ()
     """Columns that the form does not offer."""
+    leave_out_new: ClassVar[tuple[str, ...]] = ()
+    """Fields that only the edit form offers."""
+    group_order: ClassVar[tuple[str, ...]] = ()
+    """Sections of the form that come first, by label."""
     readonly: ClassVar[bool] = False
     help: ClassVar[str] = ""
     search_hint: ClassVar[str] = ""
@@ -146,7 +150,7 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         for prop in self._props():
             group = str.__str__(prop.columns[0].info.get("group", ""))
             if not prop.columns[0].primary_key:
-                sections.setdefault(group, []).append(self._column(prop))
+                sections.setdefault(group, []).append(self._column(prop, "detail"))
         for name in self.form_columns:
             info = self._info(str(name))
             fields.setdefault(str.__str__(info.get("group", "")), []).append(str(name))
@@ -162,7 +166,7 @@ class AppView(ModelView, metaclass=_ScreenMeta):
             return cast("Mapping[str, Any]", next(iter(self.mapper.relationships[name].local_columns)).info)
         return cast("Mapping[str, Any]", self.mapper.column_attrs[name].columns[0].info)
 
-    def _column(self, prop: ColumnProperty[Any]) -> Column:
+    def _column(self, prop: ColumnProperty[Any], prefix: str = "cell") -> Column:
         column = prop.columns[0]
         sort: str | None = prop.key
         if column.foreign_keys or (
@@ -171,7 +175,7 @@ class AppView(ModelView, metaclass=_ScreenMeta):
             sort = None
         elif f"{prop.key}_folded" in self.mapper.column_attrs:
             sort = f"{prop.key}_folded"
-        own = getattr(self, f"cell_{prop.key}", None)
+        own = getattr(self, f"{prefix}_{prop.key}", None)
         return Column(
             prop.key, column.info["label"], column.info.get("css", ""), sort, own or cell_of(self.mapper, prop)
         )
@@ -274,7 +278,9 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     async def form_class(self, session: AsyncSession, obj: Any) -> type[AppForm]:
         """The form of this request. SQLAdmin makes the columns' fields through `Converter`."""
         generated = await self.scaffold_form()
-        more = await self.form_fields(session, obj)
+        more: dict[str, Any] = {**await self.form_fields(session, obj)}
+        if obj is None:
+            more |= dict.fromkeys(self.leave_out_new)
         return type(f"{self.model.__name__}Form", (generated,), more)
 
     def form_data(self, obj: Any) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Groups(AppView, model=Group):
 
 
 class Attitudes(AppView, model=Attitude):
-    name, name_plural, icon, category = _("Attitude"), _("Attitudes"), "heart-handshake", "Configuration"
+    name, name_plural, icon, category = _("Attitude"), _("Attitudes"), "star", "Configuration"
     related = (Related("customer"),)
 
 

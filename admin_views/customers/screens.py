@@ -40,6 +40,10 @@ class Customers(AppView, model=Customer):
     name, name_plural, icon, category = _("Customer"), _("Customers"), "users", "Customers"
     create_label, create_icon = _("Register customer"), "user-plus"
     search_hint = _("ID, name or e-mail")
+    group_order = ("Account", "Sign-in")
+    leave_out_new = (
+        "status", "registered_at", "registration_ip", "verified_phone", "phone_verified_at", "phone_verified_by",
+    )  # fmt: skip
     extra_groups = (
         ("Sign-in", ("username", "password", "password_again")),
         ("For staff", ("groups", "available_projects", "send_welcome")),
@@ -93,7 +97,7 @@ class Customers(AppView, model=Customer):
         )
 
     @staticmethod
-    def cell_email(customer: Customer) -> Markup | str:
+    def detail_email(customer: Customer) -> Markup | str:
         return Markup('<a href="mailto:{0}">{0}</a>').format(customer.email) if customer.email else ""
 
     def facts(self, obj: Customer) -> list[Markup | str]:

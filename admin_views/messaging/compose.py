@@ -137,11 +137,10 @@ class ComposeFlow(Flow):
             {
                 "label": gettext("To"),
                 "help": None,
-                "fields": ["category", "assign_replies", "matching_only"],
+                "fields": ["key", "category", "assign_replies", "matching_only"],
                 "more": False,
                 "before": True,
             },
-            {"label": None, "help": None, "fields": ["key"], "more": False},
             {
                 "label": None,
                 "help": None,

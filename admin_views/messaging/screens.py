@@ -179,7 +179,7 @@ class Campaigns(AppView, model=Campaign):
         Button(
             "decide",
             _("Decide on doubtful ones"),
-            "help",
+            "help-circle",
             on=CARD,
             verb=decide,
             form=DecideForm,

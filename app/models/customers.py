@@ -106,17 +106,18 @@ class Customer(Base, Versioned, Customised, Searchable):
         String(64), default="", info=about(_("Time zone"), widget="timezone_or_none", group=_("Contact"))
     )
     legal_name: Mapped[str] = mapped_column(
-        Name, default="", info=about(_("Legal name"), searched=True, group=_("Company"), help=_("For a company."))
+        Name, default="", info=about(_("Legal name"), searched=True, group=_("Company"), when="kind=company")
     )
     vat_number: Mapped[str] = mapped_column(
-        String(40), default="", info=about(_("VAT number"), searched=True, group=_("Company"), help=_("For a company."))
+        String(40), default="",
+        info=about(_("VAT number"), searched=True, group=_("Company"), when="kind=company|sole_proprietor"),
     )
     registration_number: Mapped[str] = mapped_column(
         String(60), default="",
-        info=about(_("Registration number"), group=_("Company"), help=_("For a company or a sole proprietor.")),
+        info=about(_("Registration number"), group=_("Company"), when="kind=company|sole_proprietor"),
     )  # fmt: skip
     director: Mapped[str] = mapped_column(
-        Name, default="", info=about(_("Director"), group=_("Company"), help=_("For a company."))
+        Name, default="", info=about(_("Director"), group=_("Company"), when="kind=company")
     )
     attitude_id: Mapped[int | None] = mapped_column(
         ForeignKey("attitude.id", ondelete="SET NULL"),

@@ -61,6 +61,10 @@ def _account_names(customer: Any) -> list[Source]:
 
 
 computed(
+    Customer, "search", _("Quick search"), "text",
+    lambda c: Source(c.search_text, folded=c.search_text, nullable=False), ops=("contains",),
+)  # fmt: skip
+computed(
     Customer, "account_name", _("Account name"), "text", _account_names,
     ops=("contains", "is", "is_not", "starts_with"),
 )  # fmt: skip

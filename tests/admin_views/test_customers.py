@@ -36,7 +36,7 @@ async def number(model: type[Base]) -> int:
 
 def entries(project: Project, /, **more: str) -> dict[str, str]:
     return {
-        "name": "Bäckerei Grünwald GmbH", "project": str(project.id), "kind": "company", "status": "new",
+        "name": "Bäckerei Grünwald GmbH", "project": str(project.id), "kind": "company",
         "email": "info@gruenwald.example", "country": "DE", "language": "de", "contact_person": "Martina Grünwald",
     } | more  # fmt: skip
 
@@ -76,8 +76,6 @@ async def test_welcome_leaves_a_job(desk: httpx.AsyncClient, project: Project) -
         ("project", "9" * 40, "from the list"),
         ("password", "short", "between 8 and 200"),
         ("password_again", "different", "differ"),
-        ("registration_ip", "300.1.1.1", "IP"),
-        ("registered_at", "yesterday", "date"),
         ("vat_number", "DE123", "VAT"),
         ("kind", "robot", "valid choice"),
     ],
@@ -115,6 +113,23 @@ async def test_editing_changes_every_field_and_two_editors_do_not_overwrite_each
     second = await desk.post(url, data=entries(project, note="lost?", version="1"))
     assert second.status_code == 422 and "Somebody else has saved" in second.text and "lost?" in second.text
     assert (await the(Customer)).note == "prompt payer"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [("registration_ip", "300.1.1.1", "IP"), ("registered_at", "yesterday", "date"), ("status", "closed", "")],
+)
+async def test_editing_refuses_what_cannot_be_or_moves_the_status(
+    desk: httpx.AsyncClient, project: Project, field: str, value: str, says: str
+) -> None:
+    await desk.post(REGISTER, data=entries(project))
+    customer = await the(Customer)
+    answer = await desk.post(
+        f"/admin/customer/edit/{customer.id}", data=entries(project, **{"status": "new", field: value, "version": "1"})
+    )
+    assert answer.status_code == (422 if says else 303)
+    assert says in answer.text
+    assert (await the(Customer)).status == ("new" if says else "closed")
 
 
 async def test_deleting_says_what_is_attached_and_refuses_while_services_run(

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: nothing
-Create Date: 2026-11-22 11:05:09.221132
+Create Date: 2026-11-22 11:21:30.671013
 """
 
 import sqlalchemy as sa
@@ -66,7 +66,7 @@ def upgrade() -> None:
     sa.Column('source', sa.String(length=60), nullable=False),
     sa.Column('ref', sa.String(length=120), nullable=False),
     sa.Column('noun', sa.String(length=40), nullable=False),
-    sa.Column('noun_id', sa.Integer(), nullable=False),
+    sa.Column('noun_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_external_ref')),
     sa.UniqueConstraint('source', 'noun', 'ref', name=op.f('uq_external_ref_source_noun_ref'))
     )

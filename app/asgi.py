@@ -1,0 +1,78 @@
+"""`create_app()`: the only place where the web parts are put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import unquote
+
+from litestar import Litestar, asgi, get
+from litestar.datastructures import State
+from litestar.response import Redirect
+from litestar.types import Receive, Scope, Send
+
+from app import db, flash, queue
+from app.errors import NotFound, SignInNeeded
+from app.integrations.storage import DirectoryStorage
+from app.observe import set_up_logging
+from app.settings import Settings, load
+from app.web import auth, client
+from app.web.errors import HANDLERS
+from app.web.guard import Guard, visitor
+from app.web.health import health
+from app.web.static import static_file
+
+
+@get("/", name="start", sync_to_thread=False)
+def start() -> Redirect:
+    return Redirect("/admin/", status_code=303)
+
+
+def _mount(host: Any) -> Any:
+    @asgi("/admin", is_mount=True, copy_scope=True)  # without the copy Starlette overwrites scope["app"]
+    async def admin(scope: Scope, receive: Receive, send: Send) -> None:
+        path = unquote(scope["raw_path"].decode("latin-1").split("?")[0]).rstrip("/")
+        if path != "/admin" and not path.startswith("/admin/"):  # Litestar matches mounts by prefix: /adminfoo
+            raise NotFound
+        if visitor(scope) is None:
+            raise SignInNeeded
+        scope["path"] = "/admin/" if path == "/admin" else path
+        await host(scope, receive, send)
+
+    return admin
+
+
+@asynccontextmanager
+async def _closing(_app: Litestar) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await queue.close()
+        await db.dispose()
+
+
+def build(settings: Settings, panel: Any) -> Guard:
+    """Put the parts together; `app.db` is configured. panel: the ASGI application for paths under ``/admin``."""
+    queue.configure(settings.redis_url)
+    flash.configure(settings.secret_key)
+    app = Litestar(
+        route_handlers=[start, health, static_file, *auth.STAFF_HANDLERS, client.router(), _mount(panel)],
+        exception_handlers=HANDLERS,
+        lifespan=[_closing],
+        state=State({"storage": DirectoryStorage(settings.data_dir / "attachments"), "settings": settings}),
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=None,  # the guard counts
+    )
+    return Guard(app, settings)  # type: ignore[arg-type]
+
+
+def create_app(settings: Settings | None = None) -> Guard:
+    """The web application: the guard, and behind it signing in, the client area, the panel, health and static files."""
+    from admin_views.mount import panel  # SQLAdmin takes its time: whoever only wants `build` does not wait for it
+
+    settings = settings or load()
+    set_up_logging()
+    db.configure(settings.database_url)  # the panel asks for its sessions when it is made
+    return build(settings, panel(settings))

@@ -1,0 +1,80 @@
+"""Payers: the legal identities that stand on a customer's invoices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain import checks
+from app.errors import Invalid
+from app.i18n import gettext
+from app.models.billing import Payer, PayerKind
+from app.models.customers import Customer
+
+_of = Payer.__table__.c
+FIELDS: dict[str, checks.Check] = {
+    "customer_id": checks.required_row_id,
+    "kind": checks.one_of(PayerKind),
+    "name": checks.line(_of.name, required=True),
+    "contact": checks.line(_of.contact),
+    "phone": checks.line(_of.phone),
+    "email": checks.email,
+    "country": checks.country,
+    "postal_address": checks.area(_of.postal_address),
+    "legal_address": checks.area(_of.legal_address),
+    "vat_number": checks.line(_of.vat_number),
+    "director": checks.line(_of.director),
+    "position": checks.line(_of.position),
+    "grounds": checks.line(_of.grounds),
+    "custom": checks.mapping,
+}
+"""What may be entered for a payer, and its shape."""
+OF_COMPANY = ("director", "position", "grounds")
+"""Fields that only a company has; those of other types stay empty."""
+
+
+def check_payer(values: Mapping[str, Any], before: Payer | None = None) -> dict[str, Any]:
+    """The values in the shape in which they are kept. before: the payer that they change.
+
+    VAT numbers of companies and sole proprietors are checked by their check digits (python-stdnum) when number, type or
+    country changes; EU numbers come out with their country code. Raises Invalid with every bad field.
+    """
+    result = checks.clean(values, FIELDS)
+
+    def now(field: str) -> Any:
+        return result.get(field, getattr(before, field) if before else "")
+
+    if result.get("phone"):
+        result["phone"] = checks.phone(result["phone"], now("country"))[: checks.limit(_of.phone)]
+    kind = now("kind") or PayerKind.INDIVIDUAL
+    touched = checks.differs(result, before, "vat_number", "kind", "country")
+    if touched and now("vat_number") and kind is not PayerKind.INDIVIDUAL:
+        result["vat_number"] = checks.at("vat_number", checks.vat_number, now("vat_number"), now("country"))
+    if kind is not PayerKind.COMPANY:
+        result.update({field: "" for field in OF_COMPANY if now(field)})
+    return result
+
+
+async def save_payer(session: AsyncSession, *, values: Mapping[str, Any], payer: Payer | None = None) -> Payer:
+    """Make a payer (needs name and customer_id), or change one. Raises Invalid with every bad field."""
+    wanted = check_payer(values, payer)
+    if payer is None:
+        if missing := [field for field in ("name", "customer_id") if field not in wanted]:
+            raise Invalid(**{field: gettext("Please fill this in.") for field in missing})
+        await checks.known(session, "customer_id", Customer, wanted["customer_id"])
+        payer = Payer(**wanted)
+        session.add(payer)
+    else:
+        if wanted.get("customer_id", payer.customer_id) != payer.customer_id:
+            raise Invalid(customer_id=gettext("A payer stays with its customer."))
+        checks.change(payer, wanted)
+    await session.flush()
+    return payer
+
+
+async def delete_payer(session: AsyncSession, *, payer: Payer) -> None:
+    """Delete a payer. Invoices, once they exist, keep their own copy of what stood on them."""
+    await session.delete(payer)
+    await session.flush()

@@ -1,0 +1,350 @@
+"""Importing customers: each row becomes a customer with a user, or changes the one that it became before."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import reads, unit
+from app.domain import customers, users
+from app.domain.imports import mapping as columns_to_fields
+from app.domain.imports.places import country_code, language_of
+from app.domain.imports.reading import Record, Sheet, look_at, rows
+from app.errors import AppError, Invalid
+from app.i18n import gettext
+from app.models.customers import Customer, CustomerKind, ExternalRef
+from app.models.projects import Project
+
+BATCH = 100
+SAMPLE = 50
+KEPT = 1000
+"""Errors and notes that a report spells out; the rest it only counts."""
+_KINDS = {
+    "individual": CustomerKind.INDIVIDUAL, "person": CustomerKind.INDIVIDUAL, "private": CustomerKind.INDIVIDUAL,
+    "company": CustomerKind.COMPANY, "business": CustomerKind.COMPANY, "firma": CustomerKind.COMPANY,
+    "organization": CustomerKind.COMPANY, "sole_proprietor": CustomerKind.SOLE_PROPRIETOR,
+    "sole proprietor": CustomerKind.SOLE_PROPRIETOR,
+}  # fmt: skip
+
+Progress = Callable[[int], Awaitable[None] | None]
+
+
+@dataclass(frozen=True)
+class RowError:
+    """Why the row that begins at `line` of the file was left out. column: its name, or empty for the whole row."""
+
+    line: int
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RowNote:
+    """Something to know about a row that was taken."""
+
+    line: int
+    text: str
+
+
+@dataclass
+class ImportReport:
+    """What an import did. `mapping`: column -> field as used; `unused`: columns that were not read."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    errors: list[RowError] = field(default_factory=list)
+    notes: list[RowNote] = field(default_factory=list)
+    mapping: dict[str, str] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+    project: str = ""
+    dry_run: bool = False
+
+    def lines(self) -> list[str]:
+        """The report for a terminal."""
+        shown = [
+            gettext("Project: %(name)s") % {"name": self.project},
+            gettext("Columns: %(list)s") % {"list": ", ".join(f"{c} = {f}" for c, f in self.mapping.items())},
+        ]
+        if self.unused:
+            shown.append(gettext("Not used: %(list)s") % {"list": ", ".join(self.unused)})
+        counts = {"created": self.created, "updated": self.updated, "unchanged": self.unchanged, "failed": self.failed}
+        said = gettext("%(created)d created, %(updated)d updated, %(unchanged)d unchanged, %(failed)d rows left out")
+        shown.append(said % counts)
+        for error in self.errors:
+            where = f"{error.column}: " if error.column else ""
+            shown.append(gettext("Line %(line)d: %(text)s") % {"line": error.line, "text": where + error.reason})
+        shown += [gettext("Line %(line)d: %(text)s") % {"line": note.line, "text": note.text} for note in self.notes]
+        if self.dry_run:
+            shown.append(gettext("This was a dry run: nothing was changed."))
+        return shown
+
+
+class _TakeBack(Exception):
+    """Ends the unit of a dry run without its commit."""
+
+
+async def import_customers(
+    path: Path, *, project: str | None = None, mapping: Mapping[str, str] | None = None, source: str = "csv",
+    dry_run: bool = False, progress: Progress | None = None,
+) -> ImportReport:
+    """Import a CSV file in short units of its own, 100 rows each; good rows are taken, bad ones reported by line.
+
+    project: the name; None: the only one. mapping: column -> field (imports/mapping.py), else guessed. source: the
+    same source and id again change the customer, or nothing. progress: is told the number of rows done so far.
+
+    New customers get a user without a password. A filled Company makes a company; an absent language is the country's
+    main one. Both are decided once: later imports leave them alone, and an empty cell never erases what is there.
+    Raises Invalid when the file or the project cannot be used at all.
+    """  # fmt: skip
+    if not 0 < len(source) <= 60:
+        raise Invalid(source=gettext("At most %(n)d characters, please.") % {"n": 60})
+    async with reads() as session:
+        chosen = await _project(session, project)
+    sheet = look_at(path)
+    sample = [record.cells for record in islice(rows(sheet), SAMPLE) if not record.problem]
+    report = ImportReport(project=chosen.name, dry_run=dry_run)
+    report.mapping = columns_to_fields.guess(sheet.columns, sample, mapping)
+    report.unused = [column for column in sheet.columns if column not in report.mapping]
+    if not {"company", "contact_person", "first_name", "last_name", "email"} & set(report.mapping.values()):
+        listed = ", ".join(sheet.columns[:40])
+        said = gettext("No column looks like a name or an e-mail: %(list)s. Say which is which.")
+        raise Invalid(said % {"list": listed})
+    report.notes += [RowNote(sheet.header_line, gettext("The column %(name)s stands there twice.") % {"name": name})
+                     for name in sheet.doubled]  # fmt: skip
+    work = _Import(sheet, chosen, source, report)
+    records = rows(sheet)
+    done = 0
+    while batch := list(islice(records, BATCH)):
+        try:
+            async with unit() as session:
+                await work.batch(session, batch)
+                if dry_run:
+                    raise _TakeBack
+        except _TakeBack:
+            pass
+        done += len(batch)
+        if progress is not None and inspect.isawaitable(told := progress(done)):
+            await told
+    report.errors.sort(key=lambda error: error.line)  # within a batch, what the database refuses comes last
+    return report
+
+
+async def _project(session: AsyncSession, name: str | None) -> Project:
+    found = list(await session.scalars(select(Project).order_by(Project.name)))
+    if name is not None:
+        found = [p for p in found if p.name.casefold() == name.strip().casefold()]
+        if not found:
+            raise Invalid(project=gettext("There is no project %(name)s.") % {"name": name})
+    if not found:
+        raise Invalid(project=gettext("There is no project yet. Make one first."))
+    if len(found) > 1:
+        names = ", ".join(p.name for p in found)
+        raise Invalid(project=gettext("There are several projects, please name one: %(names)s") % {"names": names})
+    return found[0]
+
+
+@dataclass
+class _Row:
+    """A row in our words: `values` as far as the file says them, `derived` what follows from them."""
+
+    line: int
+    ref: str
+    values: dict[str, Any]
+    derived: dict[str, Any]
+    username: str
+
+
+class _Import:
+    """The state of one run: the report, and the ids that were seen."""
+
+    def __init__(self, sheet: Sheet, project: Project, source: str, report: ImportReport) -> None:
+        self.sheet, self.project, self.source, self.report = sheet, project, source, report
+        self.places: dict[str, list[int]] = {}
+        for place, column in enumerate(sheet.columns):
+            if column in report.mapping:
+                self.places.setdefault(report.mapping[column], []).append(place)
+        self.seen: dict[str, int] = {}
+
+    async def batch(self, session: AsyncSession, records: list[Record]) -> None:
+        """Take up to BATCH records in the running unit, each in a SAVEPOINT of its own."""
+        ready = [row for record in records if (row := self._understood(record)) is not None]
+        refs = await session.scalars(
+            select(ExternalRef).where(
+                ExternalRef.source == self.source, ExternalRef.noun == "customer",
+                ExternalRef.ref.in_([row.ref for row in ready]),
+            )
+        )  # fmt: skip
+        known = {ref.ref: ref for ref in refs}
+        ids = [ref.noun_id for ref in known.values()]
+        present = {c.id: c for c in await session.scalars(select(Customer).where(Customer.id.in_(ids)))}
+        for row in ready:
+            ref = known.get(row.ref)
+            customer = present.get(ref.noun_id) if ref is not None else None
+            try:
+                async with session.begin_nested():
+                    if customer is not None:
+                        await self._change(session, row, customer)
+                    else:
+                        await self._register(session, row, ref)
+            except Invalid as error:
+                self._leave_out(row.line, {self._column(name): text for name, text in error.fields.items()})
+            except AppError as error:
+                self._leave_out(row.line, {"": str(error)})
+
+    def _leave_out(self, line: int, reasons: Mapping[str, str]) -> None:
+        self.report.failed += 1
+        for column, reason in reasons.items():
+            if len(self.report.errors) < KEPT:
+                self.report.errors.append(RowError(line, column, str(reason)))
+
+    def _column(self, name: str) -> str:
+        """The column of the file that a field came from."""
+        sources = {"name": ("company", "contact_person", "first_name", "last_name"),
+                   "contact_person": ("contact_person", "first_name", "last_name"),
+                   "address": ("street", "city", "state", "postal_code")}  # fmt: skip
+        for wanted in sources.get(name, (name,)):
+            if places := self.places.get(wanted):
+                return self.sheet.columns[places[0]]
+        return name
+
+    # ---- a row in our words
+
+    def _understood(self, record: Record) -> _Row | None:
+        if record.problem:
+            self._leave_out(record.line, {"": record.problem})
+            return None
+        try:
+            return self._read(record)
+        except Invalid as error:
+            self._leave_out(record.line, {self._column(name): text for name, text in error.fields.items()})
+            return None
+
+    def _read(self, record: Record) -> _Row:
+        def all_of(name: str) -> list[str]:
+            return [text for place in self.places.get(name, ()) if (text := record.cells[place].strip())]
+
+        def one(name: str) -> str:
+            return next(iter(all_of(name)), "")
+
+        company = one("company")
+        person = one("contact_person") or " ".join(all_of("first_name") + all_of("last_name"))
+        street = "\n".join(all_of("street"))
+        town = " ".join(all_of("postal_code") + all_of("city"))
+        place = ", ".join(part for part in (town, one("state")) if part)
+        read: dict[str, Any] = {
+            "name": company or person or one("email"), "contact_person": person, "email": one("email"),
+            "phone": one("phone"), "address": "\n".join(part for part in (street, place) if part),
+            "country": self._country(one("country")), "language": one("language"), "timezone": one("timezone"),
+            "legal_name": one("legal_name"), "vat_number": one("vat_number"), "director": one("director"),
+            "registration_number": one("registration_number"), "note": "\n".join(all_of("note")),
+            "kind": _kind(one("kind")), "registered_at": _moment(one("registered_at")),
+        }  # fmt: skip
+        values = {name: value for name, value in read.items() if value}
+        if "name" not in values:
+            raise Invalid(gettext("This row names nobody: no company, no person, no e-mail."))
+        ref = self._ref(record, one("ref"), values.get("email", ""))
+        derived: dict[str, Any] = {"kind": CustomerKind.COMPANY if company else CustomerKind.INDIVIDUAL}
+        if "country" in values:
+            derived["language"] = language_of(values["country"])
+        return _Row(record.line, ref, values, {k: v for k, v in derived.items() if k not in values}, one("username"))
+
+    def _ref(self, record: Record, given: str, email: str) -> str:
+        """What the row is known by: its id, else its e-mail, else a hash of all cells."""
+        if given:
+            if len(given) > 120 or not given.isprintable():
+                raise Invalid(ref=gettext("This id is too long, or holds characters that cannot be shown."))
+            ref = given
+        elif self.places.get("ref"):
+            raise Invalid(ref=gettext("The id is missing."))
+        elif email and len(email) <= 110:
+            ref = f"email:{email.casefold()}"[:120]
+        else:
+            ref = "row:" + hashlib.sha256("\x1f".join(record.cells).encode("utf-8", "replace")).hexdigest()
+        first = self.seen.setdefault(ref, record.line)
+        if first != record.line:
+            same = gettext("Line %(line)d is the same customer.") % {"line": first}
+            raise Invalid(**{"ref" if given else "email": same})
+        return ref
+
+    @staticmethod
+    def _country(name: str) -> str:
+        if not name:
+            return ""
+        code = country_code(name[:200])
+        if code is None:
+            raise Invalid(country=gettext("There is no country %(name)s.") % {"name": name[:60]})
+        return code
+
+    # ---- into the database
+
+    async def _change(self, session: AsyncSession, row: _Row, customer: Customer) -> None:
+        if customer.project_id != self.project.id:
+            raise Invalid(ref=gettext("This customer is in another project."))
+        changed = await customers.change_customer(session, customer=customer, values=row.values)
+        if changed:
+            self.report.updated += 1
+        else:
+            self.report.unchanged += 1
+
+    async def _register(self, session: AsyncSession, row: _Row, ref: ExternalRef | None) -> None:
+        values = {**row.derived, **row.values}
+        email = values.pop("email", "")
+        username, note = await self._free_name(session, row, email)
+        customer = await customers.register_customer(
+            session, project_id=self.project.id, email=email, username=username, **values
+        )
+        if ref is None:
+            session.add(ExternalRef(source=self.source, ref=row.ref, noun="customer", noun_id=customer.id))
+        else:
+            ref.noun_id = customer.id  # the customer it became before was deleted
+        await session.flush()
+        self.report.created += 1
+        if note and len(self.report.notes) < KEPT:
+            self.report.notes.append(RowNote(row.line, note))
+
+    async def _free_name(self, session: AsyncSession, row: _Row, email: str) -> tuple[str, str]:
+        """(user name, what to note): the one of the file or the e-mail; with the id behind it when that is taken."""
+        wanted = (row.username or email or f"{self.source}-{row.ref}").lower()
+        wanted = "".join(wanted.split())[:254]
+        name = wanted
+        tail = "".join(row.ref.lower().split())
+        tries = Counter[str]()
+        while await users.taken(session, project_id=self.project.id, username=name):
+            tries["n"] += 1
+            end = f"-{tail}" if tries["n"] == 1 else f"-{tail}-{tries['n']}"
+            name = wanted[: 254 - len(end)] + end
+        if name == wanted:
+            return name, ""
+        said = gettext("The user name %(taken)s is taken; it became %(name)s.")
+        return name, said % {"taken": wanted, "name": name}
+
+
+def _kind(text: str) -> CustomerKind | None:
+    if not text:
+        return None
+    found = _KINDS.get(text.strip().lower())
+    if found is None:
+        raise Invalid(kind=gettext("There is no account type %(name)s.") % {"name": text[:60]})
+    return found
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Invalid(registered_at=gettext("A date such as 2026-01-31, please.")) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

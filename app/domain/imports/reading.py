@@ -1,0 +1,209 @@
+"""Reading a CSV file as people send it: any of the usual encodings and delimiters, one record at a time.
+
+A row that cannot be read is reported and the next one is read: a quote that nobody closed costs its own line, not the
+rest of the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from app.errors import Invalid
+from app.i18n import gettext
+
+DELIMITERS = ",;\t|"
+COLUMNS = 500
+CELL = 20_000
+LINE = 1_000_000
+"""Characters; what is longer is skipped, so that a file without line breaks cannot fill the memory."""
+RECORD_LINES = 100
+"""Lines that one quoted cell may span before the quote counts as never closed."""
+_SAMPLE = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row: `line` (from 1) where it begins, and its cells, or the reason why it has none."""
+
+    line: int
+    cells: list[str]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """How a file is to be read: encoding, delimiter, the names of its columns, each once."""
+
+    path: Path
+    encoding: str
+    delimiter: str
+    columns: list[str]
+    header_line: int
+    doubled: list[str]
+    """Names that stood twice in the header; the later one has a number behind it in `columns`."""
+
+
+def look_at(path: Path) -> Sheet:
+    """Find out how to read a file. Raises Invalid when it cannot be opened, is empty or has too many columns."""
+    try:
+        encoding = _encoding(path)
+        with path.open(encoding=encoding, newline="") as file:
+            delimiter = _delimiter(file.read(_SAMPLE))
+            file.seek(0)
+            header = next((r for r in _records(file, delimiter, None) if r.problem or any(r.cells)), None)
+    except OSError as problem:
+        reason = problem.strerror or type(problem).__name__
+        raise Invalid(gettext("The file cannot be read: %(reason)s.") % {"reason": reason}) from None
+    if header is None:
+        raise Invalid(gettext("The file is empty."))
+    if header.problem:
+        raise Invalid(gettext("The names of the columns cannot be read: %(reason)s") % {"reason": header.problem})
+    names = [cell.strip() for cell in header.cells]
+    while names and not names[-1]:
+        names.pop()
+    if len(names) > COLUMNS:
+        raise Invalid(gettext("The file has more than %(n)d columns.") % {"n": COLUMNS})
+    columns, doubled, seen = [], [], Counter[str]()
+    for place, name in enumerate(names, 1):
+        name = name[:200] or f"#{place}"
+        seen[name] += 1
+        if seen[name] > 1:
+            doubled.append(name)
+            name = f"{name} ({seen[name]})"
+        columns.append(name)
+    return Sheet(path, encoding, delimiter, columns, header.line, doubled)
+
+
+def rows(sheet: Sheet) -> Iterator[Record]:
+    """The rows under the header, in order; empty ones are left out. Every good one has a cell per column."""
+    with sheet.path.open(encoding=sheet.encoding, newline="") as file:
+        for record in _records(file, sheet.delimiter, len(sheet.columns), after=sheet.header_line):
+            if record.problem or any(cell.strip() for cell in record.cells):
+                yield record
+
+
+# ---- how it is written ----------------------------------------------------------------------------------------------
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(_SAMPLE)
+    if start.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    half = len(start) // 2
+    for name, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[::2])):
+        if half and zeros.count(0) > 0.4 * half:
+            return name
+    for name in ("utf-8", "cp1252"):
+        decoder = codecs.getincrementaldecoder(name)()
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(1 << 20):
+                    decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            continue
+        return name
+    return "latin-1"  # takes every byte
+
+
+def _delimiter(sample: str) -> str:
+    """The one that cuts the first lines into the most columns, equally many in each."""
+    lines = sample.splitlines()[:30]
+    if len(sample) == _SAMPLE and len(lines) > 1:
+        lines.pop()  # may be cut
+    best, best_score = ",", 0.0
+    for delimiter in DELIMITERS:
+        try:
+            widths = Counter(len(cells) for cells in csv.reader(lines, delimiter=delimiter) if any(cells))
+        except csv.Error:
+            continue
+        if not widths:
+            continue
+        width, times = widths.most_common(1)[0]
+        score = (width - 1) * times / widths.total()
+        if score > best_score:
+            best, best_score = delimiter, score
+    return best
+
+
+# ---- records --------------------------------------------------------------------------------------------------------
+
+
+def _lines(file: TextIO) -> Iterator[tuple[int, str | None]]:
+    """(number, line); None for a line that is too long."""
+    number = 0
+    while line := file.readline(LINE):
+        number += 1
+        if len(line) == LINE and line[-1] not in "\r\n":
+            while (more := file.readline(LINE)) and more[-1] not in "\r\n":
+                pass
+            yield number, None
+        else:
+            yield number, line
+
+
+def _records(file: TextIO, delimiter: str, width: int | None, after: int = 0) -> Iterator[Record]:
+    source = _lines(file)
+    waiting: deque[tuple[int, str | None]] = deque()
+
+    def pull() -> tuple[int, str | None] | None:
+        return waiting.popleft() if waiting else next(source, None)
+
+    while (first := pull()) is not None:
+        number, line = first
+        if line is None:
+            yield Record(number, [], gettext("The line is too long."))
+            continue
+        if not line.strip():
+            continue
+        taken: list[tuple[int, str]] = [(number, line)]
+        record = _parse(taken, delimiter)
+        while record is None and len(taken) < RECORD_LINES and (more := pull()) is not None:
+            if more[1] is None:
+                waiting.appendleft(more)
+                break
+            taken.append((more[0], more[1]))
+            record = _parse(taken, delimiter)
+        if record is None:
+            record = Record(number, [], gettext("A quote is never closed."))
+        if width is not None and not record.problem and number > after:
+            record = _fit(record, width)
+        if record.problem and len(taken) > 1:
+            waiting.extendleft(reversed(taken[1:]))  # the lines behind the broken quote are rows of their own
+        if number > after:
+            yield record
+
+
+def _parse(lines: list[tuple[int, str]], delimiter: str) -> Record | None:
+    """The record of these lines; None while a quoted cell goes on."""
+    number = lines[0][0]
+    try:
+        parsed = list(csv.reader((line for _n, line in lines), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        if "unexpected end of data" in str(error):
+            return None
+        if "field larger" in str(error):
+            return Record(number, [], gettext("A cell is longer than %(n)d characters.") % {"n": CELL})
+        return Record(number, [], gettext("The quotes in this row do not match."))
+    return Record(number, parsed[0] if parsed else [])
+
+
+def _fit(record: Record, width: int) -> Record:
+    cells = record.cells
+    while len(cells) > width and not cells[-1].strip():
+        cells.pop()
+    if len(cells) != width and any(cells):
+        reason = gettext("This row has %(cells)d cells, the header has %(columns)d.")
+        return Record(record.line, [], reason % {"cells": len(cells), "columns": width})
+    if any(len(cell) > CELL for cell in cells):
+        return Record(record.line, [], gettext("A cell is longer than %(n)d characters.") % {"n": CELL})
+    return record

@@ -1,0 +1,249 @@
+"""Who receives a message, at which address, in which language: the one place that builds this SELECT.
+
+The count on the confirmation page and the delivery rows come from the same `recipients()`, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    String,
+    Subquery,
+    and_,
+    case,
+    cast,
+    distinct,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    type_coerce,
+    union_all,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import filters, i18n
+from app.db import BigId, choice
+from app.errors import Invalid
+from app.i18n import _
+from app.models.customers import Customer, CustomerStatus
+from app.models.messaging import Channel
+from app.models.projects import Project
+from app.models.users import User, UserCustomer
+
+MAX_IDS = 10_000
+SAMPLE = 10
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+
+NO_ADDRESS = _("The customer has no e-mail address.")
+BAD_ADDRESS = _("This is not an e-mail address.")
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Whom a campaign addresses, and by which rule it chooses the language.
+
+    who: ``{"ids": [...]}``, ``{"filter": {...}}`` or ``{"everyone": true}``. languages: those that have a text.
+    projects: the only projects whose customers may be reached; None: all.
+    """
+
+    who: dict[str, Any]
+    languages: tuple[str, ...]
+    default_language: str
+    matching_only: bool = False
+    channels: tuple[str, ...] = (Channel.INBOX, Channel.EMAIL)
+    projects: frozenset[int] | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A reason for which customers or deliveries are left out, its sentence for staff, and how many."""
+
+    reason: str
+    label: str
+    count: int
+
+
+@dataclass(frozen=True)
+class AudienceCount:
+    """customers: who receive at least one delivery. deliveries: per channel, without those that are left out.
+    by_language: customers per language of the text. sample: names of the first ten customers."""
+
+    customers: int
+    deliveries: Mapping[str, int]
+    by_language: Mapping[str, int]
+    left_out: Sequence[LeftOut] = field(default_factory=tuple)
+    sample: Sequence[str] = field(default_factory=tuple)
+
+
+def language_code(text: str) -> str:
+    """A language code as we store it. Raises ValueError for what is no code (BCP 47, at most 12 characters)."""
+    code = text.strip().replace("_", "-")
+    if len(code) > 12 or not _LANGUAGE.fullmatch(code):
+        raise ValueError(text)
+    return code
+
+
+def check_who(who: Any) -> dict[str, Any]:
+    """The audience in its stored form. Raises Invalid at `audience`: nobody, a broken filter, an empty filter."""
+    if not isinstance(who, dict) or len(who) != 1:
+        raise Invalid(audience=_("Say who receives the message."))
+    if who.get("everyone") is True:
+        return {"everyone": True}
+    if "ids" in who:
+        ids = who["ids"]
+        if not isinstance(ids, list | tuple | set | frozenset) or not all(type(i) is int for i in ids) or not ids:
+            raise Invalid(audience=_("Nobody is selected."))
+        if len(ids) > MAX_IDS:
+            raise Invalid(audience=_("Too many are selected: use a filter instead."))
+        return {"ids": sorted(i for i in set(ids) if 0 < i < 2**63)}
+    if "filter" in who:
+        try:
+            condition = filters.parse(who["filter"], Customer)
+        except filters.FilterProblem as problem:
+            raise Invalid(audience=_("The filter cannot be used: %(reason)s") % {"reason": str(problem)}) from problem
+        if filters.is_empty(condition):
+            raise Invalid(audience=_("An empty filter chooses nobody. To write to everyone, say so."))
+        # "today" is a day of the one who sends; the worker must mean the same one
+        return {"filter": who["filter"], "zone": i18n.zone().key}
+    raise Invalid(audience=_("Say who receives the message."))
+
+
+def _addressed(audience: Audience) -> list[ColumnElement[bool]]:
+    """Which customers are meant, closed ones included."""
+    who = audience.who
+    conditions: list[ColumnElement[bool]] = []
+    if "ids" in who:
+        conditions.append(Customer.id.in_(who["ids"]))
+    elif "filter" in who:
+        with i18n.speaking(i18n.language(), who.get("zone")):
+            conditions.append(filters.compile(filters.parse(who["filter"], Customer), Customer))
+    elif who.get("everyone") is not True:
+        raise Invalid(audience=_("Say who receives the message."))
+    if audience.projects is not None:
+        conditions.append(Customer.project_id.in_(audience.projects))
+    return conditions
+
+
+def _match(wanted: SQLColumnExpression[str], languages: Sequence[str]) -> ColumnElement[str | None]:
+    """The text that serves `wanted`, exact first, then by prefix (as `i18n.best`); NULL when none does."""
+    code = func.lower(func.replace(wanted, "_", "-"))
+    whens = [
+        (or_(code == known.lower(), code.like(f"{known.lower()}-%")), literal(known))
+        for known in sorted(languages, key=len, reverse=True)  # the longest that fits is the closest
+    ]
+    return case(*whens, else_=null())
+
+
+def _language(audience: Audience, *sources: Any) -> ColumnElement[str | None]:
+    wanted = func.coalesce(*[func.nullif(source, "") for source in sources], Project.default_language)
+    own = _match(wanted, audience.languages)
+    if audience.matching_only:
+        return own
+    return func.coalesce(own, _match(Project.default_language, audience.languages), literal(audience.default_language))
+
+
+def recipients(audience: Audience) -> Subquery:
+    """customer_id, channel, address ('' for the inbox), user_id, language, reason (NULL, or why it is left out).
+
+    The customer's own address, and those of enabled users who receive. The same address twice for one customer is
+    once, the customer's own first. Closed customers are not in it, nor (matching_only) who has no text.
+    """
+    conditions = [*_addressed(audience), Customer.status != CustomerStatus.CLOSED]
+    parts: list[Select[Any]] = []
+    text = String()
+
+    def part(channel: Channel, address: Any, user_id: Any, language: Any) -> Select[Any]:
+        return select(
+            Customer.id.label("customer_id"), literal(channel.value, text).label("channel"),
+            address.label("address"), cast(user_id, BigId).label("user_id"), language.label("language"),
+        ).select_from(Customer).join(Project, Project.id == Customer.project_id).where(*conditions)  # fmt: skip
+
+    if Channel.INBOX in audience.channels:
+        parts.append(part(Channel.INBOX, literal("", text), null(), _language(audience, Customer.language)))
+    if Channel.EMAIL in audience.channels:
+        own = func.trim(Customer.email)
+        parts.append(part(Channel.EMAIL, own, null(), _language(audience, Customer.language)))
+        users = part(
+            Channel.EMAIL, func.trim(User.email), User.id, _language(audience, User.language, Customer.language)
+        )
+        parts.append(
+            users.join(UserCustomer, UserCustomer.customer_id == Customer.id)
+            .join(User, User.id == UserCustomer.user_id)
+            .where(UserCustomer.receives.is_(True), User.enabled.is_(True), func.trim(User.email) != "")
+        )
+    everything = union_all(*parts).subquery("everything")
+    c = everything.c
+    twice = func.row_number().over(
+        partition_by=(c.customer_id, c.channel, func.lower(c.address)),
+        order_by=(case((c.user_id.is_(None), 0), else_=1), c.user_id),
+    )
+    numbered = select(*c, twice.label("nth")).where(c.language.is_not(None)).subquery("numbered")
+    n = numbered.c
+    reason = case(
+        (n.channel != Channel.EMAIL.value, null()),
+        (n.address == "", literal("no_address")),
+        (n.address.not_like("_%@_%"), literal("bad_address")),
+        else_=null(),
+    )
+    return (
+        select(
+            n.customer_id, type_coerce(n.channel, choice(Channel)).label("channel"), n.address, n.user_id, n.language,
+            reason.label("reason"),
+        )
+        .where(n.nth == 1)
+        .subquery("recipients")
+    )  # fmt: skip
+
+
+async def count(session: AsyncSession, audience: Audience) -> AudienceCount:
+    """How many would receive it now, who is left out and why. Reads only. Raises Invalid for a broken audience.
+
+    An address that looks like one and is none (the finer rules of RFC 5321) is only found when it is its turn.
+    """
+    rows = recipients(audience)
+    found = rows.c
+    unscoped = {"unscoped": True}  # the projects stand in the audience, exactly as the worker will apply them
+    deliveries: dict[str, int] = dict.fromkeys(audience.channels, 0)
+    left_out: dict[str, int] = {}
+    grouped = select(found.channel, found.reason, func.count()).group_by(found.channel, found.reason)
+    for channel, reason, n in await session.execute(grouped, execution_options=unscoped):
+        if reason is None:
+            deliveries[channel] = n
+        else:
+            left_out[reason] = left_out.get(reason, 0) + n
+    reached = found.reason.is_(None)
+    totals = select(func.count(distinct(case((reached, found.customer_id)))), func.count(distinct(found.customer_id)))
+    customers, considered = (await session.execute(totals, execution_options=unscoped)).one()
+    by_language = select(found.language, func.count(distinct(found.customer_id))).where(reached)
+    languages = (await session.execute(by_language.group_by(found.language), execution_options=unscoped)).all()
+    meant = select(func.count(), func.count(case((Customer.status == CustomerStatus.CLOSED, 1))))
+    addressed, closed = (
+        await session.execute(
+            meant.select_from(Customer).where(and_(True, *_addressed(audience))), execution_options=unscoped
+        )
+    ).one()
+    names = (
+        select(Customer.name)
+        .where(Customer.id.in_(select(found.customer_id).where(reached)))
+        .order_by(Customer.name_folded, Customer.id)
+        .limit(SAMPLE)
+    )
+    sample = (await session.scalars(names, execution_options=unscoped)).all()
+    reasons = [
+        LeftOut("language", _("have no text in their language"), addressed - closed - considered),
+        LeftOut("no_address", _("have no e-mail address"), left_out.get("no_address", 0)),
+        LeftOut("bad_address", _("have an address that is none"), left_out.get("bad_address", 0)),
+        LeftOut("closed", _("are closed"), closed),
+    ]
+    return AudienceCount(
+        customers, deliveries, {str(code): n for code, n in languages}, [r for r in reasons if r.count > 0], sample
+    )

@@ -1,0 +1,92 @@
+"""What a campaign says: its texts, sender and files, loaded once for many deliveries; a sent message read again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload, selectinload
+
+from app.domain.messaging.render import CompiledMessage, RenderedMessage, compile_message
+from app.errors import NotFound
+from app.models.attachments import Attachment
+from app.models.messaging import Campaign, CampaignAttachment, CampaignState, Delivery, Policy
+
+
+@dataclass(frozen=True)
+class Content:
+    """The frozen content of a campaign. texts: language -> (subject, body)."""
+
+    campaign_id: int
+    state: CampaignState
+    policy: Policy
+    texts: Mapping[str, tuple[str, str]]
+    sender_name: str
+    sender_email: str
+    staff_name: str
+    attachments: Sequence[Attachment]
+
+    def text(self, language: str) -> CompiledMessage:
+        """The compiled text of a language that the campaign has. Raises TemplateProblem, KeyError."""
+        return self._compiled[language]
+
+    @cached_property
+    def _compiled(self) -> dict[str, CompiledMessage]:
+        return {language: compile_message(*text) for language, text in self.texts.items()}
+
+    @cached_property
+    def macros(self) -> dict[str, frozenset[str]]:
+        """language -> the fields that its text uses."""
+        return {language: compiled.macros for language, compiled in self._compiled.items()}
+
+
+async def load_content(session: AsyncSession, campaign_id: int) -> Content:
+    """Load what a campaign says. Raises NotFound."""
+    campaign = await session.scalar(
+        select(Campaign)
+        .where(Campaign.id == campaign_id)
+        .options(
+            selectinload(Campaign.texts), joinedload(Campaign.staff),
+            selectinload(Campaign.attachments).joinedload(CampaignAttachment.attachment),
+        )
+        .execution_options(populate_existing=True)
+    )  # fmt: skip
+    if campaign is None:
+        raise NotFound
+    return Content(
+        campaign_id=campaign.id, state=campaign.state, policy=campaign.policy,
+        texts={text.language: (text.subject, text.body) for text in campaign.texts},
+        sender_name=campaign.sender_name, sender_email=campaign.sender_email,
+        staff_name=str(campaign.staff) if campaign.staff else "",
+        attachments=sorted((link.attachment for link in campaign.attachments), key=lambda file: file.id),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SentMessage:
+    """A message exactly as the recipient has it."""
+
+    message: RenderedMessage
+    attachments: Sequence[Attachment]
+    sender_name: str
+    sender_email: str
+
+
+async def message_as_sent(session: AsyncSession, delivery: Delivery) -> SentMessage:
+    """Render a delivery again from frozen content and frozen values. Raises NotFound when its campaign is gone.
+
+    The caller has checked that the reader may see this delivery.
+    """
+    content = await load_content(session, delivery.campaign_id)
+    if delivery.language not in content.texts:
+        raise NotFound
+    values = {name: str(value) for name, value in delivery.values.items()}
+    return SentMessage(
+        message=content.text(delivery.language).render(values),
+        attachments=content.attachments,
+        sender_name=content.sender_name or values.get("project.sender_name", ""),
+        sender_email=content.sender_email or values.get("project.sender_email", ""),
+    )

@@ -1,0 +1,40 @@
+"""Signing in and out: passwords, throttling, and sessions that are rows of the database.
+
+A browser holds a random token, the row only its SHA-256. A token is made anew at each sign-in; a token that we did not
+make is never taken over. Signing in is not one unit of work: the hash must not be computed inside a transaction, and a
+refusal is written although nothing else is; so `sign_in_staff` and `sign_in_user` open their own units.
+"""
+
+from app.domain.sessions.passwords import (
+    STAFF_PASSWORD,
+    USER_PASSWORD,
+    check_new_password,
+    hash_password,
+    set_password,
+    verify_password,
+)  # fmt: skip
+from app.domain.sessions.rows import (
+    SessionView,
+    end_sessions_of,
+    granted,
+    open_session,
+    session_of,
+    sign_out,
+    token_hash,
+    touch,
+)  # fmt: skip
+from app.domain.sessions.signing import (
+    CLIENT_LIFE,
+    STAFF_LIFE,
+    WRONG,
+    customers_of,
+    pick_customer,
+    sign_in_staff,
+    sign_in_user,
+)  # fmt: skip
+
+__all__ = [
+    "CLIENT_LIFE", "STAFF_LIFE", "STAFF_PASSWORD", "USER_PASSWORD", "WRONG", "SessionView", "check_new_password",
+    "customers_of", "end_sessions_of", "granted", "hash_password", "open_session", "pick_customer", "session_of",
+    "set_password", "sign_in_staff", "sign_in_user", "sign_out", "token_hash", "touch", "verify_password",
+]  # fmt: skip

@@ -1,0 +1,238 @@
+"""The session rows: making them, reading who a token stands for, ending them."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
+
+from app import db
+from app.db import utcnow
+from app.errors import AppError
+from app.models import audit
+from app.models.customers import Customer, CustomerStatus
+from app.models.sessions import LoginSession, SessionKind
+from app.models.staff import Grant, Staff, StaffProject, StaffRole
+from app.models.users import User, UserCustomer, UserRole
+
+STAFF_IDLE = timedelta(hours=12)
+TOUCH_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """A living session and what each request needs of it. For a visit, staff and customer are both set."""
+
+    id: int
+    kind: SessionKind
+    expires_at: datetime
+    last_seen_at: datetime
+    staff_id: int | None = None
+    staff_name: str = ""
+    grants: frozenset[tuple[str, str]] = frozenset()
+    projects: frozenset[int] | None = None
+    user_id: int | None = None
+    user_name: str = ""
+    role: UserRole | None = None
+    customer_id: int | None = None
+    customer_name: str = ""
+    project_id: int | None = None
+    project_name: str = ""
+    project_hue: int = 1
+    language: str = ""
+    timezone: str = ""
+    parent_id: int | None = None
+    reason: str = ""
+    may_act: bool = False
+
+    @property
+    def is_visit(self) -> bool:
+        return self.kind is SessionKind.VISIT
+
+
+def token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+def granted(grants: frozenset[tuple[str, str]] | set[tuple[str, str]], screen: str, action: str) -> bool:
+    """Whether these grants allow `action` on `screen`; ``*`` stands for every one."""
+    return any((s, a) in grants for s in (screen, "*") for a in (action, "*"))
+
+
+def _alive(row: LoginSession, now: datetime) -> bool:
+    if row.ended_at is not None or row.expires_at <= now:
+        return False
+    return row.kind is not SessionKind.STAFF or row.last_seen_at > now - STAFF_IDLE
+
+
+async def session_of(token: str) -> SessionView | None:
+    """The living session of a token; None when it ended, expired, idled out, or its person may not sign in any more."""
+    if not 20 <= len(token) <= 100:
+        return None
+    now = utcnow()
+    async with db.reads() as session:
+        row = await session.scalar(
+            select(LoginSession)
+            .where(LoginSession.token_hash == token_hash(token))
+            .options(
+                joinedload(LoginSession.staff),
+                joinedload(LoginSession.user).joinedload(User.project),
+                joinedload(LoginSession.customer).joinedload(Customer.project),
+            )
+            .execution_options(unscoped=True)
+        )
+        if row is None or not _alive(row, now):
+            return None
+        view = SessionView(
+            id=row.id, kind=row.kind, expires_at=row.expires_at, last_seen_at=row.last_seen_at,
+            parent_id=row.parent_id, reason=row.reason, may_act=row.may_act,
+        )  # fmt: skip
+        if row.kind is SessionKind.STAFF:
+            return await _with_staff(session, view, row.staff)
+        if (found := _with_customer(view, row.customer)) is None:
+            return None
+        if row.kind is SessionKind.CLIENT:
+            return await _with_user(session, found, row.user, row.customer)
+        return await _with_visit(session, found, row, now)
+
+
+async def _with_staff(session: AsyncSession, view: SessionView, staff: Staff | None) -> SessionView | None:
+    if staff is None or not staff.enabled:
+        return None
+    grants = await session.execute(
+        select(Grant.screen, Grant.action)
+        .join(StaffRole, StaffRole.role_id == Grant.role_id)
+        .where(StaffRole.staff_id == staff.id)
+    )
+    limits = (await session.scalars(select(StaffProject.project_id).where(StaffProject.staff_id == staff.id))).all()
+    return replace(
+        view, staff_id=staff.id, staff_name=str(staff), grants=frozenset((s, a) for s, a in grants),
+        projects=frozenset(limits) or None, language=staff.language, timezone=staff.timezone,
+    )  # fmt: skip
+
+
+def _with_customer(view: SessionView, customer: Customer | None) -> SessionView | None:
+    if customer is None or customer.status is CustomerStatus.CLOSED or not customer.project.enabled:
+        return None
+    project = customer.project
+    return replace(
+        view, customer_id=customer.id, customer_name=customer.name, project_id=project.id, project_name=project.name,
+        project_hue=project.hue, language=customer.language or project.default_language, timezone=customer.timezone,
+    )  # fmt: skip
+
+
+async def _with_user(
+    session: AsyncSession, view: SessionView, user: User | None, customer: Customer | None
+) -> SessionView | None:
+    if user is None or customer is None or not user.enabled:
+        return None
+    link = await session.get(UserCustomer, (user.id, customer.id))
+    if link is None:
+        return None
+    return replace(view, user_id=user.id, user_name=str(user), role=link.role, language=user.language or view.language)
+
+
+async def _with_visit(session: AsyncSession, view: SessionView, row: LoginSession, now: datetime) -> SessionView | None:
+    parent = await session.scalar(
+        select(LoginSession).where(LoginSession.id == row.parent_id).execution_options(unscoped=True)
+    )
+    if parent is None or not _alive(parent, now) or parent.staff_id != row.staff_id:
+        return None
+    seen = await _with_staff(session, view, row.staff)
+    if seen is None or not granted(seen.grants, "customer", "action:enter"):
+        return None
+    if seen.projects is not None and view.project_id not in seen.projects:
+        return None
+    return replace(seen, may_act=row.may_act and granted(seen.grants, "customer", "action:act"))
+
+
+async def touch(view: SessionView) -> None:
+    """Note that the session is used, at most once a minute. One of the few writes that a GET may cause."""
+    now = utcnow()
+    if view.last_seen_at > now - TOUCH_EVERY:
+        return
+    ids = [view.id] + ([view.parent_id] if view.parent_id else [])  # a visit keeps its staff session awake
+    async with db.unit() as session:
+        await session.execute(
+            update(LoginSession)
+            .where(LoginSession.id.in_(ids), LoginSession.ended_at.is_(None))
+            .values(last_seen_at=now)
+            .execution_options(audited=True, synchronize_session=False)
+        )
+
+
+# ---- making and ending them ------------------------------------------------------------------------------------
+
+
+async def note(
+    session: AsyncSession,
+    action: str,
+    noun: str,
+    noun_id: int | None,
+    changes: dict[str, Any],
+    *,
+    customer_id: int | None = None,
+    reason: str = "",
+) -> None:
+    """An audit row in the running transaction."""  # fmt: skip
+    await session.run_sync(
+        lambda s: audit.write(s, action, noun, noun_id, changes, customer_id=customer_id, note=reason)
+    )
+
+
+async def open_session(session: AsyncSession, *, life: timedelta, **columns: Any) -> tuple[int, str]:
+    """Insert a session row. Returns its id and the token, which is kept nowhere else. The caller writes the audit."""
+    token, now = secrets.token_urlsafe(32), utcnow()
+    made = await session.execute(
+        insert(LoginSession)
+        .values(
+            token_hash=token_hash(token), last_seen_at=now, created_at=now, **({"expires_at": now + life} | columns)
+        )
+        .returning(LoginSession.id)
+        .execution_options(audited=True)
+    )
+    return made.scalar_one(), token
+
+
+async def end(session: AsyncSession, *conditions: Any) -> list[int]:
+    """End the living sessions that match, and the visits that hang on them."""
+    living = select(LoginSession.id).where(LoginSession.ended_at.is_(None), *conditions)
+    ids = list((await session.scalars(living.execution_options(unscoped=True))).all())
+    if ids:
+        await session.execute(
+            update(LoginSession)
+            .where(or_(LoginSession.id.in_(ids), LoginSession.parent_id.in_(ids)), LoginSession.ended_at.is_(None))
+            .values(ended_at=utcnow())
+            .execution_options(audited=True, synchronize_session=False)
+        )
+    return ids
+
+
+async def sign_out(session: AsyncSession, *, view: SessionView) -> None:
+    """End this session and the visits that hang on it."""
+    await end(session, LoginSession.id == view.id)
+    noun, noun_id = ("staff", view.staff_id) if view.kind is SessionKind.STAFF else ("user", view.user_id)
+    await note(session, "sign_out", noun, noun_id, {"session": [view.id, None]})
+
+
+async def end_sessions_of(
+    session: AsyncSession, *, staff_id: int | None = None, user_id: int | None = None, keep: int | None = None
+) -> int:
+    """End every session of a staff member or a user (and visits that hang on them), but `keep`. Returns how many."""
+    if (staff_id is None) == (user_id is None):
+        raise AppError("name either a staff member or a user")
+    whose = LoginSession.staff_id == staff_id if staff_id is not None else LoginSession.user_id == user_id
+    conditions = [whose, LoginSession.id != keep] if keep is not None else [whose]
+    if keep is not None and staff_id is not None:
+        conditions.append(or_(LoginSession.parent_id.is_(None), LoginSession.parent_id != keep))
+    ids = await end(session, *conditions)
+    if ids:
+        noun, noun_id = ("staff", staff_id) if staff_id is not None else ("user", user_id)
+        await note(session, "sessions_ended", noun, noun_id, {"sessions": [ids, None]})
+    return len(ids)

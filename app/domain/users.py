@@ -1,0 +1,184 @@
+"""Users, the logins of customers: making, changing, and whom they serve in which role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import violated
+from app.domain import checks
+from app.domain.sessions import USER_PASSWORD, check_new_password, end_sessions_of, hash_password, set_password
+from app.errors import Conflict, Invalid
+from app.i18n import gettext
+from app.models.customers import Customer, ExternalRef
+from app.models.projects import Project
+from app.models.sessions import LoginSession
+from app.models.users import User, UserCustomer, UserRole
+
+_of = User.__table__.c
+FIELDS: dict[str, checks.Check] = {
+    "username": checks.username,
+    "full_name": checks.line(_of.full_name),
+    "email": checks.email,
+    "language": checks.language,
+    "enabled": checks.yes_no,
+    "custom": checks.mapping,
+}
+"""What may be entered for a user, and its shape."""
+
+
+async def create_user(
+    session: AsyncSession, *, project_id: int, email: str, username: str = "", full_name: str = "", language: str = "",
+    password: str | None = None, enabled: bool = True,
+) -> User:
+    """A new login of a project. It serves nobody yet: `attach_user`.
+
+    username: empty takes the e-mail; kept in lower case. password: None makes a login that must be invited first.
+    Raises Invalid with the bad fields, `username` when the project has one of this name (also in a race).
+    """  # fmt: skip
+    values = checks.clean(
+        {"username": username, "full_name": full_name, "email": email, "language": language, "enabled": enabled}, FIELDS
+    )
+    values["username"] = values["username"] or values["email"].lower()
+    if not values["username"]:
+        raise Invalid(username=gettext("Please give a user name or an e-mail address."))
+    if password is not None:
+        check_new_password(password, least=USER_PASSWORD)
+    await checks.known(session, "project_id", Project, project_id)
+    await _refuse_taken(session, project_id, values["username"])
+    user = User(project_id=project_id, password_hash=password and await hash_password(password), **values)
+    try:
+        async with session.begin_nested():
+            session.add(user)
+            await session.flush()
+    except IntegrityError as error:
+        if "username" in violated(error):
+            raise _taken(values["username"]) from None
+        raise
+    return user
+
+
+async def change_user(
+    session: AsyncSession, *, user: User, values: Mapping[str, Any], password: str | None = None
+) -> list[str]:
+    """Change some of FIELDS, and the password when one is given. Gives the names of the changed columns.
+
+    A new password and `enabled` turned off end the sessions of this user. Raises Invalid with the bad fields.
+    """
+    cleaned = checks.clean(values, FIELDS)
+    if password is not None:
+        check_new_password(password, least=USER_PASSWORD)
+    if "username" in cleaned:
+        cleaned["username"] = cleaned["username"] or cleaned.get("email", user.email).lower()
+        if not cleaned["username"]:
+            raise Invalid(username=gettext("Please give a user name or an e-mail address."))
+        if cleaned["username"] != user.username:
+            await _refuse_taken(session, user.project_id, cleaned["username"])
+    wanted_name = cleaned.get("username", user.username)  # after a failed flush the user cannot be asked any more
+    try:
+        async with session.begin_nested():
+            changed = checks.change(user, cleaned)
+            await session.flush()
+    except IntegrityError as error:
+        if "username" in violated(error):
+            raise _taken(wanted_name) from None
+        raise
+    if "enabled" in changed and not user.enabled:
+        await end_sessions_of(session, user_id=user.id)
+    if password is not None:
+        await set_password(session, user=user, password=password)
+        changed.append("password_hash")
+    return changed
+
+
+async def delete_user(session: AsyncSession, *, user: User) -> None:
+    """Delete a login. Raises Conflict while it is the last owner of a customer."""
+    query = select(UserCustomer).where(UserCustomer.user_id == user.id).execution_options(unscoped=True)
+    for link in (await session.scalars(query)).all():
+        await _keep_an_owner(session, link)
+    await remove(session, user)
+    await session.flush()
+
+
+async def remove(session: AsyncSession, user: User) -> None:
+    """Take out a login and what hangs on it, by the ORM so that the audit sees it. The caller has checked."""
+    for row in await session.scalars(select(LoginSession).where(LoginSession.user_id == user.id)):
+        await session.delete(row)
+    references = select(ExternalRef).where(ExternalRef.noun == "user", ExternalRef.noun_id == user.id)
+    for reference in await session.scalars(references):
+        await session.delete(reference)
+    await session.delete(user)
+
+
+# ---- whom they serve ------------------------------------------------------------------------------------------------
+
+
+async def attach_user(
+    session: AsyncSession, *, user: User, customer: Customer, role: UserRole | str = UserRole.OWNER,
+    receives: bool = False,
+) -> UserCustomer:
+    """Let a user serve a customer in this role; one who does already gets the new role.
+
+    receives: mail goes to the user's address too. Raises Invalid for another project's customer, Conflict when the
+    customer would be left without an owner.
+    """  # fmt: skip
+    wanted = checks.at("role", checks.one_of(UserRole), role)
+    checks.at("receives", checks.yes_no, receives)
+    if user.project_id != customer.project_id:
+        raise Invalid(customer_id=gettext("A user can serve customers of their own project only."))
+    link = await session.get(UserCustomer, (user.id, customer.id))
+    if link is None:
+        link = UserCustomer(user_id=user.id, customer_id=customer.id, role=wanted, receives=receives)
+        session.add(link)
+    else:
+        if wanted is not UserRole.OWNER:
+            await _keep_an_owner(session, link)
+        checks.change(link, {"role": wanted, "receives": receives})
+    await session.flush()
+    return link
+
+
+async def detach_user(session: AsyncSession, *, user: User, customer: Customer) -> None:
+    """End the service of a user for a customer. The login stays. Raises Conflict for the last owner."""
+    link = await session.get(UserCustomer, (user.id, customer.id))
+    if link is None:
+        return
+    await _keep_an_owner(session, link)
+    await end_sessions_of(session, user_id=user.id)  # a running session may be working for this customer
+    await session.delete(link)
+    await session.flush()
+
+
+async def _keep_an_owner(session: AsyncSession, link: UserCustomer) -> None:
+    """Raise Conflict when this link is the customer's last owner."""
+    if link.role is not UserRole.OWNER:
+        return
+    # two owners who leave at the same moment wait for each other here (PostgreSQL; SQLite has one writer anyway)
+    await session.execute(select(Customer.id).where(Customer.id == link.customer_id).with_for_update())
+    others = await session.scalar(
+        select(func.count()).select_from(UserCustomer).where(
+            UserCustomer.customer_id == link.customer_id, UserCustomer.user_id != link.user_id,
+            UserCustomer.role == UserRole.OWNER,
+        )
+    )  # fmt: skip
+    if not others:
+        raise Conflict(gettext("This is the last owner of the customer. Make somebody else an owner first."))
+
+
+async def taken(session: AsyncSession, *, project_id: int, username: str) -> bool:
+    """Whether the project has a user of this name (in lower case)."""
+    query = select(User.id).where(User.project_id == project_id, User.username == username)
+    return await session.scalar(query.execution_options(unscoped=True)) is not None
+
+
+async def _refuse_taken(session: AsyncSession, project_id: int, username: str) -> None:
+    if await taken(session, project_id=project_id, username=username):
+        raise _taken(username)
+
+
+def _taken(username: str) -> Invalid:
+    return Invalid(username=gettext("The user name %(name)s is taken in this project.") % {"name": username})

@@ -1,0 +1,292 @@
+"""From conditions to SQL: one expression that SQLite and PostgreSQL answer alike.
+
+Text is compared through the folded twin of its column (`app.db.fold`): ``contains`` wants every word of the value
+somewhere, ``starts_with`` and ``is`` compare from the first word on. A column without a twin is compared exactly by
+``is``, and by the others with only A to Z folded, because that is all that both databases fold alike.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    String,
+    and_,
+    bindparam,
+    false,
+    func,
+    inspect,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)  # fmt: skip
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.functions import FunctionElement
+
+from app.db import fold, like
+from app.errors import NotFound
+from app.filters.conditions import All, Any, Condition, FilterProblem, Leaf, Not, walk
+from app.filters.fields import NEGATED, Entity, Field, Kind, Model, Names, Source, field, say
+from app.filters.parsing import Allowed, clean, parse
+from app.filters.when import bounds, day, day_bounds
+from app.i18n import gettext, zone
+
+MAX_SEARCH = 200
+MAX_SEARCH_WORDS = 8
+_ASCII = str.maketrans({c: chr(c + 32) for c in range(65, 91)})
+
+Test = ColumnElement[bool]
+
+
+class ascii_lower(FunctionElement[str]):
+    """A to Z folded, nothing else: what SQLite's lower() does, and PostgreSQL's in the C collation."""
+
+    type = String()
+    name = "ascii_lower"
+    inherit_cache = True
+
+
+@compiles(ascii_lower, "sqlite")
+def _lower_sqlite(element: ascii_lower, compiler: t.Any, **kw: t.Any) -> str:
+    return f"lower({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(ascii_lower, "postgresql")
+def _lower_postgresql(element: ascii_lower, compiler: t.Any, **kw: t.Any) -> str:
+    return f'lower(({compiler.process(element.clauses, **kw)}) COLLATE "C")'
+
+
+def compile(condition: Condition, model: Model, *, entity: Entity = None, now: datetime | None = None) -> Test:
+    """The condition as one expression over `model`, for a WHERE; or over `entity`, an alias of it.
+
+    Relative dates count from `now` in the reader's zone. The expression may be NULL instead of false: negate with
+    `Not`, never with ``~``. Related rows are ORM entities, so the session's scope limits them too; a statement that
+    is not an ORM SELECT (INSERT ... SELECT) gets no scope and must bring its own. Raises FilterProblem.
+    """
+    return _Compiler(now or datetime.now(UTC)).condition(condition, model, model if entity is None else entity)
+
+
+def compile_stored(
+    data: t.Any, model: Model, *, entity: Entity = None, now: datetime | None = None, allowed: Allowed | None = None
+) -> tuple[Test, FilterProblem | None]:
+    """A stored filter. One broken condition breaks the whole of it: it matches nobody, and the problem says why.
+
+    A filter without conditions is not broken: it matches every row. Ask `is_empty` where that must not be.
+    """
+    try:
+        return compile(parse(data, model, allowed), model, entity=entity, now=now), None
+    except FilterProblem as problem:
+        return false(), problem
+
+
+def search(model: Model, text: str, *, entity: Entity = None) -> Test | None:
+    """Quick search over `search_text`: every word must be found. None: nothing was entered.
+
+    A word of one or two characters must begin a word, a longer one may stand anywhere. At most 200 characters and
+    8 words count. Raises FilterProblem for a model without `search_text` and for a text with NUL.
+    """
+    if not text.strip():
+        return None
+    text = clean(text.strip()[:MAX_SEARCH], "search")
+    column = getattr(model if entity is None else entity, "search_text", None)
+    if column is None:
+        raise FilterProblem("search", gettext("This list has no search."))
+    words = list(dict.fromkeys(fold(text).split()))[:MAX_SEARCH_WORDS]
+    if not words:
+        return false()
+    return and_(*(_has(column, f"  {word}" if len(word) < 3 else word) for word in words))
+
+
+async def explain(
+    session: AsyncSession,
+    condition: Condition,
+    model: Model,
+    pk: t.Any,
+    *,
+    names: Names | None = None,
+    now: datetime | None = None,
+) -> list[tuple[str, str, bool]]:
+    """(path, readable text, whether it holds) of every leaf for one row; NotFound when the row cannot be seen.
+
+    A leaf under a `Not` is reported for itself. `pk`: a tuple where the key has several columns.
+    """  # fmt: skip
+    leaves = list(walk(condition))
+    work = _Compiler(now or datetime.now(UTC))
+    tests = [func.coalesce(work.leaf(leaf, model, model), false(), type_=Boolean) for _path, leaf in leaves]
+    keys = [model.__mapper__.get_property_by_column(c).class_attribute for c in inspect(model).primary_key]
+    values = pk if isinstance(pk, tuple) else (pk,)
+    row_is = and_(*(key == value for key, value in zip(keys, values, strict=True)))
+    columns: list[t.Any] = [literal(1), *(test.label(f"leaf_{i}") for i, test in enumerate(tests))]
+    row = (await session.execute(select(*columns).select_from(model).where(row_is))).first()
+    if row is None:
+        raise NotFound()
+    return [(path, say(leaf, model, names), bool(holds)) for (path, leaf), holds in zip(leaves, row[1:], strict=True)]
+
+
+def _has(column: t.Any, part: str) -> Test:
+    return t.cast("Test", column.like(f"%{like(part)}%", escape="\\"))
+
+
+def _starts(column: t.Any, part: str) -> Test:
+    return t.cast("Test", column.like(f"{like(part)}%", escape="\\"))
+
+
+def _negate(test: Test, certain: bool = False) -> Test:
+    """`certain`: the test cannot be NULL, so that an index can serve it without coalesce in the way."""
+    return not_(test if certain else func.coalesce(test, false(), type_=Boolean))
+
+
+class _Compiler:
+    def __init__(self, now: datetime) -> None:
+        self.now, self.zone = now, zone()
+
+    # NULL spreads through AND and OR just as false does, so only a `Not` has to turn it into false
+
+    def condition(self, condition: Condition, model: Model, entity: Entity) -> Test:
+        match condition:
+            case All(of):
+                return and_(true(), *(self.condition(c, model, entity) for c in of))
+            case Any(of):
+                return or_(false(), *(self.condition(c, model, entity) for c in of))
+            case Not(inner):
+                return _negate(self.condition(inner, model, entity))
+            case Leaf():
+                return self.leaf(condition, model, entity)
+
+    def leaf(self, leaf: Leaf, model: Model, entity: Entity) -> Test:
+        known = field(model, leaf.field)
+        op = NEGATED.get(leaf.op, leaf.op)
+        if known.kind is Kind.RELATION:
+            test = self.related(known, op, leaf, entity)
+            return _negate(test, certain=True) if leaf.op in NEGATED else test
+        sources = known.sources(entity)
+        tests = [self.compare(known, op, leaf.value, source) for source in sources]
+        test = or_(*tests) if len(tests) > 1 else tests[0]
+        if leaf.op not in NEGATED:
+            return test
+        return _negate(test, certain=all(s.among is not None or not s.nullable for s in sources))
+
+    def related(self, known: Field, op: str, leaf: Leaf, entity: Entity) -> Test:
+        if known.target is None or known.join is None:
+            raise TypeError(f"{known.name} is not tied to another table")
+        target: t.Any = aliased(known.target)
+        tables = [target] if known.through is None else [target, aliased(known.through)]
+        where = [known.join(entity, *tables)]
+        if leaf.where is not None:
+            where.append(self.condition(leaf.where, known.target, target))
+        rows = select(func.count() if op != "has" else literal(1)).select_from(*tables).where(*where)
+        rows = rows.correlate_except(*tables)
+        if op == "has":
+            return rows.exists()
+        count = rows.scalar_subquery()
+        return count >= (leaf.n or 0) if op == "count_at_least" else count <= (leaf.n or 0)
+
+    def compare(self, known: Field, op: str, value: t.Any, source: Source) -> Test:
+        column = source.value
+        test: Test
+        if op == "is_not_empty":
+            blank = known.kind is Kind.TEXT or (known.kind is Kind.CHOICE and known.choice is None)
+            test = column != "" if blank else column.is_not(None)
+        else:
+            kinds: dict[Kind, Callable[[Field, str, t.Any, Source], Test]] = {
+                Kind.TEXT: self.text, Kind.DATE: self.date, Kind.MOMENT: self.moment, Kind.CHOICE: self.chosen,
+                Kind.BOOLEAN: self.boolean, Kind.NUMBER: self.number, Kind.MONEY: self.number, Kind.REF: self.number,
+            }  # fmt: skip
+            test = kinds[known.kind](known, op, value, source)
+        return test if source.among is None else source.among.where(test).exists()
+
+    def text(self, _known: Field, op: str, value: str, source: Source) -> Test:
+        column: ColumnElement[str]
+        if source.folded is not None:
+            column, plain = source.folded, fold(value)
+        elif op == "is":
+            return source.value == value
+        else:
+            column, plain = ascii_lower(source.value), value.strip().translate(_ASCII)
+        match op:
+            case "is":
+                return column == plain
+            case "starts_with":
+                return _starts(column, plain)
+        return and_(*(_has(column, word) for word in dict.fromkeys(plain.split())))
+
+    def number(self, _known: Field, op: str, value: t.Any, source: Source) -> Test:
+        column: ColumnElement[t.Any] = source.value
+
+        # any 64-bit number may be asked of a 32-bit column, which asyncpg refuses unless the type is named
+        def big(n: int) -> ColumnElement[int]:
+            return literal(n, BigInteger)
+
+        match op:
+            case "is":
+                return column == big(value)
+            case "at_least":
+                return column >= big(value)
+            case "at_most":
+                return column <= big(value)
+            case "between":
+                return and_(column >= big(value[0]), column <= big(value[1]))
+        return column.in_(bindparam(None, list(value), BigInteger, expanding=True, unique=True))
+
+    def chosen(self, known: Field, _op: str, value: t.Any, source: Source) -> Test:
+        return source.value.in_([known.choice(v) for v in value] if known.choice else list(value))
+
+    def boolean(self, _known: Field, _op: str, value: bool, source: Source) -> Test:
+        if source.nullable:
+            return source.value.is_(true() if value else false())
+        return source.value if value else not_(source.value)
+
+    def date(self, _known: Field, op: str, value: t.Any, source: Source) -> Test:
+        column: ColumnElement[t.Any] = source.value
+        days = [day(v, self.now, self.zone) for v in (value if isinstance(value, tuple) else (value,))]
+        match op:
+            case "after":
+                return column > days[0]
+            case "before":
+                return column < days[0]
+            case "from":
+                return column >= days[0]
+            case "until":
+                return column <= days[0]
+            case "on":
+                return column == days[0]
+            case "between":
+                return and_(column >= days[0], column <= days[1])
+        here = self.now.astimezone(self.zone).date()
+        if op == "in_last":
+            return and_(column >= day(f"-{value}", self.now, self.zone), column <= here)
+        return and_(column >= here, column <= days[0])
+
+    def moment(self, known: Field, op: str, value: t.Any, source: Source) -> Test:
+        column: ColumnElement[t.Any] = source.value
+        if op == "between":
+            return and_(
+                self.moment(known, "from", value[0], source), self.moment(known, "until", value[1], source)
+            )  # fmt: skip
+        if op == "on":
+            first, after = day_bounds(value, self.now, self.zone)
+            return and_(column >= first, column < after)
+        asked = bounds(f"-{value}" if op == "in_last" else value, self.now, self.zone)
+        # a whole day begins at its first moment and ends before the next day's
+        start, end = asked if isinstance(asked, tuple) else (asked, None)
+        match op:
+            case "after":
+                return column > start if end is None else column >= end
+            case "before":
+                return column < start
+            case "from":
+                return column >= start
+            case "until":
+                return column <= start if end is None else column < end
+            case "in_last":
+                return and_(column >= start, column <= self.now)
+        return and_(column >= self.now, column <= start)

@@ -1,0 +1,170 @@
+"""Signing in and out, of staff and of customers' users, and the choice of language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.response import Redirect
+from sqlalchemy import select
+
+from app import cookies, db
+from app.domain import impersonation, sessions
+from app.errors import AppError, Forbidden, Invalid, SignInNeeded, TooMany
+from app.flash import flash
+from app.i18n import LANGUAGES, gettext
+from app.models.projects import Project
+from app.models.staff import Staff
+from app.models.users import User
+from app.observe import actor
+from app.web.errors import in_client_area, local_path, path_of, sign_in_page
+from app.web.forms import posted
+from app.web.guard import visitor
+
+Asked = Request[Any, Any, Any]
+HTML = "text/html"
+YEAR = 365 * cookies.DAY
+
+
+def see_other(path: str) -> Redirect:
+    """After a POST: get this page."""
+    return Redirect(path, status_code=303)
+
+
+async def _brand() -> dict[str, Any] | None:
+    """Name and colour of the project, while there is only one: who asks is not known before the sign-in."""
+    async with db.reads() as session:
+        found = (await session.scalars(select(Project).where(Project.enabled).order_by(Project.id).limit(2))).all()
+    return {"name": found[0].name, "hue": found[0].hue} if len(found) == 1 else None
+
+
+async def _form(request: Asked, status: int = 200, **context: Any) -> Response[str]:
+    if in_client_area(path_of(request.scope)):
+        context["brand"] = await _brand()
+    return Response(sign_in_page(request.scope, **context), status_code=status, media_type=HTML)
+
+
+async def _signed_in(request: Asked, name: str, sign_in: Any, default: str, life: int) -> Response[Any]:
+    """What both sign-ins share: the form, its refusals, the cookie."""
+    form = await posted(request)
+    login, target = form.get("username", "")[:254], form.get("next", "")
+    try:
+        token = await sign_in(
+            login, form.get("password", ""), ip=actor.get().ip, agent=request.headers.get("user-agent", ""),
+            old_token=cookies.get(request.scope, name),
+        )  # fmt: skip
+    except (Invalid, TooMany, Forbidden) as error:
+        page = await _form(request, error.status, error=str(error), username=login, next=local_path(target, ""))
+        if isinstance(error, TooMany):
+            page.headers["Retry-After"] = str(error.seconds)
+        return page
+    cookies.put(request.scope, name, token, max_age=life)
+    return see_other(local_path(target, default))
+
+
+# ---- staff ----------------------------------------------------------------------------------------------------
+
+
+@get("/login", name="login")
+async def login_form(request: Asked) -> Response[Any]:
+    target = request.query_params.get("next", "")
+    if visitor(request.scope) is not None:
+        return see_other(local_path(target, "/admin/"))
+    return await _form(request, next=local_path(target, ""))
+
+
+@post("/login", name="login.post", status_code=200)
+async def login(request: Asked) -> Response[Any]:
+    async def sign_in(name: str, password: str, **more: Any) -> str:
+        return await sessions.sign_in_staff(username=name, password=password, **more)
+
+    return await _signed_in(request, cookies.STAFF, sign_in, "/admin/", 7 * cookies.DAY)
+
+
+@post("/logout", name="logout", status_code=200)
+async def logout(request: Asked) -> Response[Any]:
+    return await _signed_out(request, cookies.STAFF, "/login")
+
+
+async def _signed_out(request: Asked, name: str, target: str) -> Response[Any]:
+    view = visitor(request.scope)
+    if view is not None:
+        async with db.unit() as session:
+            await sessions.sign_out(session, view=view)
+    cookies.drop(request.scope, name)
+    return see_other(target)
+
+
+# ---- users of customers ---------------------------------------------------------------------------------------
+
+
+@get("/client/login", name="client.login")
+async def client_login_form(request: Asked) -> Response[Any]:
+    target = request.query_params.get("next", "")
+    if visitor(request.scope) is not None:
+        return see_other(local_path(target, "/client/"))
+    return await _form(request, next=local_path(target, ""))
+
+
+@post("/client/login", name="client.login.post", status_code=200)
+async def client_login(request: Asked) -> Response[Any]:
+    async def sign_in(name: str, password: str, **more: Any) -> str:
+        return await sessions.sign_in_user(login=name, password=password, **more)
+
+    return await _signed_in(request, cookies.CLIENT, sign_in, "/client/", 30 * cookies.DAY)
+
+
+@post("/client/logout", name="client.logout", status_code=200)
+async def client_logout(request: Asked) -> Response[Any]:
+    return await _signed_out(request, cookies.CLIENT, "/client/login")
+
+
+@post("/client/leave", name="client.leave", status_code=200)
+async def leave(request: Asked) -> Response[Any]:
+    """End the visit, and back to the customer's card in the panel."""
+    view = visitor(request.scope)
+    if view is None or not view.is_visit:
+        return see_other("/client/")
+    async with db.unit() as session:
+        customer_id = await impersonation.leave(session, visit=view)
+    cookies.drop(request.scope, cookies.VISIT)
+    flash(request.scope, "ok", gettext("You have left the account of %(name)s.") % {"name": view.customer_name})
+    return see_other(f"/admin/customer/details/{customer_id}")
+
+
+# ---- language -------------------------------------------------------------------------------------------------
+
+
+async def _choose_language(request: Asked, default: str) -> Response[Any]:
+    form = await posted(request)
+    code = form.get("language", "")
+    if code not in LANGUAGES:
+        raise AppError(gettext("This language is not offered."), 422)
+    view = visitor(request.scope)
+    if view is not None:
+        async with db.unit() as session:
+            person: User | Staff | None
+            if view.user_id is not None:
+                person = await session.scalar(select(User).where(User.id == view.user_id))
+            else:
+                person = await session.scalar(select(Staff).where(Staff.id == view.staff_id))
+            if person is None:
+                raise SignInNeeded
+            person.language = code
+    cookies.put(request.scope, cookies.LANGUAGE, code, max_age=YEAR)
+    return see_other(local_path(form.get("next", ""), default))
+
+
+@post("/language", name="language", status_code=200)
+async def language(request: Asked) -> Response[Any]:
+    """Staff: kept with the person. Not signed in: a cookie."""
+    return await _choose_language(request, "/login" if visitor(request.scope) is None else "/admin/")
+
+
+@post("/client/language", name="client.language", status_code=200)
+async def client_language(request: Asked) -> Response[Any]:
+    return await _choose_language(request, "/client/login" if visitor(request.scope) is None else "/client/")
+
+
+STAFF_HANDLERS = [login_form, login, logout, language]
+CLIENT_HANDLERS = [client_login_form, client_login, client_logout, client_language, leave]

@@ -1,0 +1,13 @@
+"""The client area: what customers see, and staff who have entered their account."""
+
+from litestar import Router
+
+from app.web import auth
+from app.web.client import access, home, messages, profile, tickets
+
+HANDLERS = [*auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS]
+
+
+def router() -> Router:
+    """All routes under ``/client``, behind one guard."""
+    return Router(path="/", route_handlers=HANDLERS, guards=[access.check])

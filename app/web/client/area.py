@@ -1,0 +1,93 @@
+"""What stands round every page of the client area: the customer, the menu, the banner of a visit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from litestar import Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import utcnow
+from app.domain.sessions import SessionView
+from app.errors import SignInNeeded
+from app.flash import take_flashes
+from app.i18n import gettext, language
+from app.web import render
+from app.web.client import queries
+from app.web.errors import path_of
+from app.web.guard import visitor
+
+Asked = Request[Any, Any, Any]
+HTML = "text/html"
+
+
+def me(request: Asked) -> tuple[SessionView, int]:
+    """The signed-in person and the id of the customer that every query starts from."""
+    view = visitor(request.scope)
+    if view is None or view.customer_id is None:
+        raise SignInNeeded
+    return view, view.customer_id
+
+
+def _nav(path: str, unread: int) -> list[dict[str, Any]]:
+    inside = path.startswith(("/client/messages", "/client/tickets"))
+    items = [
+        (gettext("Overview"), "/client/", "home", path in ("/client", "/client/"), 0),
+        (gettext("Messages"), "/client/messages", "inbox", inside, unread),
+        (gettext("Profile"), "/client/profile", "user-circle", path.startswith("/client/profile"), 0),
+    ]  # fmt: skip
+    return [{"label": a, "url": b, "icon": c, "current": d, "count": e or None} for a, b, c, d, e in items]
+
+
+def _visit(view: SessionView) -> dict[str, Any] | None:
+    if not view.is_visit:
+        return None
+    left = (view.expires_at - utcnow()).total_seconds()
+    return {
+        "staff": view.staff_name, "customer": view.customer_name, "reason": view.reason,
+        "minutes": max(0, math.ceil(left / 60)), "return_url": "/client/leave",
+        "mode_label": gettext("May act here") if view.may_act else gettext("Only looking"),
+    }  # fmt: skip
+
+
+def initials(name: str) -> str:
+    words = [word for word in name.split() if word[:1].isalnum()]
+    return ("".join(word[0] for word in words[:2]) or "?").upper()
+
+
+def _here(path: str, query: str) -> str:
+    """The address of this page for coming back to it; a refused answer stands on the page that it answers."""
+    page, _slash, last = path.rpartition("/")
+    return (page if last in ("answer", "reply") else path) + (f"?{query}" if query else "")
+
+
+async def area(request: Asked, session: AsyncSession) -> dict[str, Any]:
+    """The context `area` of client/frame.html."""
+    view, customer_id = me(request)
+    path = path_of(request.scope)
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    person = view.user_name or view.customer_name
+    return {
+        "project": {"name": view.project_name, "hue": view.project_hue, "url": "/client/"},
+        "welcome": gettext("Welcome, %(name)s") % {"name": person},
+        "customer": view.customer_name,
+        "person": {"name": person, "initials": initials(person)},
+        "profile_url": "/client/profile",
+        "nav": _nav(path, await queries.count_unread(session, customer_id)),
+        "visit": _visit(view),
+        "languages": [] if view.is_visit else render.languages(),  # the person's own choice: staff do not make it
+        "language_url": "/client/language",
+        "logout_url": "/client/logout",
+        "flashes": take_flashes(request.scope),
+        "locale": language(),
+        "here_url": _here(path, query if request.method == "GET" else ""),
+    }
+
+
+async def respond(
+    request: Asked, session: AsyncSession, template: str, status: int = 200, /, **context: Any
+) -> Response[str]:
+    """A page of the client area."""
+    html = render.page(template, {"area": await area(request, session)}, **context)
+    return Response(html, status_code=status, media_type=HTML)

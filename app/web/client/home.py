@@ -1,0 +1,81 @@
+"""The overview: welcome line, services, unread messages, visits by staff; and the choice between several accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, get, post
+from markupsafe import Markup
+
+from app import db
+from app.domain import sessions
+from app.errors import NotFound
+from app.i18n import gettext, show_date, show_money
+from app.models.catalog import Service, ServiceStatus
+from app.models.sessions import LoginSession
+from app.web.auth import see_other
+from app.web.client import queries
+from app.web.client.area import Asked, me, respond
+from app.web.forms import AccountForm, choices, number, posted
+
+BADGES = {
+    ServiceStatus.ACTIVE: "ok", ServiceStatus.SUSPENDED: "warn", ServiceStatus.ORDERED: "info",
+    ServiceStatus.IN_PROGRESS: "info", ServiceStatus.CLOSED: "",
+}  # fmt: skip
+
+
+def _service(service: Service) -> dict[str, Any]:
+    price = Markup("{} / {}").format(show_money(service.price, service.currency), str(service.period.label))
+    return {
+        "name": service.name, "detail": service.product.name, "url": None, "kind": BADGES[service.status],
+        "status": service.status.label, "price": price,
+        "next": show_date(service.next_charge_on) if service.next_charge_on else None,
+        "renewal": gettext("by itself") if service.auto_renew else gettext("by you"),
+    }  # fmt: skip
+
+
+def _visit(row: LoginSession) -> dict[str, Any]:
+    return {"text": str(row.staff) if row.staff else gettext("Our support"), "note": row.reason, "when": row.created_at}
+
+
+@get("/client", name="client.home")
+async def home(request: Asked) -> Response[Any]:
+    view, customer_id = me(request)
+    async with db.reads() as session:
+        messages, _more = await queries.inbox(session, customer_id, view.project_name, size=5, unread_only=True)
+        return await respond(
+            request, session, "client/home.html",
+            services=[_service(s) for s in await queries.services(session, customer_id)],
+            messages=[m.shown() for m in messages],
+            inbox_url="/client/messages",
+            visits=[_visit(v) for v in await queries.visits(session, customer_id)],
+            buttons=[{"label": gettext("Ask a question"), "url": "/client/tickets/new", "icon": "headset"}],
+        )  # fmt: skip
+
+
+@get("/client/accounts", name="client.account")
+async def accounts(request: Asked) -> Response[Any]:
+    """For a user who serves several customers. Staff have entered one account, not a user."""
+    view, customer_id = me(request)
+    if view.user_id is None:
+        raise NotFound
+    async with db.reads() as session:
+        served = await sessions.customers_of(session, user_id=view.user_id)
+        form = AccountForm(customer=customer_id)
+        form.customer.choices = choices([(c.id, c.name) for c in served])
+        return await respond(
+            request, session, "client/profile.html", form=form, page_title=gettext("Choose an account"),
+            submit_label=gettext("Continue"),
+        )  # fmt: skip
+
+
+@post("/client/accounts", name="client.account.pick", status_code=200)
+async def pick(request: Asked) -> Response[Any]:
+    view, _customer_id = me(request)
+    form = await posted(request)
+    async with db.unit() as session:
+        await sessions.pick_customer(session, view=view, customer_id=number(form.get("customer")))
+    return see_other("/client/")
+
+
+HANDLERS = [home, accounts, pick]

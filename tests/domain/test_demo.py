@@ -1,0 +1,158 @@
+"""The demo: lively, valid, marked, and gone without a trace."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+from stdnum.eu import vat as eu_vat
+
+from app import db
+from app.db import reads, unit
+from app.domain import billing, checks, customers, demo
+from app.domain.messaging.render import compile_message
+from app.errors import Conflict
+from app.models.audit import Audit, AuditDetail
+from app.models.billing import Payer
+from app.models.catalog import Service, ServiceStatus
+from app.models.customers import Customer, CustomerStatus, ExternalRef
+from app.models.messaging import Campaign, CampaignState, CampaignText, Delivery, TemplateText
+from app.models.projects import Project
+from app.models.staff import Staff
+from app.models.tickets import Ticket, TicketMessage
+from app.models.users import User
+from tests.factories import create_attitude, create_customer, create_note, create_project, create_service
+
+pytestmark = pytest.mark.usefixtures("database")
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+async def rows_per_table() -> dict[str, int]:
+    """What is in the database, but for the audit."""
+    tables = [t for t in db.Base.metadata.sorted_tables if t.name not in ("audit", "audit_detail")]
+    async with reads() as session:
+        found = {t.name: await session.scalar(select(func.count()).select_from(t)) or 0 for t in tables}
+    return {name: n for name, n in found.items() if n}
+
+
+async def test_a_lively_provider_in_less_than_8_seconds() -> None:
+    started = time.monotonic()
+    counts = await demo.load(now=NOW)
+    assert time.monotonic() - started < 8
+    assert counts["project"] == 3 and counts["staff"] == 5 and counts["campaign"] == 2 and counts["message_template"] == 6
+    async with reads() as session:
+        assert await demo.loaded(session)
+        people = list(await session.scalars(select(Customer)))
+        services = list(await session.scalars(select(Service)))
+        assert set(await session.scalars(select(Staff.password_hash))) == {None}
+        assert set(await session.scalars(select(User.password_hash))) == {None}
+    assert 230 <= len(people) <= 270 and len({c.country for c in people}) >= 30
+    assert all(c.email.endswith(".example") for c in people)
+    assert {c.status for c in people} == set(CustomerStatus) and {s.status for s in services} == set(ServiceStatus)
+    assert len({c.name for c in people}) > 0.9 * len(people)
+    assert sum(not c.name.isascii() for c in people) > 100
+    recent = [c for c in people if c.registered_at > NOW - timedelta(days=90)]
+    assert len(recent) > len(people) / 4 and min(c.registered_at for c in people) > NOW - timedelta(days=731)
+
+
+async def test_everything_would_pass_the_checks_of_the_forms() -> None:
+    await demo.load(now=NOW)
+    async with reads() as session:
+        people = list(await session.scalars(select(Customer)))
+        payers = list(await session.scalars(select(Payer)))
+        texts = [*await session.scalars(select(TemplateText)), *await session.scalars(select(CampaignText))]
+    for customer in people:
+        values = {field: getattr(customer, field) for field in customers.FIELDS}
+        assert checks.clean(values, customers.FIELDS) == values
+        assert not customers.doubts(values), values["phone"]
+    for payer in payers:
+        values = {field: getattr(payer, field) for field in billing.FIELDS}
+        assert billing.check_payer(values) == values
+    assert sum(eu_vat.is_valid(p.vat_number) for p in payers) >= 20
+    assert {t.language for t in texts} == {"en", "de", "ru", "es"}
+    for text in texts:
+        compile_message(text.subject, text.body)
+
+
+async def test_status_and_campaigns_agree_with_their_rows() -> None:
+    await demo.load(now=NOW)
+    async with reads() as session:
+        active = set(await session.scalars(select(Service.customer_id).where(Service.status == ServiceStatus.ACTIVE)))
+        for customer in await session.scalars(select(Customer)):
+            assert (customer.status is CustomerStatus.ACTIVE) == (customer.id in active)
+        for campaign in await session.scalars(select(Campaign)):
+            sent = await session.scalar(select(func.count()).where(Delivery.campaign_id == campaign.id))
+            assert campaign.state is CampaignState.DONE and campaign.total == sent > 200
+        own = select(TicketMessage).join(Ticket).where(Ticket.campaign_id.is_(None))
+        assert len((await session.scalars(own)).all()) > 100
+
+
+async def test_the_same_moment_makes_the_same_demo_and_twice_is_refused() -> None:
+    async def look() -> list[tuple[str, str, str]]:
+        async with reads() as session:
+            found = await session.execute(select(Customer.name, Customer.email, Customer.vat_number).order_by(Customer.id))
+            return [(n, e, v) for n, e, v in found]
+
+    await demo.load(now=NOW)
+    first = await look()
+    with pytest.raises(Conflict):
+        await demo.load()
+    await demo.remove()
+    await demo.load(now=NOW)
+    assert await look() == first
+
+
+async def test_removing_leaves_nothing_but_the_audit() -> None:
+    async with unit() as session:
+        await create_customer(session, attitude_id=(await create_attitude(session, name="Loyal")).id)
+    before = await rows_per_table()
+    await demo.load()
+    removed = await demo.remove()
+    assert await rows_per_table() == before and removed.kept == []
+    async with reads() as session:
+        assert not await demo.loaded(session)
+        last = await session.scalar(select(Audit).order_by(Audit.id.desc()))
+        assert last is not None and last.action == "demo_removed"
+        payload = await session.scalar(select(AuditDetail.payload).where(AuditDetail.audit_id == last.id))
+    assert f'"customer":[{removed.counts["customer"]},0]' in str(payload)
+    assert (await demo.remove()).lines() == ["There is no demo data."]
+
+
+async def test_what_staff_added_on_top_is_kept_and_said() -> None:
+    await demo.load()
+    async with unit() as session:
+        noted, served = (await session.scalars(select(Customer).order_by(Customer.id.desc()).limit(2))).all()
+        nordhost = await session.scalar(select(Project).where(Project.name == "Nordhost"))
+        ticket = await session.scalar(select(Ticket).where(Ticket.customer_id.not_in([noted.id, served.id])))
+        assert nordhost is not None and ticket is not None
+        await create_note(session, customer=noted)
+        await create_service(session, customer=served)
+        await create_customer(session, project=nordhost)
+        session.add(TicketMessage(ticket_id=ticket.id, from_customer=True, text="One more thing"))
+    removed = await demo.remove()
+    async with reads() as session:
+        kept = set(await session.scalars(select(Customer.id)))
+        assert len(kept) == 4 and {noted.id, served.id, ticket.customer_id} < kept
+        owners = {noted.id, served.id, ticket.customer_id}
+        marked = select(ExternalRef.noun_id).where(ExternalRef.source == "demo", ExternalRef.noun == "customer")
+        assert set(await session.scalars(marked)) == owners
+        assert await session.scalar(select(Project.id).where(Project.name == "Nordhost")) is not None
+    assert any(noted.name in line for line in removed.lines()) and any("Nordhost" in line for line in removed.lines())
+
+
+async def test_it_joins_the_unit_that_it_is_given() -> None:
+    with pytest.raises(RuntimeError, match="changed my mind"):
+        async with unit() as session:
+            await demo.load(session)
+            raise RuntimeError("changed my mind")
+    assert await rows_per_table() == {}
+
+
+async def test_names_that_exist_are_used_and_stay() -> None:
+    async with unit() as session:
+        await create_project(session, name="Kupol", currency="EUR")
+    await demo.load()
+    await demo.remove()
+    assert await rows_per_table() == {"project": 1}

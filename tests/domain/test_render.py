@@ -1,0 +1,422 @@
+import re
+import time
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.domain.messaging.render import MACROS, TemplateProblem, compile_message, parse
+from app.domain.messaging.shell import mail_shell, wrap_html
+
+EXAMPLES = {name: spec.example for name, spec in MACROS.items()}
+
+
+def html(body: str, **values: str) -> str:
+    return compile_message("s", body).render({name.replace("_", ".", 1): v for name, v in values.items()}).html
+
+
+class Balance(HTMLParser):
+    """Fails on a tag that is closed and not open, or the other way round."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("br", "hr", "img", "meta"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+# Templates
+
+
+def test_fields_are_filled_and_named() -> None:
+    template = parse("Dear {{ customer.name }}, {{ staff.name|upper }} of {{ project.name }}")
+    assert template.macros == {"customer.name", "staff.name", "project.name"}
+    assert template.render(EXAMPLES) == "Dear Müller & Söhne GmbH, ALEX BERG of Nordhost"
+
+
+def test_fields_of_conditions_are_named_too() -> None:
+    assert parse('{% if customer.language == "de" %}x{% endif %}').macros == {"customer.language"}
+
+
+def test_a_field_without_value_is_empty() -> None:
+    assert parse("[{{ customer.phone }}]").render({}) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("source", "values", "result"),
+    [
+        ('{{ customer.name|default("friend") }}', {}, "friend"),
+        ('{{ customer.name|default("friend", true) }}', {"customer.name": "X"}, "X"),
+        ("{{ customer.name|trim|title }}", {"customer.name": " anna o'neil-berg "}, "Anna O'neil-Berg"),
+        ("{{ customer.name|lower }}", {"customer.name": "ÄB"}, "äb"),
+        ('{% if customer.country in ["DE", "AT"] %}a{% else %}b{% endif %}', {"customer.country": "AT"}, "a"),
+        ('{% if customer.country not in ("DE", "AT") %}a{% else %}b{% endif %}', {"customer.country": "AT"}, "b"),
+        ('{% if "Gmb" in customer.name %}a{% endif %}', {"customer.name": "X GmbH"}, "a"),
+        ("{% if customer.id > 99 %}a{% else %}b{% endif %}", {"customer.id": "100"}, "a"),
+        ("{% if customer.id == 7 %}a{% else %}b{% endif %}", {"customer.id": "x"}, "b"),
+        ("{% if customer.id != 7 %}a{% else %}b{% endif %}", {"customer.id": "x"}, "a"),
+        ("{% if not customer.phone or customer.id %}a{% endif %}", {}, "a"),
+        (
+            "{% if customer.phone and customer.id %}a{% elif user.name %}b{% else %}c{% endif %}",
+            {"user.name": "n"},
+            "b",
+        ),
+        ("{% if customer.phone %}a{% endif %}", {"customer.phone": "  "}, ""),
+        ('{% if customer.name < "m" %}a{% endif %}', {"customer.name": "b"}, "a"),
+        ("a{# not shown #}b", {}, "ab"),
+        ("{{ 'text' }}{{ 5 }}", {}, "text5"),
+        ("x {% if customer.id %}y{% endif %}\nz", {}, "x \nz"),
+        ("x\n  {% if customer.id %}\ny\n  {% endif %}\nz", {}, "x\nz"),
+        ("x\n{% if customer.id %}\ny\n{% endif %}\nz\n", {"customer.id": "1"}, "x\ny\nz\n"),
+        ("a\r\nb\rc\vd", {}, "a\nb\nc\nd"),
+    ],
+)
+def test_conditions_and_filters(source: str, values: dict[str, str], result: str) -> None:
+    assert parse(source).render(values) == result
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            "a\nb\n{{ customer.nam }}",
+            'Line 3: unknown field "customer.nam". Did you mean "customer.name"?',
+        ),
+        ("{% if x %}\n{% endif %}\n{{ customer.name", None),
+        (
+            "{% if customer.id %}\n\n{% if customer.id %}\nz\n{{ qqq }}{% endif %}{% endif %}",
+            'Line 5: unknown field "qqq".',
+        ),
+        (
+            "{{ customer.name|rot13 }}",
+            'Line 1: "|rot13" is not allowed. Allowed are default("..."), upper, lower, title and trim.',
+        ),
+        ("{% if customer.id %}", None),
+        ("\n{% for x in customer.name %}{% endfor %}", "Line 2: loops (for) is not allowed."),
+        ("\n\x00", "Line 2: there is an invisible control character."),
+    ],
+)
+def test_a_problem_names_its_line(source: str, message: str | None) -> None:
+    with pytest.raises(TemplateProblem) as caught:
+        parse(source)
+    assert caught.value.status == 400
+    assert re.match(r"Line \d+: .", str(caught.value))
+    assert str(caught.value).startswith(message or "Line")
+
+
+REFUSED = [
+    # looking into objects
+    "{{ ''.__class__ }}",
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ customer.__class__ }}",
+    "{{ customer.name.__class__.__init__.__globals__ }}",
+    "{{ customer.__init__.__globals__['os'] }}",
+    "{{ customer['name'] }}",
+    "{{ customer['__class__'] }}",
+    "{{ [].__class__ }}",
+    "{{ {}.__class__ }}",
+    "{{ ().__class__.__bases__[0] }}",
+    "{{ self }}",
+    "{{ self._TemplateReference__context }}",
+    "{{ config }}",
+    "{{ request.application.__globals__ }}",
+    "{{ cycler.__init__.__globals__.os }}",
+    "{{ lipsum.__globals__['os'].popen('id').read() }}",
+    "{{ namespace.__init__ }}",
+    "{{ joiner }}",
+    "{{ customer }}",
+    "{{ customer.name.upper }}",
+    "{{ _ }}",
+    "{{ loop.index }}",
+    # calling
+    "{{ customer.name.upper() }}",
+    "{{ customer.name.format(customer) }}",
+    "{{ '{0.__class__}'.format(customer) }}",
+    "{{ '%s' % customer.name }}",
+    "{{ range(10**9) }}",
+    "{{ dict(a=1) }}",
+    "{{ lipsum(n=100000) }}",
+    "{{ super() }}",
+    "{{ caller() }}",
+    "{{ ''.join(['a']*1000) }}",
+    # filters and tests
+    "{{ customer|attr('__class__') }}",
+    "{{ customer.name|attr('__class__') }}",
+    "{{ [1]|map('string') }}",
+    "{{ '%s'|format(customer.name) }}",
+    "{{ customer.name|safe }}",
+    "{{ customer.name|tojson }}",
+    "{{ customer.name|list }}",
+    "{{ customer.name|center(1000000000) }}",
+    "{{ customer.name|replace('a', 'b' * 1000) }}",
+    "{{ customer.name|default(customer.id) }}",
+    "{{ customer.name|default(default='x') }}",
+    "{{ customer.name|default(*[1]) }}",
+    "{{ customer.name|upper(1) }}",
+    "{{ customer.name|trim('abc') }}",
+    "{{ customer.name is defined }}",
+    "{% filter upper %}x{% endfilter %}",
+    "{% if customer.name is string %}{% endif %}",
+    "{% if customer.name|attr('x') %}{% endif %}",
+    # statements
+    "{% for a in range(99999) %}{% for b in range(99999) %}{{ a }}{% endfor %}{% endfor %}",
+    "{% for c in customer.name %}{{ c }}{% endfor %}",
+    "{% set x = customer %}{{ x.name }}",
+    "{% include '/etc/passwd' %}",
+    "{% import 'os' as os %}",
+    "{% from 'os' import system %}",
+    "{% extends 'x' %}",
+    "{% block x %}{% endblock %}",
+    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "{% call x() %}{% endcall %}",
+    "{% with a=1 %}{% endwith %}",
+    "{% do x() %}",
+    "{% autoescape false %}{% endautoescape %}",
+    "{% raw %}{{ customer.name }}{% endraw %}",
+    "{% print(customer) %}",
+    "{% debug %}",
+    "{% trans %}x{% endtrans %}",
+    # sums and sizes
+    "{{ 10 ** 10 ** 10 }}",
+    "{{ 'a' * 10 ** 9 }}",
+    "{{ 1 / 0 }}",
+    "{{ -1 }}",
+    "{{ customer.name ~ customer.id }}",
+    "{{ 'a' if customer.id else 'b' }}",
+    "{{ customer.id == 1 }}",
+    "{{ true }}",
+    "{{ none }}",
+    "{{ [1, 2] }}",
+    "{{ {'a': 1} }}",
+    "{% if 1 < customer.id < 5 %}{% endif %}",
+    "{% if customer.id in [customer.name] %}{% endif %}",
+    "{% if customer.id in [[1]] %}{% endif %}",
+    "{{ " + "9" * 5000 + " }}",
+    "{{ " + "9" * 4000 + " }}",
+    "{{ 0x" + "f" * 5000 + " }}",
+    "{{ '\\ud800' }}",
+    "{{ '\\x00' }}",
+    "{{ '\\x' }}",
+    "{{ " + "(" * 5000 + "customer.id" + ")" * 5000 + " }}",
+    "{{ " + "(" * 100_000,
+    "{% if " + "not " * 20_000 + "customer.id %}{% endif %}",
+    "{% if " + " and ".join(["customer.id"] * 5000) + " %}{% endif %}",
+    "{% if customer.id %}" * 60 + "{% endif %}" * 60,
+    "{% if customer.id %}" * 5000 + "{% endif %}" * 5000,
+    "{{ customer.name" + "|upper" * 5000 + " }}",
+    "{{ customer" + ".name" * 20_000 + " }}",
+    "{{ customer.name }}" * 5000,
+    "x" * 200_001,
+    "{{",
+    "{%",
+    "{{ }}",
+    "{% endif %}",
+    "{{ customer..name }}",
+    "{{" * 50_000,
+    "{%" * 50_000,
+]
+
+
+@pytest.mark.parametrize("source", REFUSED, ids=range(len(REFUSED)))
+def test_an_attack_is_refused_quickly(source: str) -> None:
+    start = time.perf_counter()
+    with pytest.raises(TemplateProblem) as caught:
+        compile_message("s", source)
+    assert time.perf_counter() - start < 2
+    assert len(str(caught.value)) < 400
+    with pytest.raises(TemplateProblem):
+        compile_message(source, "b")
+
+
+HARMLESS = [
+    "{#",
+    "{{ '{{ customer.name }}' }}",
+    "{{ '<script>alert(1)</script>' }}",
+    "{{ '[x](javascript:alert(1))' }}",
+    "%s %(name)s {0.__class__} {customer.name} ${customer.name} #{7*7}",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt&#58;alert(1))",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "![x](data:image/svg+xml;base64,PHN2Zz4=)",
+    "[x](vbscript:x)",
+    "[x]({{ 'javascript:alert(1)' }})",
+    "[x](java{{ 'script:alert(1)' }})",
+    "[x]({{ 'java' }}script:alert(1))",
+    "[x](<{{ 'javascript:alert(1)' }}>)",
+    "[r]\n\n[r]: {{ 'javascript:alert(1)' }}",
+    "<{{ 'javascript:alert(1)' }}>",
+    "![x]({{ 'javascript:alert(1)' }})",
+    '[x](https://a.example "{{ \'" onclick="alert(1)\' }}")',
+    "![{{ '\" onerror=\"alert(1)' }}](https://a.example/i.png)",
+    "```{{ '\"><script>' }}\ncode\n```",
+    "# {{ '</h1><script>alert(1)</script>' }}",
+    "{% if customer.id %}<b>{% endif %}</b>",
+    "[" * 2000 + "x",
+    ">" * 2000,
+    "*a **b " * 2000,
+]
+
+
+@pytest.mark.parametrize("source", HARMLESS, ids=range(len(HARMLESS)))
+def test_an_attack_stays_harmless(source: str) -> None:
+    message = compile_message("s", source).render(EXAMPLES)
+    for tag, attributes in Balance(message.html).tags:
+        assert tag not in ("script", "style", "iframe", "b")
+        assert set(attributes) <= {"href", "src", "alt", "title", "rel", "start"}
+        for name in ("href", "src"):
+            assert re.match(r"(#$|https?://|mailto:|$)", attributes.get(name) or "", re.IGNORECASE)
+    assert "49" not in message.html
+
+
+# Messages
+
+
+def test_subject_is_one_clean_line() -> None:
+    message = compile_message(" Hello\t{{ customer.name }} ", "b").render(
+        {"customer.name": "a\r\nBcc: x@y.z\x00\x1b \u2028 b"}
+    )
+    assert message.subject == "Hello a Bcc: x@y.z b"
+
+
+def test_values_are_never_markdown_html_or_template() -> None:
+    value = "**x** <b>y</b> [l](https://e.example) {{ customer.id }}\n\n# h `c` &amp;"
+    message = compile_message("s", "A {{ customer.name }} B").render({"customer.name": value, "customer.id": "ID"})
+    assert message.text == f"A {value} B"
+    assert message.html == (
+        "<p>A **x** &lt;b&gt;y&lt;/b&gt; [l](https://e.example) {{ customer.id }}\n\n# h `c` &amp;amp; B</p>\n"
+    )
+
+
+def test_markdown_round_a_field_works() -> None:
+    assert html(
+        "**{{ customer.name }}** _{{ customer.name }}_\n- {{ customer.id }}", customer_name="A", customer_id="7"
+    ) == ("<p><strong>A</strong> <em>A</em></p>\n<ul>\n<li>7</li>\n</ul>\n")
+
+
+def test_a_field_between_digits_and_letters_keeps_its_neighbours() -> None:
+    assert html("5{{ customer.id }}6zq{{ customer.id }}", customer_id="0") == "<p>506zq0</p>\n"
+
+
+def test_line_breaks_stay_and_html_of_staff_is_shown_as_text() -> None:
+    assert html("a\nb <i>c</i>") == "<p>a<br>\nb &lt;i&gt;c&lt;/i&gt;</p>\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "result"),
+    [
+        ("{{ project.site }}", "https://n.example/a?b=c&d=e", "https://n.example/a?b=c&amp;d=e"),
+        ("{{ project.site }}", "HTTP://N.example", "HTTP://N.example"),
+        ("{{ project.site }}/login", "https://n.example", "https://n.example/login"),
+        ("{{ project.site }}", "mailto:a@b.example", "mailto:a@b.example"),
+        ("{{ project.site }}", "javascript:alert(1)", "#"),
+        ("{{ project.site }}", " java\nscript:alert(1)", "#"),
+        ("{{ project.site }}", "data:text/html,x", "#"),
+        ("{{ project.site }}", "//evil.example", "#"),
+        ("{{ project.site }}", "/admin", "#"),
+        ("{{ project.site }}", "n.example", "#"),
+        ("{{ project.site }}", "", "#"),
+        ("{{ project.site }}", 'https://n.example/ " onclick=x', "#"),
+        ("{{ project.site }}", "https://n.example/\"onclick='x'", "https://n.example/%22onclick=&#x27;x&#x27;"),
+        ("{{ project.site }}", "https://n.example/" + "x" * 3000, "#"),
+        ("https://n.example/{{ project.site }}", "../a b/ü", "https://n.example/..%2Fa%20b%2F%C3%BC"),
+        ("https://n.example/?u={{ project.site }}&x=1", "a&b=c#d", "https://n.example/?u=a%26b%3Dc%23d&amp;x=1"),
+        ("https://{{ project.site }}/x", "n.example", "https://n.example/x"),
+        ("https://{{ project.site }}/x", "a@evil.example", "https://a%40evil.example/x"),
+        ("mailto:{{ project.site }}", "a+b@c.example", "mailto:a+b@c.example"),
+        ("mailto:{{ project.site }}", "a@b.example?bcc=x@y.z", "mailto:a@b.example%3Fbcc%3Dx@y.z"),
+        ("mailto:a@b.example?subject={{ project.site }}", "a&bcc=x", "mailto:a@b.example?subject=a%26bcc%3Dx"),
+        ("javascript{{ project.site }}", ":alert(1)", "#"),
+    ],
+)
+def test_a_field_in_a_link_gives_only_web_and_mail_addresses(target: str, value: str, result: str) -> None:
+    page = html(f"[x]({target})", project_site=value)
+    assert page == f'<p><a href="{result}" rel="noopener noreferrer">x</a></p>\n'
+
+
+def test_a_link_in_the_text_of_staff_is_not_taken_for_a_tag() -> None:
+    assert html('<a href="{{ customer.name }}">', customer_name="A b") == '<p>&lt;a href="A b"&gt;</p>\n'
+
+
+CROSSING = """{% if customer.id %}
+**bold
+{% endif %}
+> quote {% if customer.phone %}
+
+- item
+{% else %}
+  more**
+{% endif %}
+
+```
+{% if user.name %}code
+```
+{% endif %}
+[x{% if user.email %}](https://a.example){% endif %}
+"""
+
+
+@pytest.mark.parametrize("combination", range(16))
+def test_conditions_across_blocks_give_balanced_html(combination: int) -> None:
+    names = ("customer.id", "customer.phone", "user.name", "user.email")
+    values = {name: "v" for bit, name in enumerate(names) if combination >> bit & 1}
+    message = compile_message("s", CROSSING)
+    assert message.macros == set(names)
+    Balance(message.render(values).html)
+    assert message.render(values) == compile_message.__wrapped__("s", CROSSING).render(values)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=200), st.text(alphabet="*_`[]()<>!#-+=&;:/\\\n \"'a1.", max_size=80))
+def test_any_value_shows_exactly_as_it_is(value: str, around: str) -> None:
+    """Whatever stands around the field, no value adds a tag."""
+    compiled = compile_message("s", around + "{{ customer.name }}" + around)
+    plain = Balance(compiled.render({"customer.name": "x"}).html)
+    odd = Balance(compiled.render({"customer.name": value}).html)
+    assert [tag for tag, _ in odd.tags] == [tag for tag, _ in plain.tags]
+    for (_, first), (_, second) in zip(odd.tags, plain.tags, strict=True):
+        assert set(first) == set(second)
+
+
+# The frame
+
+
+def test_the_frame_has_name_colour_language_and_body() -> None:
+    page = wrap_html("<p>hi</p>", project_name="N<o>rd & Co", color="#ffcc00", language="ar", title="a</title><script>")
+    assert page.count("N&lt;o&gt;rd &amp; Co") == 2
+    assert "background:#ffcc00" in page
+    assert "color:#14191d; font-size:18px" in page  # dark on yellow
+    assert '<html lang="ar" dir="rtl">' in page
+    assert "<title>a&lt;/title&gt;&lt;script&gt;</title>" in page
+    assert "\n<p>hi</p>\n" in page
+    assert "\ue000" not in page
+    Balance(page.split("<!doctype html>")[1])
+
+
+@pytest.mark.parametrize("color", ["", "red", "#fff;background:url(x)", "#12345g", "#0c667c\n"])
+def test_a_colour_that_is_none_becomes_petrol(color: str) -> None:
+    assert mail_shell(project_name="x", color=color).head == mail_shell(project_name="x", color="#0c667c").head
+
+
+def test_only_web_addresses_are_linked_in_the_footer() -> None:
+    assert 'href="https://n.example"' in mail_shell(project_name="x", site="https://n.example").tail
+    assert "href" not in mail_shell(project_name="x", site="javascript:alert(1)").tail
+
+
+def test_a_project_name_cannot_move_the_body() -> None:
+    page = wrap_html("BODY", project_name="\ue000body\ue001", title="T")
+    assert page.index("T</title>") < page.index("BODY")
+    assert page.count("BODY") == 1

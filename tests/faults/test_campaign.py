@@ -1,0 +1,305 @@
+"""A campaign of 2,000 while workers and Redis are killed: nobody is missed, and doubles are only what was in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, insert, select
+
+from app import db, queue
+from app.db import utcnow
+from app.domain.messaging import campaigns
+from app.localrun import redis_binary, redis_child
+from app.models.customers import Customer
+from app.models.messaging import Campaign, CampaignState, Delivery, DeliveryState, Policy
+from app.supervisor import signal_group, spawn
+from tests import factories as make
+
+pytestmark = pytest.mark.faults
+
+ROOT = Path(__file__).parents[2]
+RECIPIENTS = 2000
+KILLS = 5
+LEASE = 2
+SLOW = 0.010
+
+
+class Sink:
+    """A mail server that takes 10 ms for each message and remembers every Message-ID that it has accepted."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+        self.port = 0
+
+    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            writer.write(b"220 sink\r\n")
+            while line := (await reader.readline()).upper():
+                if line.startswith((b"EHLO", b"HELO")):
+                    writer.write(b"250-sink\r\n250 8BITMIME\r\n")
+                elif line.startswith(b"DATA"):
+                    writer.write(b"354 go on\r\n")
+                    message = await reader.readuntil(b"\r\n.\r\n")
+                    found = re.search(rb"(?im)^message-id:\s*<([^>]+)>", message)
+                    assert found is not None
+                    self.seen[found[1].decode()] += 1  # from here on it is delivered, whoever hears the answer
+                    await asyncio.sleep(SLOW)
+                    writer.write(b"250 taken\r\n")
+                elif line.startswith(b"QUIT"):
+                    writer.write(b"221 bye\r\n")
+                    break
+                else:
+                    writer.write(b"250 ok\r\n")
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[Sink]:
+        server = await asyncio.start_server(self._session, "127.0.0.1", 0, limit=2**20)
+        self.port = server.sockets[0].getsockname()[1]
+        yield self
+        server.close()
+
+
+class Redis:
+    """A Redis of this test's own, without persistence, that can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = f"unix://{folder / 'redis.sock'}"
+        self.start()
+
+    def start(self) -> None:
+        self.process = spawn(redis_child(redis_binary(), self.folder), pipe=False)
+
+    def kill(self) -> None:
+        signal_group(self.process, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def own_redis() -> Iterator[Redis]:
+    with tempfile.TemporaryDirectory(prefix="bursar-", dir="/tmp") as folder:
+        redis = Redis(Path(folder))
+        try:
+            yield redis
+        finally:
+            redis.kill()
+
+
+class Workers:
+    """Real worker processes."""
+
+    def __init__(self, env: dict[str, str], log: Path) -> None:
+        self.env, self.log = env, log
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-c", "from tasks.worker import run; run()"]
+            self.processes.append(subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=log, stderr=log))
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        process.kill()
+        process.wait()
+        self.processes.remove(process)
+
+    def terminate(self) -> list[int]:
+        for process in self.processes:
+            process.terminate()
+        return [process.wait(20) for process in self.processes]
+
+
+async def test_a_campaign_survives_five_killed_workers_and_a_killed_redis(database: str, tmp_path: Path) -> None:
+    began = time.monotonic()
+    async with _stage(database, tmp_path) as (redis, workers, sink):
+        figures = await _run(workers, redis)
+    lines = workers.log.read_text()
+    states, ids = await _states(), await _ids()
+    got = {message_id.partition("@")[0] for message_id in sink.seen}
+    doubles = sum(sink.seen.values()) - len(sink.seen)
+    print(
+        f"\n{db.engine().dialect.name}: {time.monotonic() - began:.1f} s, {len(ids - got)} missing, {doubles} doubles, "
+        f"in flight at the kills {figures.in_flight} = {sum(figures.in_flight)}, "
+        f"after Redis came back {figures.redis_gap:.1f} s, sent in {figures.seconds:.1f} s"
+    )
+    assert states == {DeliveryState.SENT: RECIPIENTS}, lines[-4000:]
+    assert len(ids) == RECIPIENTS and got == ids, "nobody is missing, nobody else got it"
+    assert doubles <= sum(figures.in_flight)
+    assert figures.kills == KILLS and figures.exits == [0, 0], lines[-4000:]
+    assert figures.redis_gap < 10
+    assert "Traceback" not in lines, lines[-4000:]
+
+
+async def test_under_review_kills_double_nothing_and_staff_see_what_is_open(database: str, tmp_path: Path) -> None:
+    async with _stage(database, tmp_path) as (_redis, workers, sink):
+        workers.start()
+        campaign_id = await _start(Policy.REVIEW, 600)
+        for sent in (100, 300):
+            await _until(lambda now, sent=sent: now[0] >= sent, campaign_id)
+            workers.kill(workers.processes[0])
+            workers.start()
+        await _until(lambda now: now[2] is CampaignState.DONE, campaign_id)
+        assert await asyncio.to_thread(workers.terminate) == [0]
+    states = await _states()
+    got = {message_id.partition("@")[0] for message_id in sink.seen}
+    assert set(sink.seen.values()) == {1}, "no doubles"
+    assert states.keys() <= {DeliveryState.SENT, DeliveryState.REVIEW} and sum(states.values()) == 600
+    async with db.reads() as session:
+        review = set(await session.scalars(select(Delivery.message_id).where(Delivery.state == DeliveryState.REVIEW)))
+    assert 0 < len(review) <= 2 * 2 * 16, "at most two lanes with sixteen in flight, at each kill"
+    assert await _ids() - got <= review
+
+
+async def test_rolling_restarts_miss_nobody_and_double_nothing(database: str, tmp_path: Path) -> None:
+    async with _stage(database, tmp_path) as (_redis, workers, sink):
+        for _n in range(2):
+            workers.start()
+        campaign_id = await _start(Policy.RESEND, 800)
+        exits = []
+        for sent in (50, 250, 450):
+            await _until(lambda now, sent=sent: now[0] >= sent, campaign_id)
+            old = workers.processes.pop(0)
+            workers.start()
+            old.terminate()
+            exits.append(await asyncio.to_thread(old.wait, 20))
+        await _until(lambda now: now[2] is CampaignState.DONE, campaign_id)
+        assert exits + await asyncio.to_thread(workers.terminate) == [0] * 5
+    assert await _states() == {DeliveryState.SENT: 800}
+    assert len(sink.seen) == 800 and set(sink.seen.values()) == {1}
+    assert "Traceback" not in workers.log.read_text()
+
+
+@asynccontextmanager
+async def _stage(database: str, tmp_path: Path) -> AsyncIterator[tuple[Redis, Workers, Sink]]:
+    with own_redis() as redis:
+        async with Sink().serve() as sink:
+            env = os.environ | {
+                "PYTHONPATH": str(ROOT), "BURSAR_DATABASE_URL": database, "BURSAR_REDIS_URL": redis.url,
+                "BURSAR_MAIL_URL": f"smtp://127.0.0.1:{sink.port}", "BURSAR_DATA_DIR": str(tmp_path / "data"),
+                "BURSAR_LEASE_SECONDS": str(LEASE), "BURSAR_ENV": "development",
+            }  # fmt: skip
+            workers = Workers(env, tmp_path / "workers.log")
+            queue.configure(redis.url)
+            try:
+                yield redis, workers, sink
+            finally:
+                for process in list(workers.processes):
+                    workers.kill(process)
+                await queue.close()
+
+
+async def _states() -> dict[DeliveryState, int]:
+    async with db.reads() as session:
+        counted = await session.execute(select(Delivery.state, func.count()).group_by(Delivery.state))
+        return {row[0]: row[1] for row in counted}
+
+
+async def _ids() -> set[str]:
+    async with db.reads() as session:
+        return set(await session.scalars(select(Delivery.message_id)))
+
+
+async def _until(what: Callable[[tuple[int, int, CampaignState]], bool], campaign_id: int) -> None:
+    end = time.monotonic() + 40
+    while not what(now := await _look(campaign_id)):
+        assert time.monotonic() < end, now
+        await asyncio.sleep(0.02)
+
+
+class Figures:
+    def __init__(self) -> None:
+        self.in_flight: list[int] = []
+        self.kills = 0
+        self.redis_gap = 0.0
+        self.seconds = 0.0
+        self.exits: list[int] = []
+
+
+async def _run(workers: Workers, redis: Redis) -> Figures:
+    figures, chance = Figures(), random.Random(4711)
+    for _n in range(2):
+        workers.start()
+    campaign_id = await _start(Policy.RESEND, RECIPIENTS)
+    began = time.monotonic()
+    points = sorted(chance.sample(range(RECIPIENTS // 20, RECIPIENTS * 9 // 10), KILLS))
+    redis_at: int | None = RECIPIENTS * 2 // 5
+    while True:
+        sent, _in_flight, state = await _look(campaign_id)
+        if state is CampaignState.DONE:
+            break
+        assert state in (CampaignState.STARTING, CampaignState.RUNNING)
+        assert time.monotonic() - began < 55, f"{sent} sent after 55 s"
+        if points and sent >= points[0]:
+            points.pop(0)
+            victim = chance.choice(workers.processes)
+            victim.send_signal(signal.SIGSTOP)  # so that what is counted is what the kill leaves behind
+            figures.in_flight.append((await _look(campaign_id))[1])
+            workers.kill(victim)
+            workers.start()
+            figures.kills += 1
+        elif redis_at is not None and sent >= redis_at:
+            redis_at = None
+            redis.kill()
+            await asyncio.sleep(3.5)  # longer than a slice: without Redis the lanes come to rest
+            before = (await _look(campaign_id))[0]
+            redis.start()
+            back = time.monotonic()
+            while (await _look(campaign_id))[0] <= before:
+                await asyncio.sleep(0.05)
+                assert time.monotonic() - back < 20, "no work goes on after Redis is back"
+            figures.redis_gap = time.monotonic() - back
+        await asyncio.sleep(chance.uniform(0.01, 0.1))
+    figures.seconds = time.monotonic() - began
+    figures.exits = await asyncio.to_thread(workers.terminate)
+    return figures
+
+
+async def _start(policy: Policy, recipients: int) -> int:
+    async with db.unit() as session:
+        project = await make.create_project(session)
+        category = await make.create_category(session)
+        now = utcnow()
+        await session.execute(
+            insert(Customer).execution_options(audited=True),
+            [
+                {
+                    "name": f"Customer {n}", "project_id": project.id, "email": f"c{n}@example.org", "language": "en",
+                    "registered_at": now,
+                }
+                for n in range(recipients)
+            ],
+        )  # fmt: skip
+        campaign = await campaigns.start_campaign(
+            session, key="fault", category_id=category.id, audience={"everyone": True}, default_language="en",
+            texts={"en": ("Maintenance", "Hello {{ customer.name }}, **we** are at work.")}, channels=["email"],
+            policy=policy,
+        )  # fmt: skip
+        return campaign.id
+
+
+async def _look(campaign_id: int) -> tuple[int, int, CampaignState]:
+    """Sent, in flight (with the mail server, or not yet marked), and the state."""
+    async with db.reads() as session:
+        sent = await session.scalar(select(func.count()).where(Delivery.state == DeliveryState.SENT))
+        in_flight = await session.scalar(
+            select(func.count()).where(Delivery.state == DeliveryState.LEASED, Delivery.started_at.is_not(None))
+        )
+        state = (await session.execute(select(Campaign.state).where(Campaign.id == campaign_id))).scalar_one()
+    return sent or 0, in_flight or 0, state
