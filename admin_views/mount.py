@@ -54,6 +54,7 @@ class Panel(Editing, Pressing):
             Route("/", self.index, methods=get, name="index"),
             Route("/unpin", self.unpin, methods=post, name="unpin"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),
+            Route("/{identity}/filter", self.filter, methods=get, name="filter"),
             Route("/{identity}/details/{pk}", self.details, methods=get, name="details"),
             Route("/{identity}/details/{pk}/part/{part}", self.part, methods=get, name="part"),
             Route("/{identity}/create", self.create, methods=both, name="create"),
@@ -94,6 +95,19 @@ class Panel(Editing, Pressing):
         if "pin" in request.query_params:
             _keep_pin(response, pin)
         return response
+
+    @login_required
+    async def filter(self, request: Request) -> Response:
+        """The filter form of a list, as a fragment: it is long, and most visits to a list do not open it."""
+        view = self.screen(request, "list")
+        asked = read(view, request.query_params.multi_items(), pinned(request))
+        form = pages.filter_form(view, asked)
+        async with db.reads() as session:
+            await pages.resolve_lookups(session, form)
+        hidden = pages.kept(asked, {n: v for n, v in asked.filter_params if n not in form})
+        if asked.search:
+            hidden["search"] = asked.search
+        return HTMLResponse(page("sqladmin/filter.html", form=form, hidden=hidden))
 
     @login_required
     async def details(self, request: Request) -> Response:

@@ -111,10 +111,11 @@ class Lazy(str):
         return str(escape(str(self)))
 
     def __format__(self, spec: str) -> str:
-        return str(f"{str(self):{spec}}")
+        return format(str(self), spec)
 
     def __mod__(self, values: Any) -> str:
-        return str(self) % values
+        filled: str = str(self) % values
+        return filled
 
     def __add__(self, other: str) -> str:
         return str(self) + str(other)

@@ -135,8 +135,8 @@ async def listing(request: Request, session: AsyncSession, view: AppView, page: 
     }
     if may_create:
         head.append(create)
-    form = filter_form(view, asked)
-    await resolve_lookups(session, form)
+    offered = any(_USUAL.get(f.kind) for f in filters.fields(view.model).values())
+    query = asked.query()
     return {
         "title": view.name_plural,
         "help": view.help,
@@ -149,8 +149,8 @@ async def listing(request: Request, session: AsyncSession, view: AppView, page: 
         "head_buttons": head,
         "selection_buttons": [_button(b, view.identity) for b in shown_buttons(request, view, "selection")],
         "chips": await chips(session, view, asked),
-        "filter_form": form if len(list(form)) else None,
-        "filter_hidden": _kept(view, asked, form),
+        "filter_url": f"/admin/{view.identity}/filter{f'?{query}' if query else ''}" if offered else None,
+        "filter_hidden": kept(asked, dict(asked.filter_params)),
         "filter_count": len(asked.filter_params),
         "clear_url": f"{view.list_url}?{pinned}" if pinned else view.list_url,
         "match_total": page.total_text,
@@ -165,18 +165,16 @@ async def listing(request: Request, session: AsyncSession, view: AppView, page: 
     }
 
 
-def _kept(view: AppView, asked: Asked, form: Form) -> dict[str, Any]:
-    """Parameters that the filter form does not show but must carry along."""
-    kept: dict[str, Any] = {n: v for n, v in asked.filter_params if n not in form}
-    if asked.search:
-        kept["search"] = asked.search
+def kept(asked: Asked, params: dict[str, str]) -> dict[str, Any]:
+    """What a form that narrows the list carries along: `params` of the filter, the order, the pinned customers."""
+    carried: dict[str, Any] = dict(params)
     if asked.sort:
-        kept["sort"] = ("-" if asked.descending else "") + asked.sort
+        carried["sort"] = ("-" if asked.descending else "") + asked.sort
     if asked.size != SIZES[0]:
-        kept["size"] = str(asked.size)
+        carried["size"] = str(asked.size)
     if asked.pin:
-        kept["pin"] = ",".join(map(str, asked.pin))
-    return kept
+        carried["pin"] = ",".join(map(str, asked.pin))
+    return carried
 
 
 async def chips(session: AsyncSession, view: AppView, asked: Asked) -> list[dict[str, Any]]:

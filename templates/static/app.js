@@ -16,6 +16,7 @@
    data-files                 a file input whose chosen files are listed ([data-file-list]), removable, and may be dropped
    data-poll="URL"            replaced by the fragment fetched from URL each data-every ms, until one comes without data-poll;
                               data-announce is read out every ten seconds and at the end
+   data-load="URL"            on a popover: its [data-loaded] is filled with the fragment of URL when it is opened first
    data-confirm="question"    on a link, button or form: asks first
    data-dismiss               closes its [data-dismissable]; data-passing closes by itself
    data-guard                 on a form: warns before leaving with unsaved changes
@@ -45,6 +46,17 @@
     div.className = "toast"; div.dataset.dismissable = ""; if (kind !== "bad") div.dataset.passing = "";
     span.textContent = text; if (kind === "bad") span.className = "t-bad"; div.append(span); list.append(div); passing(div);
   }
+
+  /* ---- What is loaded when it is opened --------------------------------------------------------------------------- */
+  on("beforetoggle", function (event) {
+    var box = event.target, url = box.dataset && box.dataset.load, into = url && one("[data-loaded]", box);
+    if (!into || event.newState !== "open") return;
+    delete box.dataset.load;
+    fetch(url, { headers: { "X-Fragment": "1" }, credentials: "same-origin" }).then(function (r) { if (!r.ok || r.redirected) throw new Error(r.status); return r.text(); }).then(function (html) {
+      into.innerHTML = html; into.removeAttribute("aria-busy");
+      var first = one("input:not([type=hidden]), select", into); if (first) first.focus();
+    }).catch(function () { box.dataset.load = url; into.textContent = words.failed; });
+  }, true);
 
   /* ---- Asking ------------------------------------------------------------------------------------------------ */
   function ask(question, yes) {

@@ -27,6 +27,10 @@ async def stream(*chunks: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
+def kept(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("attachments/**/*") if path.is_file()]
+
+
 async def rows() -> int:
     async with db.reads() as session:
         return await session.scalar(select(func.count()).select_from(Attachment)) or 0
@@ -64,7 +68,7 @@ async def test_too_large_and_empty_files_leave_nothing_behind(storage: Directory
     with pytest.raises(TooLarge, match=r"big\.bin"):
         async with db.unit() as session:
             await add_attachment(session, storage, name="big.bin", chunks=stream(b"x" * 60, b"x" * 60), max_bytes=100)
-    assert not [path for path in tmp_path.glob("attachments/**/*") if path.is_file()]
+    assert kept(tmp_path) == []
     with pytest.raises(Invalid) as refusal:
         async with db.unit() as session:
             await add_attachment(session, storage, name="empty.txt", chunks=stream(), max_bytes=100)

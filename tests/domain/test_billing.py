@@ -18,7 +18,8 @@ from tests.factories import create_customer, create_payer
     ("country", "typed", "kept"),
     [("DE", "DE 136 695 976", "DE136695976"), ("DE", "136695976", "DE136695976"), ("AT", "DE136695976", "DE136695976"),
      ("GR", "GR 094259216", "EL094259216"), ("GR", "094259216", "EL094259216"), ("FR", "40303265045", "FR40303265045"),
-     ("ES", "b-58378431", "ESB58378431"), ("NL", "NL4495445B01", "NL004495445B01"), ("CH", "CHE-107.787.577 IVA", "CHE-107.787.577 IVA"),
+     ("ES", "b-58378431", "ESB58378431"), ("NL", "NL4495445B01", "NL004495445B01"),
+     ("CH", "CHE-107.787.577 IVA", "CHE-107.787.577 IVA"),
      ("", "DE136695976", "DE136695976"), ("US", "12-3456789", "12-3456789")],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["company", "sole_proprietor"])
@@ -27,7 +28,8 @@ def test_vat_numbers_are_checked_and_written_in_one_way(kind: str, country: str,
 
 
 @pytest.mark.parametrize(
-    ("country", "typed"), [("DE", "DE136695975"), ("DE", "CHE107787577"), ("AT", "U1"), ("", "FR00000000000"), ("US", "DE1")]
+    ("country", "typed"),
+    [("DE", "DE136695975"), ("DE", "CHE107787577"), ("AT", "U1"), ("", "FR00000000000"), ("US", "DE1")],
 )
 def test_wrong_check_digits_are_refused(country: str, typed: str) -> None:
     with pytest.raises(Invalid) as refused:
@@ -44,7 +46,8 @@ def test_an_individual_has_neither_a_checked_number_nor_a_director() -> None:
 @pytest.mark.parametrize(
     ("values", "field"),
     [({"name": ""}, "name"), ({"email": "x"}, "email"), ({"country": "XX"}, "country"), ({"name": "a\rb"}, "name"),
-     ({"legal_address": "x" * 501}, "legal_address"), ({"kind": "robot"}, "kind"), ({"customer_id": None}, "customer_id")],
+     ({"legal_address": "x" * 501}, "legal_address"), ({"kind": "robot"}, "kind"),
+     ({"customer_id": None}, "customer_id")],
 )  # fmt: skip
 def test_bad_values_are_named(values: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as refused:
@@ -56,9 +59,8 @@ def test_bad_values_are_named(values: dict[str, Any], field: str) -> None:
 async def test_saving_checks_what_changes_and_keeps_the_customer() -> None:
     async with unit() as session:
         customer, other = await create_customer(session), await create_customer(session)
-        payer = await billing.save_payer(
-            session, values={"customer_id": customer.id, "name": "Müller", "kind": "company", "country": "DE", "director": "Ann"}
-        )
+        given = {"customer_id": customer.id, "name": "Müller", "kind": "company", "country": "DE", "director": "Ann"}
+        payer = await billing.save_payer(session, values=given)
         assert (payer.kind, payer.director) == (PayerKind.COMPANY, "Ann")
         await billing.save_payer(session, payer=payer, values={"kind": "individual"})
         assert payer.director == ""

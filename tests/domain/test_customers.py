@@ -18,8 +18,19 @@ from app.models.jobs import Job
 from app.models.users import User, UserCustomer, UserRole
 from app.observe import Actor, Kind, acting
 from tests.factories import (
-    create_attachment, create_attitude, create_campaign, create_customer, create_delivery, create_group, create_note,
-    create_payer, create_project, create_service, create_staff, create_ticket, create_user,
+    create_attachment,
+    create_attitude,
+    create_campaign,
+    create_customer,
+    create_delivery,
+    create_group,
+    create_note,
+    create_payer,
+    create_project,
+    create_service,
+    create_staff,
+    create_ticket,
+    create_user,
 )  # fmt: skip
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -45,9 +56,11 @@ async def test_registering_makes_the_customer_and_an_owner() -> None:
         group, attitude = await create_group(session), await create_attitude(session)
         customer = await customers.register_customer(
             session, project_id=project.id, email="Jana@Firma.example", name="Müller & Söhne", kind="company",
-            contact_person="Jana Müller", phone="030 23125000", country="de", language="de_at", timezone="Europe/Vienna",
+            contact_person="Jana Müller", phone="030 23125000", country="de", language="de_at",
+            timezone="Europe/Vienna",
             vat_number="136695976", address="Weg 1\r\n10115 Berlin", note="Called us", attitude_id=attitude.id,
-            registration_ip="2001:DB8::1", groups=[group.id], available_projects=[other.id], password="long enough",
+            registration_ip="2001:DB8::1", groups=[group.id], available_projects=[other.id],
+            password="long enough",
         )  # fmt: skip
         user = (await session.scalars(select(User))).one()
         link = (await session.scalars(select(UserCustomer))).one()
@@ -55,7 +68,8 @@ async def test_registering_makes_the_customer_and_an_owner() -> None:
         assert (customer.phone, customer.country, customer.language) == ("+49 30 23125000", "DE", "de-AT")
         assert (customer.vat_number, customer.registration_ip) == ("DE136695976", "2001:db8::1")
         assert customer.address == "Weg 1\n10115 Berlin"
-        assert (user.username, user.email, user.full_name) == ("jana@firma.example", "Jana@Firma.example", "Jana Müller")
+        assert (user.username, user.email) == ("jana@firma.example", "Jana@Firma.example")
+        assert user.full_name == "Jana Müller"
         assert user.password_hash is not None and "long enough" not in user.password_hash
         assert (link.customer_id, link.role) == (customer.id, UserRole.OWNER)
     assert await count(Membership) == await count(CustomerProject) == 1
@@ -116,7 +130,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"timezone": "Mars/Base"}, "timezone"), ({"registration_ip": "300.1.1.1"}, "registration_ip"),
     ({"kind": "robot"}, "kind"), ({"phone": "1" * 41}, "phone"), ({"attitude_id": 999}, "attitude_id"),
     ({"attitude_id": 2**70}, "attitude_id"), ({"responsible_id": "1; drop"}, "responsible_id"),
-    ({"project_id": 999}, "project_id"), ({"registered_at": "yesterday"}, "registered_at"), ({"groups": [999]}, "groups"),
+    ({"project_id": 999}, "project_id"), ({"registered_at": "yesterday"}, "registered_at"),
+    ({"groups": [999]}, "groups"),
     ({"available_projects": [999]}, "available_projects"), ({"password": "short"}, "password"),
     ({"username": "two words"}, "username"), ({"email": ""}, "username"), ({"shoe_size": 44}, "shoe_size"),
     ({"kind": "company", "country": "DE", "vat_number": "DE136695975"}, "vat_number"),
@@ -277,9 +292,8 @@ async def test_the_status_follows_the_services_unless_set_by_hand() -> None:
         service.status = ServiceStatus.CLOSED
         assert await customers.refresh_status(session, customer.id) is CustomerStatus.NEW
         await customers.close_customer(session, customer=customer)
-        for refused in (customers.suspend_customer,):
-            with pytest.raises(Conflict):
-                await refused(session, customer=customer)
+        with pytest.raises(Conflict):
+            await customers.suspend_customer(session, customer=customer)
         await customers.reopen_customer(session, customer=customer)
         with pytest.raises(Conflict):
             await customers.reopen_customer(session, customer=customer)
@@ -321,7 +335,8 @@ async def test_deleting_takes_everything_and_the_audit_saw_it() -> None:
     async with unit() as session:
         row = await session.get_one(Customer, leaving.id)
         assert {(a.noun, a.n) for a in await customers.attached(session, row)} == {
-            ("user", 2), ("payer", 1), ("service", 1), ("ticket", 1), ("delivery", 1), ("note", 1), ("attachment", 1),
+            ("user", 2), ("payer", 1), ("service", 1), ("ticket", 1), ("delivery", 1), ("note", 1),
+            ("attachment", 1),
         }  # fmt: skip
         assert await customers.refusals(session, row) == []
         await customers.delete_customer(session, customer=row)
@@ -331,7 +346,8 @@ async def test_deleting_takes_everything_and_the_audit_saw_it() -> None:
         for name in before & {"payer", "service", "ticket", "ticket_message", "note", "attachment", "delivery"}:
             assert await session.scalar(select(func.count()).select_from(Base.metadata.tables[name])) == 1, name
     assert await count(ExternalRef) == await count(Membership) == await count(CustomerProject) == 0
-    for noun in ("customer", "payer", "service", "ticket", "ticket_message", "note", "attachment", "user", "membership"):
+    nouns = ("customer", "payer", "service", "ticket", "ticket_message", "note", "attachment", "user", "membership")
+    for noun in nouns:
         assert len(await audited(noun, "delete")) == 1, noun
     assert await audited("delivery", "delete") == ['{"deliveries":[1,0]}']
     assert own.username in (await audited("user", "delete"))[0]

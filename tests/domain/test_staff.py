@@ -44,8 +44,10 @@ async def test_adding_makes_the_owner_role_once_and_hashes_the_password() -> Non
 @on_sqlite
 @pytest.mark.parametrize(
     ("values", "field"),
-    [({"role": "King"}, "role"), ({"password": "short"}, "password"), ({"email": ""}, "email"), ({"username": ""}, "username"),
-     ({"username": "x" * 65}, "username"), ({"full_name": "a\0"}, "full_name"), ({"language": "fr"}, "language"),
+    [({"role": "King"}, "role"), ({"password": "short"}, "password"), ({"email": ""}, "email"),
+     ({"username": ""}, "username"),
+     ({"username": "x" * 65}, "username"), ({"full_name": "a\0"}, "full_name"),
+     ({"language": "fr"}, "language"),
      ({"username": "TAKEN"}, "username"), ({"timezone": "Mars"}, "timezone")],
 )  # fmt: skip
 async def test_bad_values_are_named(values: dict[str, str], field: str) -> None:
@@ -84,7 +86,8 @@ async def test_the_last_owner_stays() -> None:
 async def test_two_owners_who_disable_each_other_at_once() -> None:
     async with unit() as session:
         pair = [
-            await staff.add_staff(session, username=n, full_name=n, email="a@x.example", password=WORD) for n in ("ann", "ben")
+            await staff.add_staff(session, username=name, full_name=name, email="a@x.example", password=WORD)
+            for name in ("ann", "ben")
         ]
 
     async def disable(person: Staff) -> None:

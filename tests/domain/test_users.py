@@ -23,7 +23,7 @@ async def test_a_new_user_has_a_folded_name_and_a_hash() -> None:
     async with unit() as session:
         project = await create_project(session)
         user = await users.create_user(
-            session, project_id=project.id, email="Zoë@X.example", full_name="Zoë", password="long enough", language="de"
+            session, project_id=project.id, email="Zoë@X.example", full_name="Zoë", password="long enough"
         )
         assert user.username == "zoë@x.example"
         assert await verify_password(user.password_hash, "long enough")
@@ -32,7 +32,8 @@ async def test_a_new_user_has_a_folded_name_and_a_hash() -> None:
 async def test_changing_the_password_or_disabling_ends_the_sessions() -> None:
     async with unit() as session:
         user = await create_user(session, customer=await create_customer(session))
-    cases: list[tuple[dict[str, object], str | None]] = [({}, "a new password"), ({"enabled": False}, None)]
+    cases: list[tuple[dict[str, object], str | None]]
+    cases = [({}, "a new password"), ({"enabled": False}, None)]
     for values, password in cases:
         async with unit() as session:
             session.add(LoginSession(

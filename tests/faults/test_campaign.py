@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -152,10 +152,10 @@ async def test_under_review_kills_double_nothing_and_staff_see_what_is_open(data
         workers.start()
         campaign_id = await _start(Policy.REVIEW, 600)
         for sent in (100, 300):
-            await _until(lambda now, sent=sent: now[0] >= sent, campaign_id)
+            await _until(campaign_id, sent=sent)
             workers.kill(workers.processes[0])
             workers.start()
-        await _until(lambda now: now[2] is CampaignState.DONE, campaign_id)
+        await _until(campaign_id, state=CampaignState.DONE)
         assert await asyncio.to_thread(workers.terminate) == [0]
     states = await _states()
     got = {message_id.partition("@")[0] for message_id in sink.seen}
@@ -174,12 +174,12 @@ async def test_rolling_restarts_miss_nobody_and_double_nothing(database: str, tm
         campaign_id = await _start(Policy.RESEND, 800)
         exits = []
         for sent in (50, 250, 450):
-            await _until(lambda now, sent=sent: now[0] >= sent, campaign_id)
+            await _until(campaign_id, sent=sent)
             old = workers.processes.pop(0)
             workers.start()
             old.terminate()
             exits.append(await asyncio.to_thread(old.wait, 20))
-        await _until(lambda now: now[2] is CampaignState.DONE, campaign_id)
+        await _until(campaign_id, state=CampaignState.DONE)
         assert exits + await asyncio.to_thread(workers.terminate) == [0] * 5
     assert await _states() == {DeliveryState.SENT: 800}
     assert len(sink.seen) == 800 and set(sink.seen.values()) == {1}
@@ -216,9 +216,12 @@ async def _ids() -> set[str]:
         return set(await session.scalars(select(Delivery.message_id)))
 
 
-async def _until(what: Callable[[tuple[int, int, CampaignState]], bool], campaign_id: int) -> None:
+async def _until(campaign_id: int, *, sent: int = 0, state: CampaignState | None = None) -> None:
     end = time.monotonic() + 40
-    while not what(now := await _look(campaign_id)):
+    while True:
+        now = await _look(campaign_id)
+        if now[0] >= sent and state in (None, now[2]):
+            return
         assert time.monotonic() < end, now
         await asyncio.sleep(0.02)
 

@@ -41,14 +41,18 @@ BRANDS = {"Kupol": ("ru", "uk", "ka"), "Mirador": ("es", "pt")}
 """Which brand serves customers of these languages; Nordhost serves all others."""
 T = TypeVar("T", bound=Base)
 _LATIN = "a|b|v|g|d|e|e|zh|z|i|y|k|l|m|n|o|p|r|s|t|u|f|kh|ts|ch|sh|shch||y||e|yu|ya"
-_RUSSIAN = dict(zip("абвгдеёжзийклмнопрстуфхцчшщъыьэюя", _LATIN.split("|"), strict=True))
+_LETTERS = dict(zip("абвгдеёжзийклмнопрстуфхцчшщъыьэюя", _LATIN.split("|"), strict=True))
+_LETTERS |= {
+    "ә": "a", "ғ": "g", "қ": "k", "ң": "n", "ө": "o", "ұ": "u", "ү": "u", "һ": "h", "і": "i", "ї": "yi", "є": "ye",
+    "ґ": "g", "ў": "u", "ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe",
+}  # fmt: skip
 _RESERVED_PHONES = {"DE": "+49 30 23125{:03d}", "GB": "+44 20 79460{:03d}", "US": "+1 202 5550{:03d}"}
 """Blocks that the numbering authorities keep free for films (Bundesnetzagentur, Ofcom, NANPA: 555-0100 to 0199)."""
 
 
 def ascii_word(text: str) -> str:
     """Letters and digits of ASCII for an address; empty for scripts that we cannot write with them."""
-    latin = "".join(_RUSSIAN.get(c, c) for c in text.lower())
+    latin = "".join(_LETTERS.get(c, c) for c in text.lower())
     return "".join(c for c in fold(latin) if c in string.ascii_lowercase + string.digits)
 
 
@@ -127,6 +131,7 @@ class Maker:
         local = ".".join(p for p in (ascii_word(first), ascii_word(last)) if p) or f"post{place + 1}"
         project = next((p for p, languages in BRANDS.items() if country.language in languages), "Nordhost")
         registered = self.now - timedelta(days=730 * r.betavariate(1, 3.2), seconds=r.randrange(86_400))
+        registered = registered.replace(microsecond=0)
         phone = self.phone(country.code)
         verified = r.random() < 0.5
         return Customer(
@@ -271,7 +276,7 @@ class Maker:
         for customer in customers:
             if self.random.random() < 0.34:
                 tickets.append(self.ticket(customer, None))
-        some = self.random.sample(customers, 30)
+        some = self.random.sample(customers, 16)
         tickets += [self.ticket(c, new) for c in some if c.registered_at < new.created_at]
         tickets.sort(key=lambda ticket: ticket.created_at)
         await self.keep(tickets)
