@@ -19,6 +19,7 @@ from app.observe import set_up_logging
 from app.settings import Settings, load
 from app.web import auth, client
 from app.web.errors import HANDLERS
+from app.web.files import staff_file
 from app.web.guard import Guard, visitor
 from app.web.health import health
 from app.web.static import static_file
@@ -57,7 +58,7 @@ def build(settings: Settings, panel: Any) -> Guard:
     queue.configure(settings.redis_url)
     flash.configure(settings.secret_key)
     app = Litestar(
-        route_handlers=[start, health, static_file, *auth.STAFF_HANDLERS, client.router(), _mount(panel)],
+        route_handlers=[start, health, static_file, staff_file, *auth.STAFF_HANDLERS, client.router(), _mount(panel)],
         exception_handlers=HANDLERS,
         lifespan=[_closing],
         state=State({"storage": DirectoryStorage(settings.data_dir / "attachments"), "settings": settings}),

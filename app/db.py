@@ -1,4 +1,4 @@
-"""The database: base class, portable types, the two kinds of session, and what differs between SQLite and PostgreSQL."""
+"""The database: base class, portable types, two kinds of session, and what differs between SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -108,8 +108,18 @@ def _moment_postgresql(element: moment, _compiler: Any, **_kw: Any) -> str:
 
 
 def about(
-    label: str, *, help: str = "", listed: bool = False, searched: bool = False, filtered: bool = True,
-    sensitive: bool = False, group: str = "", widget: str = "", css: str = "", currency: str = "", when: str = "",
+    label: str,
+    *,
+    help: str = "",
+    listed: bool = False,
+    searched: bool = False,
+    filtered: bool = True,
+    sensitive: bool = False,
+    group: str = "",
+    widget: str = "",
+    css: str = "",
+    currency: str = "",
+    when: str = "",
 ) -> dict[str, Any]:
     """What a column says of itself to screens, filters, search, export and audit: ``mapped_column(info=about(...))``.
 
@@ -225,7 +235,9 @@ def make_engine(url: str, **options: Any) -> AsyncEngine:
     sqlite = url.startswith("sqlite")
     if not sqlite:
         options.setdefault("pool_pre_ping", True)
-        options.setdefault("connect_args", {"server_settings": {"jit": "off", "application_name": "bursar"}, "timeout": 5})
+        options.setdefault(
+            "connect_args", {"server_settings": {"jit": "off", "application_name": "bursar"}, "timeout": 5}
+        )
     engine = create_async_engine(url, hide_parameters=True, **options)
     if sqlite:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)

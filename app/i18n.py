@@ -209,6 +209,10 @@ def countries(code: str) -> list[tuple[str, str]]:
     """(ISO code, name) of all countries in one language, by name."""
     names = Locale.parse(code).territories
     return sorted(
-        ((c, str(n)) for c, n in names.items() if len(c) == 2 and c.isalpha() and c not in {"EU", "EZ", "UN", "ZZ", "QO", "XA", "XB"}),
+        (
+            (c, str(n))
+            for c, n in names.items()
+            if len(c) == 2 and c.isalpha() and c not in {"EU", "EZ", "UN", "ZZ", "QO", "XA", "XB"}
+        ),
         key=lambda pair: pair[1].casefold(),
     )

@@ -72,7 +72,12 @@ async def ring(name: str, job_id: int) -> None:
 
 
 async def enqueue(
-    session: AsyncSession, name: str, *, key: str | None = None, due_at: datetime | None = None, total: int = 0,
+    session: AsyncSession,
+    name: str,
+    *,
+    key: str | None = None,
+    due_at: datetime | None = None,
+    total: int = 0,
     **args: Any,
 ) -> Job:
     """Do task `name` ("noun.verb") with these ids, once this transaction is committed.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from app import db, queue
@@ -100,19 +100,39 @@ class JobRun:
             )
         self.cancelled = self.cancelled or not held
 
-    async def keep_lease(self) -> None:
-        """Renew the lease until cancelled; a database that does not answer for a moment is tried again."""
-        while not self.cancelled:
-            await asyncio.sleep(self.lease_seconds / 3)
-            try:
-                async with db.unit() as session:
-                    held = await jobs.renew(
-                        session, job_id=self.id, token=self.token, lease_seconds=self.lease_seconds
-                    )
-            except Exception as error:
-                log("tasks").warning("the lease was not renewed: %s", type(error).__name__)
-                continue
+    async def renew(self) -> None:
+        """Renew the lease; notices when it was lost."""
+        if not self.cancelled:
+            async with db.unit() as session:
+                held = await jobs.renew(session, job_id=self.id, token=self.token, lease_seconds=self.lease_seconds)
             self.cancelled = not held
+
+
+@asynccontextmanager
+async def beside(seconds: float, what: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Do `what` every so many seconds while the block runs; a failure is logged and tried again.
+
+    At the end it may finish its round: a transaction that is cut leaves a connection behind, and with it the process.
+    """
+    ended = asyncio.Event()
+
+    async def repeat() -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), seconds)
+            if ended.is_set():
+                return
+            try:
+                await what()
+            except Exception as error:
+                log("tasks").warning("%s failed: %s", what.__qualname__, type(error).__name__)
+
+    rounds = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        ended.set()
+        await asyncio.wait({rounds})
 
 
 _stopping = False
@@ -157,35 +177,33 @@ async def _run(claimed: Claimed, resources: Resources) -> None:
         await _fail(claimed, known, "the worker stopped each time while it ran this")
         return
     job = JobRun(claimed, known, resources)
-    keeper = asyncio.create_task(job.keep_lease())
-    try:
-        async with asyncio.timeout(known.timeout):
-            result = await known.function(job, **claimed.args)
-    except asyncio.CancelledError:  # the process ends: somebody else may go on at once
-        with suppress(Exception):
-            await asyncio.shield(_later(claimed, 0, None))
-        raise
-    except AppError as refusal:
-        log("tasks").warning("%s was refused: %s", claimed.name, refusal)
-        await _fail(claimed, known, str(refusal))
-    except Exception as error:
-        reason = "it took too long" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
-        log("tasks").log(
-            logging.WARNING if isinstance(error, TimeoutError) else logging.ERROR,
-            "%s failed, try %s: %s", claimed.name, claimed.attempt, reason, exc_info=True,
-        )  # fmt: skip
-        if claimed.attempt >= known.tries:
-            await _fail(claimed, known, reason)
+    async with beside(job.lease_seconds / 3, job.renew):
+        try:
+            async with asyncio.timeout(known.timeout):
+                result = await known.function(job, **claimed.args)
+        except asyncio.CancelledError:  # the process ends: somebody else may go on at once
+            with suppress(Exception):
+                await asyncio.shield(_later(claimed, 0, None))
+            raise
+        except AppError as refusal:
+            log("tasks").warning("%s was refused: %s", claimed.name, refusal)
+            await _fail(claimed, known, str(refusal))
+        except Exception as error:
+            reason = "it took too long" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
+            log("tasks").log(
+                logging.WARNING if isinstance(error, TimeoutError) else logging.ERROR,
+                "%s failed, try %s: %s", claimed.name, claimed.attempt, reason, exc_info=True,
+            )  # fmt: skip
+            if claimed.attempt >= known.tries:
+                await _fail(claimed, known, reason)
+            else:
+                await _later(claimed, BACK_OFF[min(claimed.attempt, len(BACK_OFF)) - 1], reason)
         else:
-            await _later(claimed, BACK_OFF[min(claimed.attempt, len(BACK_OFF)) - 1], reason)
-    else:
-        if isinstance(result, Again):
-            await _later(claimed, result.after_seconds, None)
-        else:
-            async with db.unit() as session:
-                await jobs.finish(session, job_id=claimed.id, token=claimed.token)
-    finally:
-        keeper.cancel()
+            if isinstance(result, Again):
+                await _later(claimed, result.after_seconds, None)
+            else:
+                async with db.unit() as session:
+                    await jobs.finish(session, job_id=claimed.id, token=claimed.token)
 
 
 async def _later(claimed: Claimed, seconds: float, error: str | None) -> None:

@@ -18,7 +18,7 @@ from app.integrations.mail import MailAttachment
 from app.integrations.storage import Storage, StorageError
 from app.models.messaging import CampaignState
 from app.observe import log
-from tasks.base import Again, JobRun, task
+from tasks.base import Again, JobRun, beside, task
 
 CLAIM = 64
 """Rows claimed at once. Those that are not started are simply due again after a crash."""
@@ -81,10 +81,11 @@ async def deliver(job: JobRun, *, campaign_id: int, lane: int) -> Again | None:
             await delivery.settle(session, campaign_id=campaign_id)
         return None
     run = _Lane(job, content, files)
-    try:
-        await run.work()
-    finally:
-        await run.end()
+    async with beside(job.lease_seconds / 3, run.renew):
+        try:
+            await run.work()
+        finally:
+            await run.end()
     if run.down:
         return Again(_pause())
     if not run.exhausted:
@@ -140,7 +141,6 @@ class _Lane:
         self._last_success = 0.0
         large = sum(file.size for file in content.attachments) > LARGE
         self._most = IN_FLIGHT_LARGE if large else IN_FLIGHT
-        self._keeper = asyncio.create_task(self._keep())
 
     @property
     def _ending(self) -> bool:
@@ -169,9 +169,9 @@ class _Lane:
 
     async def end(self) -> None:
         """Whatever happened: write down what came back, give back what was not started."""
-        self._keeper.cancel()
         for flight in self._flying:
             flight.cancel()
+        await asyncio.gather(*self._flying, return_exceptions=True)
         if self._back:
             await self._flush()
         if self._ready:
@@ -231,15 +231,10 @@ class _Lane:
         async with db.unit() as session:
             await delivery.finish(session, outcomes=outcomes, token=self.token, policy=self.content.policy)
 
-    async def _keep(self) -> None:
+    async def renew(self) -> None:
         """Renew the leases of the rows: a slow server must not make them look abandoned."""
-        while True:
-            await asyncio.sleep(self.job.lease_seconds / 3)
-            try:
-                async with db.unit() as session:
-                    await delivery.renew(session, token=self.token, lease_seconds=self.job.lease_seconds)
-            except Exception as error:
-                log("messaging").warning("leases of deliveries were not renewed: %s", type(error).__name__)
+        async with db.unit() as session:
+            await delivery.renew(session, token=self.token, lease_seconds=self.job.lease_seconds)
 
 
 async def return_expired() -> None:

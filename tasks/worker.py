@@ -51,13 +51,10 @@ async def _main(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log("worker").info("the worker starts")
-    sweep = asyncio.create_task(_sweep(resources))
     try:
-        await _distribute(settings, resources, stop)
+        async with base.beside(SWEEP, _Sweep().once):
+            await _distribute(settings, resources, stop)
     finally:
-        sweep.cancel()
-        with suppress(asyncio.CancelledError):
-            await sweep
         await mailer.close()
         with suppress(RedisError, OSError):
             await queue.close()
@@ -135,19 +132,19 @@ async def _run(resources: Resources, running: set[asyncio.Task[Any]], _ctx: dict
     await asyncio.shield(work)
 
 
-async def _sweep(resources: Resources) -> None:
-    """Every second: hand over what is due, return the deliveries of workers that died."""
-    steps: list[Callable[[], Awaitable[object]]] = [
-        jobs.hand_over, messaging.return_expired,
-    ]  # fmt: skip
-    quiet_until = 0.0
-    while True:
-        for step in steps:
+class _Sweep:
+    """Hands over what is due, and returns the deliveries of workers that died."""
+
+    def __init__(self) -> None:
+        self._steps: tuple[Callable[[], Awaitable[object]], ...] = (jobs.hand_over, messaging.return_expired)
+        self._quiet_until = 0.0
+
+    async def once(self) -> None:
+        for step in self._steps:
             try:
                 with acting(SYSTEM):
                     await asyncio.wait_for(step(), 30)
             except Exception as error:
-                if time.monotonic() >= quiet_until:  # one line in ten seconds is enough
-                    quiet_until = time.monotonic() + 10
+                if time.monotonic() >= self._quiet_until:  # one line in ten seconds is enough
+                    self._quiet_until = time.monotonic() + 10
                     log("worker").warning("the sweep waits: %s: %s", type(error).__name__, error)
-        await asyncio.sleep(SWEEP)

@@ -1,4 +1,4 @@
-"""Real parts: SQLite and PostgreSQL, Redis, SMTP. Each test has a database of its own, copied from a migrated template."""
+"""Real parts: SQLite and PostgreSQL, Redis, SMTP. Each test has a database of its own, copied from a template."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ class ComposeFlow(Flow):
             "lines": lines,
             "sample": list(found.sample),
             "back": True,
-            "left_out": [{"n": show_number(r.count), "why": str(r.label)} for r in found.left_out],
+            "left_out": [{"n": r.count, "why": str(r.label)} for r in found.left_out],
             "submit": ngettext("Send to %(n)s customer", "Send to %(n)s customers", found.customers)
             % {"n": show_number(found.customers)},
         }

@@ -99,8 +99,14 @@ def _changes(action: str, state: InstanceState[Any]) -> dict[str, list[Any]] | N
 
 
 def write(
-    session: Session, action: str, noun: str, noun_id: int | None, changes: dict[str, Any], *,
-    customer_id: int | None = None, note: str = "",
+    session: Session,
+    action: str,
+    noun: str,
+    noun_id: int | None,
+    changes: dict[str, Any],
+    *,
+    customer_id: int | None = None,
+    note: str = "",
 ) -> None:
     """Add one audit row to the running transaction."""  # fmt: skip
     who = actor.get()
@@ -149,5 +155,3 @@ def _no_silent_bulk(state: ORMExecuteState) -> None:
     mapper = state.bind_mapper
     if mapper is None or not issubclass(mapper.class_, UNAUDITED):
         raise RuntimeError("bulk changes bypass the audit: write a row (audit.write) and pass audited=True")
-
-

@@ -70,7 +70,9 @@ class Payer(Base, Versioned, Stamped, Customised, Searchable):
     director: Mapped[str] = mapped_column(Name, default="", info=about(_("Director"), group=_("Company")))
     position: Mapped[str] = mapped_column(Name, default="", info=about(_("Position"), group=_("Company")))
     grounds: Mapped[str] = mapped_column(
-        Name, default="", info=about(_("Acts on the grounds of"), group=_("Company"), help=_("Statute, power of attorney."))
+        Name,
+        default="",
+        info=about(_("Acts on the grounds of"), group=_("Company"), help=_("Statute, power of attorney.")),
     )
 
     customer: Mapped[Customer] = relationship(lazy="raise")

@@ -55,9 +55,7 @@ class Product(Base, Versioned, Searchable):
         BigInteger, default=0, info=about(_("Price"), listed=True, widget="money", currency="currency", css="amount")
     )
     currency: Mapped[str] = mapped_column(String(3), default="EUR", info=about(_("Currency"), widget="currency"))
-    period: Mapped[Period] = mapped_column(
-        choice(Period), default=Period.MONTH, info=about(_("Period"), listed=True)
-    )
+    period: Mapped[Period] = mapped_column(choice(Period), default=Period.MONTH, info=about(_("Period"), listed=True))
     setup_fee: Mapped[int] = mapped_column(
         BigInteger, default=0, info=about(_("Set-up fee"), widget="money", currency="currency")
     )
@@ -101,9 +99,7 @@ class Service(Base, Versioned, Stamped, Customised):
         BigInteger, default=0, info=about(_("Price"), listed=True, widget="money", currency="currency", css="amount")
     )
     currency: Mapped[str] = mapped_column(String(3), default="EUR", info=about(_("Currency"), widget="currency"))
-    period: Mapped[Period] = mapped_column(
-        choice(Period), default=Period.MONTH, info=about(_("Period"), listed=True)
-    )
+    period: Mapped[Period] = mapped_column(choice(Period), default=Period.MONTH, info=about(_("Period"), listed=True))
     next_charge_on: Mapped[date | None] = mapped_column(info=about(_("Next charge"), listed=True, css="when"))
     auto_renew: Mapped[bool] = mapped_column(default=True, info=about(_("Renews by itself")))
 

@@ -9,7 +9,19 @@ from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import (
-    Base, BigId, Choice, Customised, Email, Name, Searchable, Stamped, Versioned, about, choice, folded, utcnow,
+    Base,
+    BigId,
+    Choice,
+    Customised,
+    Email,
+    Name,
+    Searchable,
+    Stamped,
+    Versioned,
+    about,
+    choice,
+    folded,
+    utcnow,
 )  # fmt: skip
 from app.i18n import _
 from app.models.billing import PaymentMethod
@@ -68,7 +80,9 @@ class Customer(Base, Versioned, Customised, Searchable):
     name_folded: Mapped[str] = folded("name")
     project_id: Mapped[int] = mapped_column(
         ForeignKey("project.id", ondelete="RESTRICT"),
-        info=about(_("Project"), listed=True, css="meta", group=_("Account"), help=_("The brand they registered with.")),
+        info=about(
+            _("Project"), listed=True, css="meta", group=_("Account"), help=_("The brand they registered with.")
+        ),
     )
     kind: Mapped[CustomerKind] = mapped_column(
         choice(CustomerKind), default=CustomerKind.INDIVIDUAL,
@@ -85,7 +99,7 @@ class Customer(Base, Versioned, Customised, Searchable):
     contact_person_folded: Mapped[str] = folded("contact_person")
     email: Mapped[str] = mapped_column(
         Email, default="",
-        info=about(_("E-mail"), searched=True, widget="email", group=_("Contact"), help=_("For messages and invoices.")),
+        info=about(_("E-mail"), searched=True, widget="email", group=_("Contact"), help=_("Messages go there.")),
     )  # fmt: skip
     email_folded: Mapped[str] = folded("email")
     phone: Mapped[str] = mapped_column(
@@ -109,7 +123,8 @@ class Customer(Base, Versioned, Customised, Searchable):
         Name, default="", info=about(_("Legal name"), searched=True, group=_("Company"), when="kind=company")
     )
     vat_number: Mapped[str] = mapped_column(
-        String(40), default="",
+        String(40),
+        default="",
         info=about(_("VAT number"), searched=True, group=_("Company"), when="kind=company|sole_proprietor"),
     )
     registration_number: Mapped[str] = mapped_column(
@@ -144,7 +159,9 @@ class Customer(Base, Versioned, Customised, Searchable):
         info=about(_("Phone verified on"), group=_("Registration"))
     )
     phone_verified_by: Mapped[str] = mapped_column(
-        String(60), default="", info=about(_("Phone verified by"), group=_("Registration"), help=_("Call, SMS, letter."))
+        String(60),
+        default="",
+        info=about(_("Phone verified by"), group=_("Registration"), help=_("Call, SMS, letter.")),
     )
 
     project: Mapped[Project] = relationship(lazy="raise")

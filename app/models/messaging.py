@@ -29,7 +29,9 @@ class Category(Base, Versioned):
     department: Mapped[str] = mapped_column(Name, default="", info=about(_("Department"), listed=True))
     subscribable: Mapped[bool] = mapped_column(
         default=False,
-        info=about(_("Customers choose it"), listed=True, help=_("Service messages cannot be refused; leave this off.")),
+        info=about(
+            _("Customers choose it"), listed=True, help=_("Service messages cannot be refused; leave this off.")
+        ),
     )
     priority: Mapped[int] = mapped_column(default=0, info=about(_("Priority"), listed=True))
     enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True))
@@ -110,7 +112,8 @@ class Campaign(Base, Versioned, Stamped):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     subject: Mapped[str] = mapped_column(
-        String(300), info=about(_("Subject"), listed=True, css="lead", help=_("In the language of the one who sent it."))
+        String(300),
+        info=about(_("Subject"), listed=True, css="lead", help=_("In the language of the one who sent it.")),
     )
     subject_folded: Mapped[str] = folded("subject")
     category_id: Mapped[int] = mapped_column(
@@ -200,9 +203,7 @@ class Delivery(Base):
     customer_id: Mapped[int] = mapped_column(
         ForeignKey("customer.id", ondelete="CASCADE"), primary_key=True, info=about(_("Customer"), listed=True)
     )
-    channel: Mapped[Channel] = mapped_column(
-        choice(Channel), primary_key=True, info=about(_("Channel"), listed=True)
-    )
+    channel: Mapped[Channel] = mapped_column(choice(Channel), primary_key=True, info=about(_("Channel"), listed=True))
     address: Mapped[str] = mapped_column(Email, primary_key=True, default="", info=about(_("Address"), listed=True))
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), info={"hidden": True})
     language: Mapped[str] = mapped_column(String(12), info=about(_("Language"), listed=True))

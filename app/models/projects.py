@@ -44,11 +44,11 @@ class Project(Base, Versioned, Stamped):
         Email, info=about(_("Sender address"), widget="email", listed=True, group=_("Messages"))
     )
     terms: Mapped[str] = mapped_column(
-        Text, default="", info=about(_("Terms of the client area"), widget="area", filtered=False, group=_("Client area"))
+        Text,
+        default="",
+        info=about(_("Terms of the client area"), widget="area", filtered=False, group=_("Client area")),
     )
-    enabled: Mapped[bool] = mapped_column(
-        default=True, info=about(_("In use"), listed=True, group=_("Client area"))
-    )
+    enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True, group=_("Client area")))
 
     def __str__(self) -> str:
         return self.name

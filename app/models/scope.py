@@ -31,9 +31,13 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> list[Any]:
         with_loader_criteria(Project, Project.id.in_(projects), include_aliases=True),
         with_loader_criteria(Customer, Customer.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(User, User.project_id.in_(projects), include_aliases=True),
-        with_loader_criteria(Template, or_(Template.project_id.is_(None), Template.project_id.in_(projects)), include_aliases=True),
+        with_loader_criteria(
+            Template, or_(Template.project_id.is_(None), Template.project_id.in_(projects)), include_aliases=True
+        ),
         with_loader_criteria(Campaign, Campaign.staff_id == staff_id, include_aliases=True),
-        with_loader_criteria(Attachment, or_(Attachment.staff_id == staff_id, Attachment.customer_id.in_(mine)), include_aliases=True),
+        with_loader_criteria(
+            Attachment, or_(Attachment.staff_id == staff_id, Attachment.customer_id.in_(mine)), include_aliases=True
+        ),
         with_loader_criteria(Audit, Audit.staff_id == staff_id, include_aliases=True),
     ]  # fmt: skip
     options += [with_loader_criteria(cls, cls.customer_id.in_(mine), include_aliases=True) for cls in OF_CUSTOMER]
@@ -49,5 +53,3 @@ def _limit(state: ORMExecuteState) -> None:
         raise RuntimeError("a query without an actor")
     if who.kind is Kind.STAFF and who.projects is not None and not state.execution_options.get("unscoped"):
         state.statement = state.statement.options(*criteria(who.projects, who.staff_id))
-
-

@@ -36,9 +36,7 @@ class Ticket(Base, Versioned, Stamped, Searchable):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, searched=True, css="id"))
-    subject: Mapped[str] = mapped_column(
-        String(300), info=about(_("Subject"), listed=True, searched=True, css="lead")
-    )
+    subject: Mapped[str] = mapped_column(String(300), info=about(_("Subject"), listed=True, searched=True, css="lead"))
     subject_folded: Mapped[str] = folded("subject")
     customer_id: Mapped[int] = mapped_column(
         ForeignKey("customer.id", ondelete="RESTRICT"), info=about(_("Customer"), listed=True, css="meta")
@@ -58,9 +56,7 @@ class Ticket(Base, Versioned, Stamped, Searchable):
     priority: Mapped[TicketPriority] = mapped_column(
         choice(TicketPriority), default=TicketPriority.NORMAL, info=about(_("Priority"), listed=True)
     )
-    updated_at: Mapped[datetime] = mapped_column(
-        default=utcnow, info=about(_("Last message"), listed=True, css="when")
-    )
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, info=about(_("Last message"), listed=True, css="when"))
 
     customer: Mapped[Customer] = relationship(lazy="raise")
     category: Mapped[Category | None] = relationship(lazy="raise")

@@ -34,9 +34,7 @@ class User(Base, Versioned, Stamped, Customised, Searchable):
         String(254), info=about(_("User name"), listed=True, searched=True, css="lead",
                                 help=_("To sign in with. Unique within the project.")),
     )  # fmt: skip
-    full_name: Mapped[str] = mapped_column(
-        Name, default="", info=about(_("Full name"), listed=True, searched=True)
-    )
+    full_name: Mapped[str] = mapped_column(Name, default="", info=about(_("Full name"), listed=True, searched=True))
     full_name_folded: Mapped[str] = folded("full_name")
     email: Mapped[str] = mapped_column(Email, info=about(_("E-mail"), listed=True, searched=True, widget="email"))
     email_folded: Mapped[str] = folded("email")
@@ -69,9 +67,7 @@ class UserCustomer(Base):
         ForeignKey("customer.id", ondelete="CASCADE"), primary_key=True, index=True,
         info=about(_("Customer"), listed=True),
     )  # fmt: skip
-    role: Mapped[UserRole] = mapped_column(
-        choice(UserRole), default=UserRole.OWNER, info=about(_("Role"), listed=True)
-    )
+    role: Mapped[UserRole] = mapped_column(choice(UserRole), default=UserRole.OWNER, info=about(_("Role"), listed=True))
     receives: Mapped[bool] = mapped_column(
         default=False, info=about(_("Receives messages"), listed=True, help=_("Besides the customer's own address."))
     )

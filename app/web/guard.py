@@ -158,7 +158,13 @@ class Guard:
         except UnicodeDecodeError:
             text = "\0"
         odd = "//" in text or not {".", ".."}.isdisjoint(text.split("/"))  # two readings of one path: refused
-        if odd or _BROKEN.search(raw) or any(ord(c) < 32 or ord(c) == 127 for c in text) or b"%00" in query or b"\0" in query:
+        if (
+            odd
+            or _BROKEN.search(raw)
+            or any(ord(c) < 32 or ord(c) == 127 for c in text)
+            or b"%00" in query
+            or b"\0" in query
+        ):
             raise AppError(str(errors.SENTENCES[400]), 400)
 
     def _check_host(self, scope: Scope) -> None:

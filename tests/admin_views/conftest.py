@@ -47,7 +47,9 @@ async def sign_in(app: Guard) -> AsyncIterator[SignIn]:
     async def enter(staff: Staff) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
         browser = httpx.AsyncClient(
-            transport=transport, base_url="http://desk.test", headers={"sec-fetch-site": "same-origin", "accept": "text/html"}
+            transport=transport,
+            base_url="http://desk.test",
+            headers={"sec-fetch-site": "same-origin", "accept": "text/html"},
         )
         browsers.append(browser)
         answer = await browser.post("/login", data={"username": staff.username, "password": PASSWORD})

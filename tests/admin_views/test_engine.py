@@ -77,9 +77,11 @@ async def test_pages_forward_and_back_by_keyset_without_gap_or_repetition(desk: 
 
 
 BAD = [
-    "sort=nothing", "sort=search_text", "size=7", "size=-1", "after=%%%", "after=bm8", "after=WzEsMiwzLDRd", "before=W10",
+    "sort=nothing", "sort=search_text", "size=7", "size=-1", "after=%%%", "after=bm8", "after=WzEsMiwzLDRd",
+    "before=W10",
     "nothing.is=1", "name.nope=1", "id.is=abc", "id.is=99999999999999999999", "filter={", "filter=[]",
-    'filter={"field":"password_hash","op":"is","value":"x"}', "registered_at.after=never", "pin=abc", "pin=" + "1," * 1500,
+    'filter={"field":"password_hash","op":"is","value":"x"}', "registered_at.after=never", "pin=abc",
+    "pin=" + "1," * 1500,
     "name.contains=a%00b", "search=a%00b", "search=" + "x" * 60_000, "filter=" + '{"not":' * 50 + "{}" + "}" * 50,
 ]  # fmt: skip
 
@@ -162,13 +164,24 @@ async def test_staff_limited_to_a_project_meet_nothing_of_another(sign_in: SignI
         assert "Foreign" not in page and "foreign-" not in page, view.identity
         found = (await browser.get(f"/admin/{view.identity}/lookup?term=foreign")).text
         assert "oreign" not in found, view.identity
-    for path in (f"details/{other.id}", f"edit/{other.id}", f"action/delete?pks={other.id}", f"action/enter?pks={other.id}"):
+    for path in (
+        f"details/{other.id}",
+        f"edit/{other.id}",
+        f"action/delete?pks={other.id}",
+        f"action/enter?pks={other.id}",
+    ):
         assert (await browser.get(f"/admin/customer/{path}")).status_code == 404, path
     posted = await browser.post("/admin/customer/action/note", data={"pks": str(other.id), "text": "hello there"})
     assert posted.status_code == 404
     moved = await browser.post(
         f"/admin/customer/edit/{own.id}",
-        data={"name": "Own Customer", "project": str(foreign.id), "kind": "individual", "email": own.email, "version": "1"},
+        data={
+            "name": "Own Customer",
+            "project": str(foreign.id),
+            "kind": "individual",
+            "email": own.email,
+            "version": "1",
+        },
     )
     assert moved.status_code == 422 and "from the list" in moved.text
     assert "Foreign" not in (await browser.get(f"/admin/customer/list?pin={other.id}")).text
@@ -177,12 +190,18 @@ async def test_staff_limited_to_a_project_meet_nothing_of_another(sign_in: SignI
 async def test_a_role_opens_only_what_it_grants(sign_in: SignIn, database: str) -> None:
     async with db.unit() as session:
         customer = await factories.create_customer(session)
-    browser = await sign_in(await create_staff([("customer", "list"), ("customer", "details"), ("customer", "action:message")]))
-    open_to_me = ["/admin/", "/admin/customer/list", f"/admin/customer/details/{customer.id}", f"/admin/customer/action/message?pks={customer.id}"]  # fmt: skip
+    browser = await sign_in(
+        await create_staff([("customer", "list"), ("customer", "details"), ("customer", "action:message")])
+    )
+    open_to_me = [
+        "/admin/", "/admin/customer/list", f"/admin/customer/details/{customer.id}",
+        f"/admin/customer/action/message?pks={customer.id}",
+    ]  # fmt: skip
     for path in open_to_me:
         assert (await browser.get(path)).status_code == 200, path
     closed = [
-        "/admin/customer/create", f"/admin/customer/edit/{customer.id}", f"/admin/customer/action/delete?pks={customer.id}",
+        "/admin/customer/create", f"/admin/customer/edit/{customer.id}",
+        f"/admin/customer/action/delete?pks={customer.id}",
         f"/admin/customer/action/enter?pks={customer.id}", "/admin/customer/action/message?all=1", "/admin/staff/list",
         "/admin/role/list", "/admin/audit/list", "/admin/role/lookup?term=a", "/admin/job/list",
     ]  # fmt: skip

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -130,16 +130,17 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _processes(env: dict[str, str], log: Path) -> Iterator[None]:
-    """Web and worker."""
+def _processes(env: dict[str, str], log: Path) -> Iterator[Callable[[], bool]]:
+    """Web and worker. The value says whether both are alive."""
     with log.open("wb") as out:
         running = [
             subprocess.Popen([sys.executable, "-m", "app", name], cwd=ROOT, env=env, stdout=out, stderr=out)
             for name in ("web", "worker")
         ]
         try:
-            yield
-            assert [p.poll() for p in running] == [None, None], log.read_text()
+            alive = lambda: all(p.poll() is None for p in running)
+            yield alive
+            assert alive(), log.read_text()[-4000:]
         finally:
             for process in running:
                 process.send_signal(signal.SIGTERM)
@@ -151,9 +152,9 @@ def _processes(env: dict[str, str], log: Path) -> Iterator[None]:
                     process.wait()
 
 
-def _wait_until_healthy(url: str, log: Path) -> None:
+def _wait_until_healthy(url: str, alive: Callable[[], bool], log: Path) -> None:
     end = time.monotonic() + 30
-    while time.monotonic() < end:
+    while alive() and time.monotonic() < end:
         try:
             if httpx.get(f"{url}/health", timeout=2).status_code == 200:
                 return
@@ -177,8 +178,8 @@ def house(sqlite_template: Path, redis_url: str, tmp_path_factory: pytest.TempPa
     url = f"http://127.0.0.1:{port}"
     sink.up()
     try:
-        with _processes(env, log):
-            _wait_until_healthy(url, log)
+        with _processes(env, log) as alive:
+            _wait_until_healthy(url, alive, log)
             yield House(url, data, sink, log)
     finally:
         sink.held = False
@@ -239,7 +240,7 @@ class Walk:
 
     def shot(self, name: str) -> None:
         self._taken += 1
-        self.page.screenshot(path=self.shots / f"{self._taken:02}-{name}.png", full_page=True)
+        self.page.screenshot(path=self.shots / f"{self._taken:02}-{name}.png")
         assert self.watch.problems == []
 
 

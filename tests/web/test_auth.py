@@ -11,7 +11,7 @@ from app.models.audit import Audit
 from app.models.sessions import LoginSession, SessionKind
 from app.models.staff import Staff
 from app.models.users import User
-from tests.web.conftest import PASSWORD, People, Site, sign_in
+from tests.web.helpers import PASSWORD, People, Site, sign_in
 
 
 async def _row(kind: SessionKind) -> LoginSession:
@@ -50,7 +50,9 @@ async def test_over_https_the_cookie_has_the_host_prefix(site: Site, people: Peo
         assert (await client.get("/admin/")).status_code == 200
 
 
-async def test_over_https_a_planted_bare_cookie_does_not_count(site: Site, people: People, grace: httpx.AsyncClient) -> None:
+async def test_over_https_a_planted_bare_cookie_does_not_count(
+    site: Site, people: People, grace: httpx.AsyncClient
+) -> None:
     token = grace.cookies["bursar_staff"]
     async with site.again(public_url="https://desk.test").browser(base="https://desk.test") as client:
         answer = await client.get("/admin/", headers={"cookie": f"bursar_staff={token}"})
@@ -143,16 +145,28 @@ async def test_after_the_sign_in_back_to_where_one_wanted_to_go(browser: httpx.A
 
 @pytest.mark.parametrize(
     "target",
-    ["https://evil.test/", "//evil.test/", "/\\evil.test", "\\\\evil.test", "/a\nb", "javascript:alert(1)", "evil", "/\t/evil.test",
-     "/logout", "/" + "x" * 3000],
-)  # fmt: skip
+    [
+        "https://evil.test/",
+        "//evil.test/",
+        "/\\evil.test",
+        "\\\\evil.test",
+        "/a\nb",
+        "javascript:alert(1)",
+        "evil",
+        "/\t/evil.test",
+        "/logout",
+        "/" + "x" * 3000,
+    ],
+)
 async def test_nobody_is_sent_to_another_site(browser: httpx.AsyncClient, people: People, target: str) -> None:
     answer = await browser.post("/login", data={"username": "grace", "password": PASSWORD, "next": target})
     assert answer.headers["location"] == "/admin/"
 
 
 async def test_a_post_after_the_session_has_ended_shows_the_form(browser: httpx.AsyncClient, people: People) -> None:
-    answer = await browser.post("/admin/customer/edit/1", data={"name": "x"}, headers={"referer": "http://desk.test/admin/customer/edit/1"})  # fmt: skip
+    answer = await browser.post(
+        "/admin/customer/edit/1", data={"name": "x"}, headers={"referer": "http://desk.test/admin/customer/edit/1"}
+    )
     assert answer.status_code == 401
     assert 'action="/login"' in answer.text
     assert 'value="/admin/customer/edit/1"' in answer.text
@@ -183,7 +197,7 @@ async def test_an_unknown_user_costs_as_much_as_a_wrong_password(
     assert seen[0] == seen[1]
 
 
-# ---- throttling -------------------------------------------------------------------------------------------------
+# ---- throttling ------------------------------------------------------------------------------------------------------
 
 
 async def test_the_sixth_try_on_an_account_is_refused_even_with_the_right_password(
@@ -216,10 +230,12 @@ async def test_a_right_password_forgets_the_failures(browser: httpx.AsyncClient,
         assert (await sign_in(browser, "grace")).status_code == 303
 
 
-# ---- language -----------------------------------------------------------------------------------------------------
+# ---- language --------------------------------------------------------------------------------------------------------
 
 
-async def test_the_form_speaks_the_browsers_language_until_another_is_chosen(browser: httpx.AsyncClient, people: People) -> None:
+async def test_the_form_speaks_the_browsers_language_until_another_is_chosen(
+    browser: httpx.AsyncClient, people: People
+) -> None:
     page = await browser.get("/login", headers={"accept-language": "de-AT,de;q=0.9,en;q=0.5"})
     assert '<html lang="de"' in page.text
     answer = await browser.post("/language", data={"language": "es", "next": "/login"})
@@ -228,7 +244,9 @@ async def test_the_form_speaks_the_browsers_language_until_another_is_chosen(bro
     assert '<html lang="es"' in page.text
 
 
-async def test_the_language_of_a_signed_in_person_is_kept(grace: httpx.AsyncClient, ada: httpx.AsyncClient, people: People) -> None:
+async def test_the_language_of_a_signed_in_person_is_kept(
+    grace: httpx.AsyncClient, ada: httpx.AsyncClient, people: People
+) -> None:
     await grace.post("/language", data={"language": "ru", "next": "/admin/"})
     await ada.post("/client/language", data={"language": "de", "next": "/client/"})
     async with db.reads() as session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -18,13 +19,18 @@ from app.models.catalog import ServiceStatus
 from app.models.customers import Customer, CustomerStatus
 from app.models.messaging import Campaign, CampaignAttachment, Category, Delivery, DeliveryState
 from app.models.sessions import LoginSession
+from app.models.staff import Grant, StaffProject
 from app.models.tickets import Ticket, TicketAttachment, TicketMessage, TicketStatus
 from app.models.users import User, UserCustomer, UserRole
 from app.observe import SYSTEM, acting
 from tests import factories
-from tests.web.conftest import PASSWORD, People, Site, sign_in
+from tests.web.helpers import PASSWORD, People, Site, sign_in
 
-VALUES = {"customer.name": "Ada Lovelace", "project.sender_name": "Northwind Desk", "project.sender_email": "d@example.com"}
+VALUES = {
+    "customer.name": "Ada Lovelace",
+    "project.sender_name": "Northwind Desk",
+    "project.sender_email": "d@example.com",
+}
 BODY = "Hello {{ customer.name }}, see [our page](https://example.com/).\n\n<script>alert(1)</script>"
 
 
@@ -65,9 +71,13 @@ async def post(site: Site, people: People) -> Post:
                 session, campaign=sent, customer=customer, values=VALUES, state=DeliveryState.SENT, sent_at=now
             )
         ticket = await factories.create_ticket(
-            session, customer=people.customer, subject="It is slow", text="Why?\n\nSince <b>Monday</b>.", category_id=category.id,
+            session,
+            customer=people.customer,
+            subject="It is slow",
+            text="Why?\n\nSince <b>Monday</b>.",
+            category_id=category.id,
             updated_at=now - timedelta(hours=1),
-        )  # fmt: skip
+        )
         foreign_ticket = await factories.create_ticket(session, customer=people.other, subject="Foreign question")
         ticket_file = await _file(site, session, "log.html", b"<script>1</script>", customer_id=people.customer.id)
         internal_file = await _file(site, session, "internal.txt", b"internal")
@@ -80,13 +90,19 @@ async def post(site: Site, people: People) -> Post:
     return Post(category, campaign, foreign, file, foreign_file, ticket, foreign_ticket, ticket_file, internal_file)
 
 
-# ---- reading ------------------------------------------------------------------------------------------------------
+# ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-async def test_home_welcomes_and_lists_services_and_unread_messages(ada: httpx.AsyncClient, people: People, post: Post) -> None:
+async def test_home_welcomes_and_lists_services_and_unread_messages(
+    ada: httpx.AsyncClient, people: People, post: Post
+) -> None:
     async with db.unit() as session:
-        await factories.create_service(session, customer=people.customer, name="ada.example", price=1290, status=ServiceStatus.ACTIVE)
-        await factories.create_service(session, customer=people.customer, name="gone.example", status=ServiceStatus.CLOSED)
+        await factories.create_service(
+            session, customer=people.customer, name="ada.example", price=1290, status=ServiceStatus.ACTIVE
+        )
+        await factories.create_service(
+            session, customer=people.customer, name="gone.example", status=ServiceStatus.CLOSED
+        )
         await factories.create_service(session, customer=people.other, name="charles.example")
     page = (await ada.get("/client/")).text
     assert "Welcome, Ada" in page
@@ -109,11 +125,16 @@ async def test_the_inbox_is_paged(ada: httpx.AsyncClient, people: People) -> Non
     async with db.unit() as session:
         category = await factories.create_category(session)
         for n in range(45):
-            campaign = await factories.create_campaign(session, category=category, texts={"en": (f"Number {n:02}", "x")})
+            campaign = await factories.create_campaign(
+                session, category=category, texts={"en": (f"Number {n:02}", "x")}
+            )
             await factories.create_delivery(
-                session, campaign=campaign, customer=people.customer, state=DeliveryState.SENT,
+                session,
+                campaign=campaign,
+                customer=people.customer,
+                state=DeliveryState.SENT,
                 sent_at=utcnow() - timedelta(minutes=100 - n),
-            )  # fmt: skip
+            )
     seen = []
     for page, expected in ((1, 20), (2, 20), (3, 5), (4, 0)):
         text = (await ada.get(f"/client/messages?page={page}")).text
@@ -175,7 +196,7 @@ async def test_the_client_area_needs_a_sign_in(browser: httpx.AsyncClient, post:
         assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/client/login"), path
 
 
-# ---- nothing of others ----------------------------------------------------------------------------------------------
+# ---- nothing of others -----------------------------------------------------------------------------------------------
 
 
 ODD = ["0", "-1", "1e3", "٣", "9223372036854775808", "99999999999999999999999", "abc", "1.5", "%2e%2e", "1%2f2", "'--"]
@@ -184,9 +205,16 @@ ODD = ["0", "-1", "1e3", "٣", "9223372036854775808", "99999999999999999999999",
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize(
     "path",
-    ["/client/messages/{}", "/client/messages/{}/body", "/client/messages/{}/files/1", "/client/messages/1/files/{}",
-     "/client/tickets/{}", "/client/tickets/{}/files/1", "/client/tickets/1/files/{}"],
-)  # fmt: skip
+    [
+        "/client/messages/{}",
+        "/client/messages/{}/body",
+        "/client/messages/{}/files/1",
+        "/client/messages/1/files/{}",
+        "/client/tickets/{}",
+        "/client/tickets/{}/files/1",
+        "/client/tickets/1/files/{}",
+    ],
+)
 @pytest.mark.parametrize("engine_name", ["postgres"], indirect=True)
 async def test_an_id_that_is_none_is_not_found(ada: httpx.AsyncClient, path: str, odd: str) -> None:
     assert (await ada.get(path.format(odd))).status_code in (400, 404)
@@ -195,36 +223,50 @@ async def test_an_id_that_is_none_is_not_found(ada: httpx.AsyncClient, path: str
 async def test_whatever_belongs_to_another_customer_is_not_found(ada: httpx.AsyncClient, post: Post) -> None:
     mine, foreign, ticket = post.campaign.id, post.foreign.id, post.foreign_ticket.id
     for path in (
-        f"/client/messages/{foreign}", f"/client/messages/{foreign}/body",
-        f"/client/messages/{foreign}/files/{post.foreign_file.id}", f"/client/messages/{mine}/files/{post.foreign_file.id}",
-        f"/client/messages/{mine}/files/{post.ticket_file.id}", f"/client/tickets/{ticket}",
-        f"/client/tickets/{ticket}/files/{post.ticket_file.id}", f"/client/tickets/{post.ticket.id}/files/{post.file.id}",
+        f"/client/messages/{foreign}",
+        f"/client/messages/{foreign}/body",
+        f"/client/messages/{foreign}/files/{post.foreign_file.id}",
+        f"/client/messages/{mine}/files/{post.foreign_file.id}",
+        f"/client/messages/{mine}/files/{post.ticket_file.id}",
+        f"/client/tickets/{ticket}",
+        f"/client/tickets/{ticket}/files/{post.ticket_file.id}",
+        f"/client/tickets/{post.ticket.id}/files/{post.file.id}",
         f"/client/tickets/{post.ticket.id}/files/{post.internal_file.id}",
-    ):  # fmt: skip
+    ):
         assert (await ada.get(path)).status_code == 404, path
     before = await _dump()
     for path in (
-        f"/client/messages/{foreign}/read", f"/client/messages/{foreign}/answer", f"/client/tickets/{ticket}/read",
-        f"/client/tickets/{ticket}/reply", f"/client/tickets/{ticket}/close",
-    ):  # fmt: skip
+        f"/client/messages/{foreign}/read",
+        f"/client/messages/{foreign}/answer",
+        f"/client/tickets/{ticket}/read",
+        f"/client/tickets/{ticket}/reply",
+        f"/client/tickets/{ticket}/close",
+    ):
         assert (await ada.post(path, data={"text": "x"})).status_code == 404, path
     assert await _dump() == before
 
 
-async def test_a_message_that_is_not_sent_yet_or_went_by_mail_only_is_not_found(ada: httpx.AsyncClient, people: People) -> None:
+async def test_a_message_that_is_not_sent_yet_or_went_by_mail_only_is_not_found(
+    ada: httpx.AsyncClient, people: People
+) -> None:
     async with db.unit() as session:
         waiting = await factories.create_campaign(session)
         mailed = await factories.create_campaign(session)
         await factories.create_delivery(session, campaign=waiting, customer=people.customer)
         await factories.create_delivery(
-            session, campaign=mailed, customer=people.customer, channel="email", address="a@example.org",
-            state=DeliveryState.SENT, sent_at=utcnow(),
-        )  # fmt: skip
+            session,
+            campaign=mailed,
+            customer=people.customer,
+            channel="email",
+            address="a@example.org",
+            state=DeliveryState.SENT,
+            sent_at=utcnow(),
+        )
     for campaign in (waiting, mailed):
         assert (await ada.get(f"/client/messages/{campaign.id}")).status_code == 404
 
 
-# ---- GET changes nothing ----------------------------------------------------------------------------------------------
+# ---- GET changes nothing ---------------------------------------------------------------------------------------------
 
 
 async def _dump() -> dict[str, list[tuple[object, ...]]]:
@@ -240,19 +282,32 @@ async def _dump() -> dict[str, list[tuple[object, ...]]]:
 async def test_no_get_changes_a_row(ada: httpx.AsyncClient, post: Post) -> None:
     before = await _dump()
     for path in (
-        "/client", "/client/messages", f"/client/messages/{post.campaign.id}", f"/client/messages/{post.campaign.id}/body",
-        f"/client/messages/{post.campaign.id}/files/{post.file.id}", f"/client/tickets/{post.ticket.id}",
-        f"/client/tickets/{post.ticket.id}/files/{post.ticket_file.id}", "/client/tickets/new", "/client/profile",
-        "/client/profile/password", "/client/accounts", "/client/login",
-    ):  # fmt: skip
+        "/client",
+        "/client/messages",
+        f"/client/messages/{post.campaign.id}",
+        f"/client/messages/{post.campaign.id}/body",
+        f"/client/messages/{post.campaign.id}/files/{post.file.id}",
+        f"/client/tickets/{post.ticket.id}",
+        f"/client/tickets/{post.ticket.id}/files/{post.ticket_file.id}",
+        "/client/tickets/new",
+        "/client/profile",
+        "/client/profile/password",
+        "/client/accounts",
+        "/client/login",
+    ):
         assert (await ada.get(path)).status_code in (200, 303), path
-    for path in ("/client/leave", "/client/logout", "/client/language", f"/client/messages/{post.campaign.id}/read",
-                 f"/client/tickets/{post.ticket.id}/close"):  # fmt: skip
+    for path in (
+        "/client/leave",
+        "/client/logout",
+        "/client/language",
+        f"/client/messages/{post.campaign.id}/read",
+        f"/client/tickets/{post.ticket.id}/close",
+    ):
         assert (await ada.get(path)).status_code == 405, path
     assert await _dump() == before
 
 
-# ---- answering ----------------------------------------------------------------------------------------------------------
+# ---- answering -------------------------------------------------------------------------------------------------------
 
 
 async def test_mark_read_is_a_post(ada: httpx.AsyncClient, post: Post) -> None:
@@ -266,7 +321,11 @@ async def test_mark_read_is_a_post(ada: httpx.AsyncClient, post: Post) -> None:
 
 
 async def test_an_answer_with_files_becomes_a_ticket(ada: httpx.AsyncClient, post: Post, people: People) -> None:
-    files = [("files", ("../../etc/pass\\wd.txt", b"one", "text/html")), ("files", ("b.png", b"two", "image/png")), ("files", ("", b""))]
+    files: list[tuple[str, Any]] = [
+        ("files", ("../../etc/pass\\wd.txt", b"one", "text/html")),
+        ("files", ("b.png", b"two", "image/png")),
+        ("files", ("", b"")),
+    ]
     answer = await ada.post(f"/client/messages/{post.campaign.id}/answer", data={"text": "Thank you\0!"}, files=files)
     assert answer.status_code == 303, answer.text
     page = (await ada.get(answer.headers["location"])).text
@@ -282,12 +341,16 @@ async def test_an_answer_with_files_becomes_a_ticket(ada: httpx.AsyncClient, pos
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x" * 20_001])
-async def test_an_answer_that_cannot_be_taken_comes_back_with_its_text(ada: httpx.AsyncClient, post: Post, text: str) -> None:
+async def test_an_answer_that_cannot_be_taken_comes_back_with_its_text(
+    ada: httpx.AsyncClient, post: Post, text: str
+) -> None:
     answer = await ada.post(f"/client/messages/{post.campaign.id}/answer", data={"text": text})
     assert answer.status_code == 422
     assert 'aria-invalid="true"' in answer.text
     async with db.reads() as session:
-        assert await session.scalar(select(func.count()).select_from(Ticket).where(Ticket.campaign_id.is_not(None))) == 0
+        assert (
+            await session.scalar(select(func.count()).select_from(Ticket).where(Ticket.campaign_id.is_not(None))) == 0
+        )
 
 
 async def test_an_empty_file_and_too_many_files_are_refused_at_the_field(ada: httpx.AsyncClient, post: Post) -> None:
@@ -307,8 +370,10 @@ async def test_a_file_over_the_limit_is_refused_at_the_field(site: Site, ada: ht
     small = site.again(max_upload_mb=1)
     async with small.browser(cookies=ada.cookies) as client:
         answer = await client.post(
-            f"/client/messages/{post.campaign.id}/answer", data={"text": "kept"}, files=[("files", ("big.bin", b"x" * (1024 * 1024 + 1)))]
-        )  # fmt: skip
+            f"/client/messages/{post.campaign.id}/answer",
+            data={"text": "kept"},
+            files=[("files", ("big.bin", b"x" * (1024 * 1024 + 1)))],
+        )
     assert answer.status_code == 422
     assert "larger than 1 MB" in answer.text and "kept" in answer.text
 
@@ -334,11 +399,19 @@ async def test_a_question_reply_and_close(ada: httpx.AsyncClient, post: Post, pe
     assert (await ada.post(f"{where}/close")).status_code == 409
     async with db.reads() as session:
         ticket = (await session.scalars(select(Ticket).where(Ticket.subject == "How much?"))).one()
-        assert (ticket.customer_id, ticket.category_id, ticket.status) == (people.customer.id, post.category.id, TicketStatus.CLOSED)
+        assert (ticket.customer_id, ticket.category_id, ticket.status) == (
+            people.customer.id,
+            post.category.id,
+            TicketStatus.CLOSED,
+        )
 
 
-@pytest.mark.parametrize("changes", [{"category": "999999"}, {"category": "x"}, {"subject": ""}, {"subject": "x" * 301}, {"text": ""}])
-async def test_a_bad_question_is_refused_in_the_form(ada: httpx.AsyncClient, post: Post, changes: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"category": "999999"}, {"category": "x"}, {"subject": ""}, {"subject": "x" * 301}, {"text": ""}]
+)
+async def test_a_bad_question_is_refused_in_the_form(
+    ada: httpx.AsyncClient, post: Post, changes: dict[str, str]
+) -> None:
     asked = {"category": str(post.category.id), "subject": "How much?", "text": "Please tell me."} | changes
     answer = await ada.post("/client/tickets/new", data=asked)
     assert answer.status_code == 422
@@ -350,24 +423,43 @@ async def test_a_question_without_any_category_works(ada: httpx.AsyncClient, peo
     assert (await ada.post("/client/tickets/new", data={"subject": "S", "text": "T"})).status_code == 303
 
 
-# ---- profile ------------------------------------------------------------------------------------------------------------
+# ---- profile ---------------------------------------------------------------------------------------------------------
 
 
 async def test_the_profile_changes_what_it_shows_and_nothing_else(ada: httpx.AsyncClient, people: People) -> None:
     page = await ada.get("/client/profile")
-    assert 'value="Ada Lovelace"' in page.text and "ada@example.net" not in page.text.partition("<form")[0][:0]
-    given = {"name": "Ada King", "contact_person": "Ada", "phone": "+44 20 7946 0018", "language": "de", "timezone": "Europe/Berlin",
-             "email": "evil@example.org", "project_id": "99", "status": "closed", "note": "x"}  # fmt: skip
+    assert 'value="Ada Lovelace"' in page.text
+    assert 'name="email"' not in page.text
+    given = {
+        "name": "Ada King",
+        "contact_person": "Ada",
+        "phone": "+44 20 7946 0018",
+        "language": "de",
+        "timezone": "Europe/Berlin",
+        "email": "evil@example.org",
+        "project_id": "99",
+        "status": "closed",
+        "note": "x",
+    }
     answer = await ada.post("/client/profile", data=given)
     assert answer.status_code == 303, answer.text
     async with db.reads() as session:
         customer = await session.get_one(Customer, people.customer.id)
-        assert (customer.name, customer.contact_person, customer.language, customer.timezone) == ("Ada King", "Ada", "de", "Europe/Berlin")
+        assert (customer.name, customer.contact_person, customer.language, customer.timezone) == (
+            "Ada King",
+            "Ada",
+            "de",
+            "Europe/Berlin",
+        )
         assert (customer.email, customer.project_id, customer.note) == (people.customer.email, people.project.id, "")
 
 
-@pytest.mark.parametrize("changes", [{"name": ""}, {"name": "x" * 201}, {"timezone": "Moon/Base"}, {"language": "xx"}, {"phone": "1" * 41}])
-async def test_a_bad_profile_is_refused_in_the_form(ada: httpx.AsyncClient, people: People, changes: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"name": ""}, {"name": "x" * 201}, {"timezone": "Moon/Base"}, {"language": "xx"}, {"phone": "1" * 41}]
+)
+async def test_a_bad_profile_is_refused_in_the_form(
+    ada: httpx.AsyncClient, people: People, changes: dict[str, str]
+) -> None:
     given = {"name": "Ada", "contact_person": "", "phone": "", "language": "", "timezone": ""} | changes
     answer = await ada.post("/client/profile", data=given)
     assert answer.status_code == 422
@@ -375,13 +467,17 @@ async def test_a_bad_profile_is_refused_in_the_form(ada: httpx.AsyncClient, peop
         assert (await session.get_one(Customer, people.customer.id)).name == "Ada Lovelace"
 
 
-async def test_the_password_needs_the_old_one_and_ends_other_sessions(site: Site, ada: httpx.AsyncClient, people: People) -> None:
+async def test_the_password_needs_the_old_one_and_ends_other_sessions(
+    site: Site, ada: httpx.AsyncClient, people: People
+) -> None:
     async with site.browser() as elsewhere:
         await sign_in(elsewhere, "ada", area="/client")
         wrong = {"old": "nope", "new": "a new password", "again": "a new password"}
         assert (await ada.post("/client/profile/password", data=wrong)).status_code == 422
         for new, again in (("short", "short"), ("a new password", "another one")):
-            assert (await ada.post("/client/profile/password", data={"old": PASSWORD, "new": new, "again": again})).status_code == 422
+            assert (
+                await ada.post("/client/profile/password", data={"old": PASSWORD, "new": new, "again": again})
+            ).status_code == 422
         right = {"old": PASSWORD, "new": "a new password", "again": "a new password"}
         assert (await ada.post("/client/profile/password", data=right)).status_code == 303
         assert (await elsewhere.get("/client")).status_code == 303
@@ -397,7 +493,9 @@ async def test_guessing_the_old_password_is_slowed_down(ada: httpx.AsyncClient) 
     assert (await ada.post("/client/profile/password", data=wrong | {"old": PASSWORD})).status_code == 429
 
 
-async def test_a_read_only_user_changes_nothing_but_their_own_things(site: Site, ada: httpx.AsyncClient, people: People, post: Post) -> None:
+async def test_a_read_only_user_changes_nothing_but_their_own_things(
+    site: Site, ada: httpx.AsyncClient, people: People, post: Post
+) -> None:
     async with db.unit() as session:
         link = await session.get_one(UserCustomer, (people.user.id, people.customer.id))
         link.role = UserRole.READ_ONLY
@@ -408,7 +506,7 @@ async def test_a_read_only_user_changes_nothing_but_their_own_things(site: Site,
     assert "Your role in this account is read-only." in page
 
 
-# ---- several accounts, and accounts that are closed -----------------------------------------------------------------------
+# ---- several accounts, and accounts that are closed ------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -451,3 +549,27 @@ async def test_who_may_not_come_in_any_more_is_out_at_once(ada: httpx.AsyncClien
     answer = await ada.get("/client/messages")
     assert answer.headers["location"] == "/client/login?next=%2Fclient%2Fmessages"
     assert "bursar_client" not in ada.cookies
+
+
+# ---- the same files for staff ---------------------------------------------------------------------------------------
+
+
+async def test_staff_download_files_with_the_grant_and_only_of_their_projects(
+    site: Site, grace: httpx.AsyncClient, ada: httpx.AsyncClient, people: People, post: Post
+) -> None:
+    path = f"/files/{post.ticket_file.id}"
+    answer = await grace.get(path)
+    assert (answer.status_code, answer.content) == (200, b"<script>1</script>")
+    assert answer.headers["content-disposition"].startswith("attachment;")
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert (await ada.get(path)).headers["location"].startswith("/login")
+    for odd in ("0", "999999", "99999999999999999999", "x"):
+        assert (await grace.get(f"/files/{odd}")).status_code == 404
+    async with db.unit() as session:
+        elsewhere = await factories.create_project(session)
+        session.add(StaffProject(staff_id=people.staff.id, project_id=elsewhere.id))
+    assert (await grace.get(path)).status_code == 404
+    async with db.unit() as session:
+        for grant in (await session.scalars(select(Grant))).all():
+            await session.delete(grant)
+    assert (await grace.get(path)).status_code == 403

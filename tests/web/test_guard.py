@@ -14,12 +14,19 @@ from app import db
 from app.models.sessions import LoginSession
 from app.observe import Kind
 from app.web import guard
-from tests.web.conftest import PASSWORD, People, Site, sign_in
+from tests.web.helpers import PASSWORD, People, Site, sign_in
 
 ONE_DATABASE = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 
 
-async def _raw(site: Site, path: bytes, *, method: str = "GET", headers: list[tuple[bytes, bytes]] | None = None, query: bytes = b"") -> int:  # fmt: skip
+async def _raw(
+    site: Site,
+    path: bytes,
+    *,
+    method: str = "GET",
+    headers: list[tuple[bytes, bytes]] | None = None,
+    query: bytes = b"",
+) -> int:
     """The status of a request that no proper client would send."""
     status = 0
 
@@ -33,16 +40,24 @@ async def _raw(site: Site, path: bytes, *, method: str = "GET", headers: list[tu
     from urllib.parse import unquote_to_bytes
 
     scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
-        "path": unquote_to_bytes(path).decode("utf-8", "replace"), "raw_path": path, "query_string": query,
-        "root_path": "", "headers": [(b"host", b"desk.test")] if headers is None else headers,
-        "client": ("192.0.2.7", 5000), "server": ("desk.test", 80),
-    }  # fmt: skip
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": unquote_to_bytes(path).decode("utf-8", "replace"),
+        "raw_path": path,
+        "query_string": query,
+        "root_path": "",
+        "headers": [(b"host", b"desk.test")] if headers is None else headers,
+        "client": ("192.0.2.7", 5000),
+        "server": ("desk.test", 80),
+    }
     await site.app(scope, receive, send)
     return status
 
 
-# ---- another site -------------------------------------------------------------------------------------------------
+# ---- another site ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -92,13 +107,22 @@ async def test_a_program_without_cookies_needs_no_origin(site: Site, people: Peo
 
 @pytest.mark.parametrize(
     ("origin", "allowed"),
-    [("https://desk.test", True), ("https://desk.test:443", True), ("http://desk.test", False), ("https://x.desk.test", False)],
+    [
+        ("https://desk.test", True),
+        ("https://desk.test:443", True),
+        ("http://desk.test", False),
+        ("https://x.desk.test", False),
+    ],
 )
 @ONE_DATABASE
-async def test_with_a_public_address_only_that_one_is_ours(site: Site, people: People, origin: str, allowed: bool) -> None:
+async def test_with_a_public_address_only_that_one_is_ours(
+    site: Site, people: People, origin: str, allowed: bool
+) -> None:
     async with site.again(public_url="https://desk.test").browser(base="https://desk.test") as client:
         del client.headers["sec-fetch-site"]
-        answer = await client.post("/login", data={"username": "grace", "password": PASSWORD}, headers={"origin": origin})
+        answer = await client.post(
+            "/login", data={"username": "grace", "password": PASSWORD}, headers={"origin": origin}
+        )
         assert answer.status_code == (303 if allowed else 403)
 
 
@@ -120,14 +144,24 @@ async def test_every_unsafe_method_is_checked(browser: httpx.AsyncClient, method
     assert answer.status_code == 403
 
 
-# ---- the request itself ---------------------------------------------------------------------------------------------
+# ---- the request itself ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "path",
-    [b"/client/%00", b"/%zz", b"/client/messages/1%", b"/%ff", b"/a%0d%0ab", b"//client", b"/client//messages", b"/static/../app/db.py",
-     b"/static/%2e%2e/%2e%2e/app/settings.py", b"/client/../admin/"],
-)  # fmt: skip
+    [
+        b"/client/%00",
+        b"/%zz",
+        b"/client/messages/1%",
+        b"/%ff",
+        b"/a%0d%0ab",
+        b"//client",
+        b"/client//messages",
+        b"/static/../app/db.py",
+        b"/static/%2e%2e/%2e%2e/app/settings.py",
+        b"/client/../admin/",
+    ],
+)
 @ONE_DATABASE
 async def test_a_path_that_is_none_is_refused(site: Site, path: bytes) -> None:
     assert await _raw(site, path) == 400
@@ -142,10 +176,15 @@ async def test_nul_in_the_query_is_refused_and_a_lone_percent_is_not(site: Site)
 @pytest.mark.parametrize(
     "headers",
     [
-        [], [(b"host", b"")], [(b"host", b"a b")], [(b"host", b"desk.test/evil")], [(b"host", b"desk.test@evil.test")],
-        [(b"host", b"desk.test"), (b"host", b"evil.test")], [(b"host", b"desk.test:port")],
+        [],
+        [(b"host", b"")],
+        [(b"host", b"a b")],
+        [(b"host", b"desk.test/evil")],
+        [(b"host", b"desk.test@evil.test")],
+        [(b"host", b"desk.test"), (b"host", b"evil.test")],
+        [(b"host", b"desk.test:port")],
     ],
-)  # fmt: skip
+)
 @ONE_DATABASE
 async def test_a_host_header_that_is_none_is_refused(site: Site, headers: list[tuple[bytes, bytes]]) -> None:
     assert await _raw(site, b"/login", headers=headers) == 400
@@ -177,7 +216,7 @@ async def test_websockets_are_closed(site: Site) -> None:
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
-# ---- size -----------------------------------------------------------------------------------------------------------
+# ---- size ------------------------------------------------------------------------------------------------------------
 
 
 async def _pieces(count: int, size: int = 64 * 1024) -> AsyncIterator[bytes]:
@@ -220,9 +259,13 @@ async def test_a_length_that_is_none_is_refused(browser: httpx.AsyncClient, leng
 
 @pytest.mark.parametrize(
     ("kind", "content"),
-    [("multipart/form-data", b"x"), ("multipart/form-data; boundary=b", b"--b\r\nbroken"), ("application/json", b"{}"),
-     ("application/x-www-form-urlencoded; charset=nonsense", b"username=a")],
-)  # fmt: skip
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=b", b"--b\r\nbroken"),
+        ("application/json", b"{}"),
+        ("application/x-www-form-urlencoded; charset=nonsense", b"username=a"),
+    ],
+)
 @ONE_DATABASE
 async def test_a_body_that_is_no_form_is_never_an_error_of_ours(
     browser: httpx.AsyncClient, people: People, kind: str, content: bytes
@@ -230,7 +273,7 @@ async def test_a_body_that_is_no_form_is_never_an_error_of_ours(
     assert (await browser.post("/login", content=content, headers={"content-type": kind})).status_code in (400, 422)
 
 
-# ---- every answer -----------------------------------------------------------------------------------------------------
+# ---- every answer ----------------------------------------------------------------------------------------------------
 
 
 @ONE_DATABASE
@@ -321,7 +364,7 @@ async def test_the_address_of_the_proxy_is_believed_only_when_told_to(site: Site
     assert ips == ["192.0.2.7", "198.51.100.4"]
 
 
-# ---- flashes ------------------------------------------------------------------------------------------------------------
+# ---- flashes ---------------------------------------------------------------------------------------------------------
 
 
 @ONE_DATABASE
@@ -339,7 +382,7 @@ async def test_a_forged_flash_is_not_shown(grace: httpx.AsyncClient) -> None:
     assert (await grace.get("/admin/flashes")).json() == []
 
 
-# ---- static files -------------------------------------------------------------------------------------------------------
+# ---- static files ----------------------------------------------------------------------------------------------------
 
 
 @ONE_DATABASE
@@ -354,6 +397,8 @@ async def test_static_files_are_kept_for_a_year_under_their_hash(browser: httpx.
     assert style.headers["content-type"] == "text/css; charset=utf-8"
     assert style.headers["content-encoding"] == "gzip"
     assert style.headers["cache-control"] == "no-cache"
-    assert (await browser.get("/static/tokens.css", headers={"if-none-match": style.headers["etag"]})).status_code == 304
+    assert (
+        await browser.get("/static/tokens.css", headers={"if-none-match": style.headers["etag"]})
+    ).status_code == 304
     assert (await browser.get("/static/fonts/inter-latin.woff2")).headers["content-type"] == "font/woff2"
     assert (await browser.get("/static/nothing.css")).status_code == 404

@@ -7,7 +7,7 @@ import pytest
 
 from app import db, queue
 from app.web import health
-from tests.web.conftest import Site
+from tests.web.helpers import Site
 
 
 async def _beat() -> None:

@@ -23,10 +23,12 @@ from app.web.client import HANDLERS
 from app.web.client.access import VISIT
 from app.web.guard import SAFE
 from tests import factories
-from tests.web.conftest import People, Site, sign_in
+from tests.web.helpers import People, Site, sign_in
 
 
-async def enter(client: httpx.AsyncClient, people: People, *, may_act: bool = False, reason: str = "Ticket 4711") -> int:
+async def enter(
+    client: httpx.AsyncClient, people: People, *, may_act: bool = False, reason: str = "Ticket 4711"
+) -> int:
     """What the panel's button does. Returns the id of the visit."""
     async with db.reads() as session:
         parent = (await session.scalars(select(LoginSession).where(LoginSession.kind == SessionKind.STAFF))).one()
@@ -39,7 +41,11 @@ async def enter(client: httpx.AsyncClient, people: People, *, may_act: bool = Fa
     assert "Path=/client" in line and "HttpOnly" in line
     client.cookies.set("bursar_visit", token, domain="desk.test", path="/client")
     async with db.reads() as session:
-        return (await session.scalars(select(LoginSession.id).where(LoginSession.kind == SessionKind.VISIT, LoginSession.ended_at.is_(None)))).one()  # fmt: skip
+        return (
+            await session.scalars(
+                select(LoginSession.id).where(LoginSession.kind == SessionKind.VISIT, LoginSession.ended_at.is_(None))
+            )
+        ).one()
 
 
 @pytest.fixture
@@ -66,9 +72,12 @@ async def test_leaving_ends_the_visit_and_returns_to_the_card(visiting: httpx.As
     async with db.reads() as session:
         visit = (await session.scalars(select(LoginSession).where(LoginSession.kind == SessionKind.VISIT))).one()
         assert visit.ended_at is not None
-        rows = (await session.scalars(select(Audit).where(Audit.action.in_(("enter", "return"))).order_by(Audit.id))).all()
+        rows = (
+            await session.scalars(select(Audit).where(Audit.action.in_(("enter", "return"))).order_by(Audit.id))
+        ).all()
         assert [(r.action, r.staff_id, r.customer_id, r.noun, r.noun_id) for r in rows] == [
-            (action, people.staff.id, people.customer.id, "customer", people.customer.id) for action in ("enter", "return")
+            (action, people.staff.id, people.customer.id, "customer", people.customer.id)
+            for action in ("enter", "return")
         ]
         assert rows[0].note == "Ticket 4711"
 
@@ -77,8 +86,10 @@ def _changing() -> list[tuple[str, str]]:
     """(name, path) of every route of the client area that is not a GET."""
     return [
         (h.name or "?", path.replace("{key:str}", "1").replace("{file:str}", "1"))
-        for h in HANDLERS for path in h.paths if not {str(m) for m in h.http_methods} <= SAFE | {"OPTIONS"}
-    ]  # fmt: skip
+        for h in HANDLERS
+        for path in h.paths
+        if not {str(m) for m in h.http_methods} <= SAFE | {"OPTIONS"}
+    ]
 
 
 def test_every_route_has_a_name_of_its_own() -> None:
@@ -91,7 +102,9 @@ def test_every_route_has_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("may_act", [False, True])
-async def test_a_visit_changes_only_what_the_table_opens(grace: httpx.AsyncClient, people: People, may_act: bool) -> None:
+async def test_a_visit_changes_only_what_the_table_opens(
+    grace: httpx.AsyncClient, people: People, may_act: bool
+) -> None:
     await enter(grace, people, may_act=may_act)
     for name, path in _changing():
         if name == "client.leave":
@@ -104,7 +117,17 @@ async def test_a_visit_changes_only_what_the_table_opens(grace: httpx.AsyncClien
     assert (await grace.get("/client")).status_code == 200  # the visit goes on
 
 
-@pytest.mark.parametrize("name", ["client.password.save", "client.language", "client.logout", "client.account.pick", "client.login.post", "client.message.read"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "client.password.save",
+        "client.language",
+        "client.logout",
+        "client.account.pick",
+        "client.login.post",
+        "client.message.read",
+    ],
+)
 def test_what_staff_never_do_for_a_customer_is_not_in_the_table(name: str) -> None:
     assert name not in VISIT
 
@@ -124,10 +147,19 @@ async def test_acting_leaves_both_names_behind(grace: httpx.AsyncClient, people:
     async with db.reads() as session:
         message = (await session.scalars(select(TicketMessage))).one()
         assert (message.from_customer, message.staff_id, message.user_id) == (True, people.staff.id, None)
-        rows = (await session.scalars(select(Audit).where(Audit.action.in_(("create", "update")), Audit.noun.in_(("ticket_message", "customer")), Audit.staff_id == people.staff.id))).all()  # fmt: skip
+        rows = (
+            await session.scalars(
+                select(Audit).where(
+                    Audit.action.in_(("create", "update")),
+                    Audit.noun.in_(("ticket_message", "customer")),
+                    Audit.staff_id == people.staff.id,
+                )
+            )
+        ).all()
         assert {(r.noun, r.kind.value, r.customer_id) for r in rows} == {
-            ("ticket_message", "staff", people.customer.id), ("customer", "staff", people.customer.id),
-        }  # fmt: skip
+            ("ticket_message", "staff", people.customer.id),
+            ("customer", "staff", people.customer.id),
+        }
 
 
 async def test_looking_does_not_mark_as_read(visiting: httpx.AsyncClient, people: People) -> None:
@@ -141,17 +173,23 @@ async def test_looking_does_not_mark_as_read(visiting: httpx.AsyncClient, people
     assert 'class="unread"' in (await visiting.get("/client/messages")).text
 
 
-async def test_a_limited_staff_member_sees_messages_of_colleagues_in_the_inbox(grace: httpx.AsyncClient, people: People) -> None:
+async def test_a_limited_staff_member_sees_messages_of_colleagues_in_the_inbox(
+    grace: httpx.AsyncClient, people: People
+) -> None:
     async with db.unit() as session:
         colleague = await factories.create_staff(session)
-        campaign = await factories.create_campaign(session, staff_id=colleague.id, texts={"en": ("From a colleague", "Text")})
-        await factories.create_delivery(session, campaign=campaign, customer=people.customer, state=DeliveryState.SENT, sent_at=utcnow())
+        campaign = await factories.create_campaign(
+            session, staff_id=colleague.id, texts={"en": ("From a colleague", "Text")}
+        )
+        await factories.create_delivery(
+            session, campaign=campaign, customer=people.customer, state=DeliveryState.SENT, sent_at=utcnow()
+        )
         session.add(StaffProject(staff_id=people.staff.id, project_id=people.project.id))
     await enter(grace, people)
     assert "From a colleague" in (await grace.get("/client/messages")).text
 
 
-# ---- how a visit ends ---------------------------------------------------------------------------------------------------
+# ---- how a visit ends ------------------------------------------------------------------------------------------------
 
 
 async def _ended(client: httpx.AsyncClient) -> None:
@@ -176,7 +214,9 @@ async def test_the_visit_ends_after_half_an_hour(grace: httpx.AsyncClient, peopl
 
 
 @pytest.mark.parametrize("what", ["disabled", "grant", "project", "idle"])
-async def test_the_visit_ends_when_staff_lose_what_it_stands_on(visiting: httpx.AsyncClient, people: People, what: str) -> None:
+async def test_the_visit_ends_when_staff_lose_what_it_stands_on(
+    visiting: httpx.AsyncClient, people: People, what: str
+) -> None:
     async with db.unit() as session:
         if what == "disabled":
             (await session.get_one(Staff, people.staff.id)).enabled = False
@@ -201,14 +241,18 @@ async def test_leave_to_act_follows_the_grant(grace: httpx.AsyncClient, people: 
     assert "Only looking" in (await grace.get("/client")).text
 
 
-async def test_an_ended_visit_does_not_fall_into_another_account(site: Site, visiting: httpx.AsyncClient, people: People) -> None:
+async def test_an_ended_visit_does_not_fall_into_another_account(
+    site: Site, visiting: httpx.AsyncClient, people: People
+) -> None:
     """The same browser is signed in as a customer too: a click after the end must not act there."""
     async with site.browser() as other:
         await sign_in(other, "charles", area="/client")
         visiting.cookies.set("bursar_client", other.cookies["bursar_client"], domain="desk.test", path="/")
     assert "Ada Lovelace" in (await visiting.get("/client")).text
     async with db.unit() as session:
-        (await session.scalars(select(LoginSession).where(LoginSession.kind == SessionKind.VISIT))).one().ended_at = utcnow()
+        (
+            await session.scalars(select(LoginSession).where(LoginSession.kind == SessionKind.VISIT))
+        ).one().ended_at = utcnow()
     answer = await visiting.post("/client/profile", data={"name": "Wrong one"})
     assert answer.headers["location"] == "/admin/"
     async with db.reads() as session:

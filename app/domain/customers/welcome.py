@@ -23,7 +23,8 @@ def built_in() -> dict[str, tuple[str, str]]:
     for code in LANGUAGES:
         with speaking(code):
             body = gettext(
-                "Hello {% if customer.contact_person %}{{ customer.contact_person }}{% else %}{{ customer.name }}{% endif %},\n\n"
+                "Hello {% if customer.contact_person %}{{ customer.contact_person }}"
+                "{% else %}{{ customer.name }}{% endif %},\n\n"
                 "your account at {{ project.name }} is ready. You can sign in with your e-mail address.\n\n"
                 "If you have a question, just answer this message."
             )

@@ -22,6 +22,7 @@ from app.web.auth import see_other
 from app.web.client import files, queries
 from app.web.client.access import why_not
 from app.web.client.area import Asked, me, respond
+from app.web.files import download
 from app.web.forms import QuestionForm, ReplyForm, choices, number, posted
 
 
@@ -82,7 +83,7 @@ async def ticket_file(request: Asked, key: FromPath[str], file: FromPath[str]) -
     _view, customer_id = me(request)
     async with db.reads() as session:
         attachment = await queries.file_of_ticket(session, customer_id, number(key), number(file))
-    return await files.download(request.app.state.storage, attachment)
+    return await download(request.app.state.storage, attachment)
 
 
 async def _mark_read(session: AsyncSession, ticket: Ticket) -> None:
