@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from markupsafe import Markup
 from sqlalchemy import ColumnElement
 from starlette.datastructures import UploadFile
 from wtforms import MultipleFileField
 
 from admin_views.base import AppView, LookupField, Press
-from admin_views.base.cells import size
+from admin_views.base.cells import esc, size
 from app import db
 from app.domain.attachments import add_attachment
 from app.errors import Invalid, TooLarge
@@ -31,8 +30,8 @@ class Attachments(AppView, model=Attachment):
         return [Attachment.customer_id.is_(None)]
 
     @staticmethod
-    def cell_name(file: Attachment) -> Markup:
-        return Markup('<a href="/files/{}" download><bdi>{}</bdi></a>').format(file.id, file.name)
+    def cell_name(file: Attachment) -> str:
+        return f'<a href="/files/{file.id}" download><bdi>{esc(file.name)}</bdi></a>'
 
     def lookup_label(self, obj: Any) -> str:
         return f"{obj.name} ({size(obj.size)})"

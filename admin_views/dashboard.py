@@ -12,7 +12,7 @@ from sqlalchemy.orm import joinedload
 from starlette.requests import Request
 
 from admin_views.access import may
-from admin_views.base.cells import badge, moment
+from admin_views.base.cells import badge, moment, ready
 from app.db import utcnow
 from app.i18n import gettext, show_number
 from app.models.customers import Customer, CustomerStatus
@@ -91,7 +91,10 @@ async def _customers(session: AsyncSession, strip: list[dict[str, Any]], section
             "label": c.name,
             "url": f"/admin/customer/details/{c.id}",
             "actions": [],
-            "cells": [{"css": "meta", "html": c.project.name}, {"css": "state", "html": moment(c.registered_at)}],
+            "cells": [
+                {"css": "meta", "html": c.project.name},
+                {"css": "state", "html": ready(moment(c.registered_at))},
+            ],
         }
         for c in newest
     ]
@@ -120,7 +123,7 @@ async def _tickets(session: AsyncSession, strip: list[dict[str, Any]], sections:
             "label": t.subject,
             "url": f"/admin/ticket/details/{t.id}",
             "actions": [],
-            "cells": [{"css": "meta", "html": t.customer.name}, {"css": "state", "html": moment(t.updated_at)}],
+            "cells": [{"css": "meta", "html": t.customer.name}, {"css": "state", "html": ready(moment(t.updated_at))}],
         }
         for t in oldest
     ]
@@ -142,7 +145,7 @@ async def _campaigns(session: AsyncSession, strip: list[dict[str, Any]], section
             "label": c.subject,
             "url": f"/admin/campaign/details/{c.id}",
             "actions": [],
-            "cells": [{"css": "meta", "html": show_number(c.total)}, {"css": "state", "html": badge(c.state)}],
+            "cells": [{"css": "meta", "html": show_number(c.total)}, {"css": "state", "html": ready(badge(c.state))}],
         }
         for c in latest
     ]

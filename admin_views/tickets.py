@@ -13,7 +13,7 @@ from wtforms import BooleanField, MultipleFileField, TextAreaField, validators
 
 from admin_views.attachments import store_uploads
 from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press
-from admin_views.base.cells import size
+from admin_views.base.cells import ready, size
 from admin_views.base.fields import plain
 from app.domain import tickets
 from app.i18n import _, gettext
@@ -172,7 +172,7 @@ class Tickets(AppView, model=Ticket):
 
     async def side(self, session: AsyncSession, obj: Ticket, request: Request) -> list[dict[str, Any]]:
         items = [
-            {"label": c.label, "value": c.cell(obj)}
+            {"label": c.label, "value": ready(c.cell(obj))}
             for _g, columns in self.plan.details
             for c in columns
             if c.key != "subject"

@@ -158,10 +158,16 @@ def show_moment(value: datetime, style: str = "medium") -> str:
 
 def show_ago(value: datetime) -> str:
     """A moment relative to now: "3 days ago"; a moment that is at most a minute away is "just now"."""
-    apart = value - datetime.now(UTC)
-    if abs(apart) < timedelta(minutes=1):
-        return gettext("just now")
-    return format_timedelta(apart, add_direction=True, locale=locale(), threshold=1.2)
+    seconds = int((value - datetime.now(UTC)).total_seconds())
+    for unit in (86400, 3600, 60):
+        if abs(seconds) >= unit:
+            return _ago(language(), int(seconds / unit) * unit)
+    return gettext("just now")
+
+
+@lru_cache(maxsize=4096)
+def _ago(code: str, seconds: int) -> str:
+    return format_timedelta(timedelta(seconds=seconds), add_direction=True, locale=Locale.parse(code), threshold=1.2)
 
 
 def show_number(value: int | Decimal) -> str:
@@ -190,8 +196,13 @@ def show_money(minor: int, currency: str) -> Markup:
 
 def language_name(code: str) -> str:
     """The name of a language in the reader's language, or the code itself when nobody knows it."""
+    return _language_name(code, language())
+
+
+@lru_cache(maxsize=1024)
+def _language_name(code: str, reader: str) -> str:
     try:
-        name = Locale.parse(code.replace("-", "_")).get_display_name(locale())
+        name = Locale.parse(code.replace("-", "_")).get_display_name(Locale.parse(reader))
     except ValueError:
         name = None
     except Exception:  # babel raises UnknownLocaleError, a bare Exception

@@ -26,6 +26,12 @@ def static_version() -> str:
 
 
 @lru_cache
+def static_url() -> str:
+    """The address of ``templates/static``."""
+    return f"/static/{static_version()}"
+
+
+@lru_cache
 def environment() -> jinja2.Environment:
     """The environment: synchronous (an order of magnitude faster than async), strict, everything escaped."""
     env = jinja2.Environment(
@@ -38,7 +44,7 @@ def environment() -> jinja2.Environment:
         auto_reload=False,
     )
     env.install_gettext_callables(i18n.gettext, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
-    env.globals["static"] = f"/static/{static_version()}"
+    env.globals["static"] = static_url()
     env.filters.update(
         ago=i18n.show_ago, moment=i18n.show_moment, day=i18n.show_date, number=i18n.show_number,
         language_name=i18n.language_name,

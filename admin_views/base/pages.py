@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from html import escape
 from typing import Any, cast
 from urllib.parse import urlencode
 
+from markupsafe import Markup
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
@@ -13,6 +15,7 @@ from wtforms import BooleanField, Form, SelectField, StringField
 from wtforms.fields.core import UnboundField
 
 from admin_views.access import may
+from admin_views.base import table
 from admin_views.base.buttons import Button
 from admin_views.base.fields import AppForm, LookupField
 from admin_views.base.frame import hue_of, initials
@@ -44,23 +47,32 @@ def _button(b: Button, identity: str, pk: Any = None) -> dict[str, Any]:
     }
 
 
-def rows_of(request: Request, view: AppView, rows: Iterable[Any], *, actions: bool = True) -> list[dict[str, Any]]:
+def table_of(
+    request: Request,
+    view: AppView,
+    rows: Sequence[Any],
+    columns: list[dict[str, Any]],
+    *,
+    select: bool = False,
+    sticky: bool = False,
+) -> Markup:
+    """The rows as a table. select: with boxes, for a list that has something to do with the chosen ones."""
     linked = view.has_card and may(request, view.identity, "details")
-    shown = []
+    buttons = shown_buttons(request, view, "row")
+    shown = view.plan.columns
+    lead = next((i for i, c in enumerate(shown) if "lead" in c.css.split()), 0)
+    made = []
     for obj in rows:
-        pk = view.pk_of(obj)
-        shown.append(
-            {
-                "pk": pk,
-                "label": view.row_label(obj),
-                "url": view.card_url(pk) if linked else None,
-                "cells": [{"css": c.css, "html": c.cell(obj)} for c in view.plan.columns],
-                "actions": [_button(b, view.identity, pk) for b in shown_buttons(request, view, "row", obj)]
-                if actions
-                else [],
-            }
-        )
-    return shown
+        pk, label = view.pk_of(obj), view.row_label(obj)
+        last = ""
+        if buttons:
+            mine = [b for b in buttons if b.shown is None or b.shown(obj)]
+            last = table.actions(mine, view.identity, pk, escape(label))
+        url = view.card_url(pk) if linked else None
+        cells = [(c.css, c.cell(obj)) for c in shown]
+        made.append(table.row(pk=pk, label=label, url=url, cells=cells, lead=lead, select=select, last=last))
+    head = table.head(columns, select=select, actions=bool(buttons))
+    return table.table(head, made, sticky=sticky)
 
 
 def columns_of(view: AppView, asked: Asked) -> list[dict[str, Any]]:
@@ -137,6 +149,8 @@ async def listing(request: Request, session: AsyncSession, view: AppView, page: 
         head.append(create)
     offered = any(_USUAL.get(f.kind) for f in filters.fields(view.model).values())
     query = asked.query()
+    chosen = [_button(b, view.identity) for b in shown_buttons(request, view, "selection")]
+    columns = columns_of(view, asked)
     return {
         "title": view.name_plural,
         "help": view.help,
@@ -144,10 +158,10 @@ async def listing(request: Request, session: AsyncSession, view: AppView, page: 
         "search": asked.search,
         "search_placeholder": view.search_hint or gettext("Find"),
         "list_url": view.list_url,
-        "columns": columns_of(view, asked),
-        "rows": rows_of(request, view, page.rows),
+        "rows": page.rows,
+        "table": table_of(request, view, page.rows, columns, select=bool(chosen), sticky=True),
         "head_buttons": head,
-        "selection_buttons": [_button(b, view.identity) for b in shown_buttons(request, view, "selection")],
+        "selection_buttons": chosen,
         "chips": await chips(session, view, asked),
         "filter_url": f"/admin/{view.identity}/filter{f'?{query}' if query else ''}" if offered else None,
         "filter_hidden": kept(asked, dict(asked.filter_params)),
@@ -396,10 +410,13 @@ def related_condition(view: AppView, other: AppView, related: Related, obj: Any)
 
 def embedded(request: Request, view: AppView, page: Page, url: str, fixed: str) -> dict[str, Any]:
     """A list inside a card: the same screen, without boxes."""
+    columns: list[dict[str, Any]] = [
+        {"label": c.label, "css": c.css, "sort_url": None, "sorted": None} for c in view.plan.columns
+    ]
     return {
         "identity": view.identity,
-        "columns": [{**c, "sort_url": None, "sorted": None} for c in columns_of(view, page.asked)],
-        "rows": rows_of(request, view, page.rows),
+        "rows": page.rows,
+        "table": table_of(request, view, page.rows, columns),
         "page": pager(url, page, fixed) if page.rows else None,
         "totals": [],
         "empty": {"icon": view.icon, "line": gettext("Nothing here yet"), "action_label": None, "action_url": None},

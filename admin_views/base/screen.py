@@ -18,7 +18,7 @@ from wtforms import Form
 from wtforms.fields.core import UnboundField
 
 from admin_views.base.buttons import DELETE, Button
-from admin_views.base.cells import Cell, badge, cell_of, relation_of
+from admin_views.base.cells import Cell, badge, cell_of, ready, relation_of
 from admin_views.base.fields import AppForm, Converter, LookupField
 from app import filters
 from app.db import Base, Searchable, Versioned, fold, like
@@ -355,7 +355,7 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     def badge(self, obj: Any) -> Markup | None:
         for name in ("status", "state"):
             if name in self.mapper.column_attrs:
-                return badge(getattr(obj, name))
+                return ready(badge(getattr(obj, name)))
         return None
 
     def hue(self, obj: Any) -> int | None:
@@ -378,8 +378,7 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         """The main column of the summary; the usual: the columns, by group."""
         shown = []
         for label, columns in self.plan.details:
-            items = [{"label": c.label, "value": c.cell(obj)} for c in columns]
-            items = [i for i in items if i["value"] not in ("", None)]
+            items = [{"label": c.label, "value": ready(html)} for c in columns if (html := c.cell(obj))]
             if items:
                 shown.append({"label": gettext(label) if label else gettext("Details"), "kind": "kv", "items": items})
         return shown

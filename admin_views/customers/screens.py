@@ -14,7 +14,7 @@ from wtforms import BooleanField, StringField, validators
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import AppView, LookupField, Related
-from admin_views.base.cells import swatch
+from admin_views.base.cells import esc, ready, short, swatch
 from admin_views.base.fields import password_fields, plain
 from admin_views.base.frame import hue_of, initials
 from admin_views.customers.buttons import BUTTONS
@@ -75,33 +75,29 @@ class Customers(AppView, model=Customer):
         ]
 
     @staticmethod
-    def cell_name(customer: Customer) -> Markup:
+    def cell_name(customer: Customer) -> str:
         login = next((link.user.username for link in customer.logins if link.user), "")
-        shown = Markup('<a href="/admin/customer/details/{}"><bdi>{}</bdi></a>').format(customer.id, customer.name)
-        return shown + Markup(' <span class="faint">(<bdi>{}</bdi>)</span>').format(login) if login else shown
+        named = f'<a href="/admin/customer/details/{customer.id}"><bdi>{esc(customer.name)}</bdi></a>'
+        return f'{named} <span class="faint">(<bdi>{esc(login)}</bdi>)</span>' if login else named
 
     @staticmethod
-    def cell_country(customer: Customer) -> Markup | str:
-        return (
-            Markup('<span title="{}">{}</span>').format(country_name(customer.country), customer.country)
-            if customer.country
-            else ""
-        )
+    def cell_country(customer: Customer) -> str:
+        return short(customer.country, country_name) if customer.country else ""
 
     @staticmethod
-    def cell_language(customer: Customer) -> Markup | str:
-        return (
-            Markup('<span title="{}">{}</span>').format(language_name(customer.language), customer.language)
-            if customer.language
-            else ""
-        )
+    def cell_language(customer: Customer) -> str:
+        return short(customer.language, language_name) if customer.language else ""
 
     @staticmethod
-    def detail_email(customer: Customer) -> Markup | str:
-        return Markup('<a href="mailto:{0}">{0}</a>').format(customer.email) if customer.email else ""
+    def detail_email(customer: Customer) -> str:
+        return f'<a href="mailto:{esc(customer.email)}">{esc(customer.email)}</a>' if customer.email else ""
 
     def facts(self, obj: Customer) -> list[Markup | str]:
-        facts: list[Markup | str] = [f"#{obj.id}", swatch(obj.project.hue, obj.project.name), str(obj.kind.label)]
+        facts: list[Markup | str] = [
+            f"#{obj.id}",
+            ready(swatch(obj.project.hue, obj.project.name)),
+            str(obj.kind.label),
+        ]
         if obj.country:
             facts.append(country_name(obj.country))
         if obj.language:

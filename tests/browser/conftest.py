@@ -55,11 +55,11 @@ PEOPLE = {  # name: project, language, e-mail
 
 
 class Sink:
-    """A mail server on a port of its own. It keeps every message, waits while `held`, and can be down."""
+    """A mail server on a port of its own. It keeps every message with its recipient, waits while `held`, and can be down."""
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.messages: list[EmailMessage] = []
+        self.messages: list[tuple[str, EmailMessage]] = []
         self.held = False
         self._controller: Controller | None = None
 
@@ -69,7 +69,7 @@ class Sink:
         assert isinstance(envelope.content, bytes)
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         assert isinstance(message, EmailMessage)
-        self.messages.append(message)
+        self.messages += [(address, message) for address in envelope.rcpt_tos]
         return "250 taken"
 
     def up(self) -> None:
@@ -81,9 +81,6 @@ class Sink:
         if self._controller is not None:
             self._controller.stop()
             self._controller = None
-
-    def to(self, address: str) -> list[EmailMessage]:
-        return [m for m in self.messages if address in str(m["to"])]
 
 
 # ---- the processes -----------------------------------------------------------------------------------------------

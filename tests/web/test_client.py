@@ -19,7 +19,6 @@ from app.models.catalog import ServiceStatus
 from app.models.customers import Customer, CustomerStatus
 from app.models.messaging import Campaign, CampaignAttachment, Category, Delivery, DeliveryState
 from app.models.sessions import LoginSession
-from app.models.staff import Grant, StaffProject
 from app.models.tickets import Ticket, TicketAttachment, TicketMessage, TicketStatus
 from app.models.users import User, UserCustomer, UserRole
 from app.observe import SYSTEM, acting
@@ -549,27 +548,3 @@ async def test_who_may_not_come_in_any_more_is_out_at_once(ada: httpx.AsyncClien
     answer = await ada.get("/client/messages")
     assert answer.headers["location"] == "/client/login?next=%2Fclient%2Fmessages"
     assert "bursar_client" not in ada.cookies
-
-
-# ---- the same files for staff ---------------------------------------------------------------------------------------
-
-
-async def test_staff_download_files_with_the_grant_and_only_of_their_projects(
-    site: Site, grace: httpx.AsyncClient, ada: httpx.AsyncClient, people: People, post: Post
-) -> None:
-    path = f"/files/{post.ticket_file.id}"
-    answer = await grace.get(path)
-    assert (answer.status_code, answer.content) == (200, b"<script>1</script>")
-    assert answer.headers["content-disposition"].startswith("attachment;")
-    assert "sandbox" in answer.headers["content-security-policy"]
-    assert (await ada.get(path)).headers["location"].startswith("/login")
-    for odd in ("0", "999999", "99999999999999999999", "x"):
-        assert (await grace.get(f"/files/{odd}")).status_code == 404
-    async with db.unit() as session:
-        elsewhere = await factories.create_project(session)
-        session.add(StaffProject(staff_id=people.staff.id, project_id=elsewhere.id))
-    assert (await grace.get(path)).status_code == 404
-    async with db.unit() as session:
-        for grant in (await session.scalars(select(Grant))).all():
-            await session.delete(grant)
-    assert (await grace.get(path)).status_code == 403

@@ -10,7 +10,7 @@ from app.domain.attachments import add_attachment
 from app.domain.sessions import passwords
 from app.integrations.storage import DirectoryStorage
 from tests import factories
-from tests.web.conftest import PASSWORD, Site
+from tests.web.helpers import PASSWORD, Site
 
 
 async def sign_in(browser: httpx.AsyncClient, grants: list[tuple[str, str]], projects: tuple[object, ...] = ()) -> int:
