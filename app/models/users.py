@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base, BigId, Choice, Customised, Email, Name, Searchable, Stamped, Versioned, about, choice, folded
@@ -24,7 +24,7 @@ class User(Base, Versioned, Stamped, Customised, Searchable):
     """A login. `username` is kept folded to lower case, so that it is unique per project whatever the case."""
 
     __tablename__ = "user"
-    __table_args__ = (UniqueConstraint("project_id", "username"),)
+    __table_args__ = (UniqueConstraint("project_id", "username"), Index("ix_user_email_folded", "email_folded"))
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     project_id: Mapped[int] = mapped_column(

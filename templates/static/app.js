@@ -17,6 +17,7 @@
    data-poll="URL"            replaced by the fragment fetched from URL each data-every ms, until one comes without data-poll;
                               data-announce is read out every ten seconds and at the end
    data-load="URL"            on a popover: its [data-loaded] is filled with the fragment of URL when it is opened first
+   data-post-on-view          a form that is posted in the background once its page is looked at, then goes away
    data-confirm="question"    on a link, button or form: asks first
    data-dismiss               closes its [data-dismissable]; data-passing closes by itself
    data-guard                 on a form: warns before leaving with unsaved changes
@@ -45,6 +46,12 @@
     var div = doc.createElement("div"), span = doc.createElement("span");
     div.className = "toast"; div.dataset.dismissable = ""; if (kind !== "bad") div.dataset.passing = "";
     span.textContent = text; if (kind === "bad") span.className = "t-bad"; div.append(span); list.append(div); passing(div);
+  }
+
+  /* ---- Seen ------------------------------------------------------------------------------------------------------- */
+  function seen(form) {
+    if (doc.visibilityState !== "visible") { doc.addEventListener("visibilitychange", function () { seen(form); }, { once: true }); return; }
+    fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), credentials: "same-origin" }).then(function (r) { if (r.ok) form.remove(); }).catch(function () { /* the button stays */ });
   }
 
   /* ---- What is loaded when it is opened --------------------------------------------------------------------------- */
@@ -459,6 +466,6 @@
 
   /* ---- Begin ------------------------------------------------------------------------------------------------------ */
   relative(); when(); selection();
-  all("[data-poll]").forEach(poll); all("[data-passing]").forEach(passing); all("[data-tabs] [role=tabpanel]").forEach(filled); all("[data-files]").forEach(listFiles);
+  all("[data-poll]").forEach(poll); all("[data-post-on-view]").forEach(seen); all("[data-passing]").forEach(passing); all("[data-tabs] [role=tabpanel]").forEach(filled); all("[data-files]").forEach(listFiles);
   var refused = one("form .banner.bad[tabindex]"); if (refused) { refused.focus(); var form = refused.closest("form"); if (form && form.hasAttribute("data-guard")) dirty.add(form); }
 })();

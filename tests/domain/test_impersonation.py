@@ -18,17 +18,11 @@ from app.models.staff import Staff
 from app.observe import SYSTEM, Actor, Kind, acting
 from tests import factories
 
-pytestmark = pytest.mark.usefixtures("template", "database")
+pytestmark = pytest.mark.usefixtures("database")
 
 
 @pytest.fixture
-def template(engine_name: str, request: pytest.FixtureRequest) -> None:
-    """The migrated templates are made by asyncio.run, so they are asked for before the loop of the test runs."""
-    request.getfixturevalue("sqlite_template" if engine_name == "sqlite" else "postgres_template")
-
-
-@pytest.fixture
-async def staff(template: None, database: str) -> Staff:
+async def staff(database: str) -> Staff:
     async with db.unit() as session:
         return await factories.create_staff(session, full_name="Grace Hopper", grants=[("customer", "action:enter")])
 

@@ -31,13 +31,7 @@ def fast_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def template(engine_name: str, request: pytest.FixtureRequest) -> None:
-    """The migrated templates are made by asyncio.run, so they are asked for before the loop of the test runs."""
-    request.getfixturevalue("sqlite_template" if engine_name == "sqlite" else "postgres_template")
-
-
-@pytest.fixture
-async def ready(template: None, database: str) -> str:
+async def ready(database: str) -> str:
     return await sessions.hash_password(PASSWORD)
 
 

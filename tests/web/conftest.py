@@ -24,17 +24,6 @@ def fast_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def template(engine_name: str, request: pytest.FixtureRequest) -> None:
-    """The migrated templates are made by asyncio.run, so they are asked for before the loop of the test runs."""
-    request.getfixturevalue("sqlite_template" if engine_name == "sqlite" else "postgres_template")
-
-
-@pytest.fixture
-def database_url(template: None, database_url: str) -> str:
-    return database_url
-
-
-@pytest.fixture
 async def site(database: str, redis_url: str, tmp_path: Path) -> Site:
     settings = Settings(database_url=database, secret_key="k" * 40, data_dir=tmp_path / "data", redis_url=redis_url)
     return Site(settings, build(settings, stand_in))
