@@ -73,6 +73,8 @@ class Panel(Editing, Pressing):
         }
         for view in screens.SCREENS:
             self.add_view(view)
+        for made in self.screens:
+            made.of_customers((0,))  # two equally short ways to the customer fail here, at the start
 
     # ---- pages ----------------------------------------------------------------------------------------------------
 

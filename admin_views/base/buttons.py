@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
+from starlette.responses import Response
 
 from admin_views.base.fields import AppForm
 from app.errors import Invalid
@@ -27,12 +28,13 @@ MOST_OBJECTS = 1000
 
 @dataclass(frozen=True)
 class Done:
-    """What happened, for the flash; where to go next (default: back); cookies to set, as header values."""
+    """What happened, for the flash; where to go next (default: back)."""
 
     message: str
     url: str | None = None
     kind: str = "ok"
-    cookies: tuple[str, ...] = ()
+    response: Response | None = None
+    """The answer itself, in place of going somewhere: a file."""
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
 from sqladmin.authentication import login_required
 from sqlalchemy.exc import IntegrityError
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from admin_views.base import pages
+from admin_views.base.cells import ready
 from admin_views.base.fields import AppForm, set_currencies
 from admin_views.base.panel import STALE, PanelBase, posted_form
 from admin_views.base.screen import AppView
@@ -18,6 +20,32 @@ from app import db
 from app.errors import AppError, Forbidden, Invalid
 from app.flash import flash
 from app.i18n import gettext
+
+
+class Stale(AppError):
+    """Somebody else has saved the row since this form was made."""
+
+    status = 409
+
+
+def changed_meanwhile(view: AppView, obj: Any, form: AppForm) -> list[Any]:
+    """One line per column in which the saved row differs from what was typed: the person then decides."""
+    now, fields = view.form_data(obj), cast(Any, form)
+    lines = []
+    for name in map(str, view.form_columns):
+        if name not in fields or plain_value(now[name]) == plain_value(fields[name].data):
+            continue
+        prop = view.prop_of(name)
+        shown = ready(view.cell(prop)(obj)) or "–"
+        lines.append(ready("<b>{}</b>: {}").format(str(fields[name].label.text), shown))
+    return lines
+
+
+def plain_value(value: Any) -> str:
+    """A value as far as a form can show it: a moment to the minute."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+    return "" if value is None else str(value)
 
 
 class Editing(PanelBase):
@@ -37,6 +65,7 @@ class Editing(PanelBase):
 
     async def _form(self, request: Request, view: AppView, pk: str | None) -> Response:
         posted = await posted_form(request) if request.method == "POST" else None
+        seen = posted.get("version") if posted is not None else None
         error: str | None = None
         warnings: list[Any] = []
         async with db.reads() as session:
@@ -56,8 +85,12 @@ class Editing(PanelBase):
                 columns = db.violated(problem)
                 taken = Invalid(**{columns[-1] if columns else "": gettext("This is already in use.")})
                 error = pages.place_errors(form, taken)
-            except StaleDataError:
+            except (Stale, StaleDataError):
                 error = str(STALE)
+                async with db.reads() as session:
+                    obj = await view.load(session, pk or "", *view.card_options())
+                    warnings = changed_meanwhile(view, obj, form)
+                seen = view.version_of(obj)
             except AppError as problem:
                 error = str(problem)
             else:
@@ -75,7 +108,7 @@ class Editing(PanelBase):
         )
         hidden = {}
         if obj is not None and (version := view.version_of(obj)) is not None:
-            hidden["version"] = posted.get("version", version) if posted is not None else version
+            hidden["version"] = seen if seen is not None else version
         context = {
             "page": {
                 "title": title,
@@ -119,5 +152,8 @@ class Editing(PanelBase):
                 obj = await view.load(session, pk, *view.edit_options())
                 version = view.version_of(obj)
                 if version is not None and seen is not None and str(version) != str(seen):
-                    raise Invalid(str(STALE))
+                    raise Stale(str(STALE))
+                for name, value in values.items():  # the form knows no seconds: what was not touched stays
+                    if isinstance(value, datetime) and plain_value(getattr(obj, name, None)) == plain_value(value):
+                        values[name] = getattr(obj, name)
             return await view.save(session, obj, values)

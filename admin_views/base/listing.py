@@ -177,7 +177,7 @@ def _empty(kind: Any) -> Any:
     return date(1, 1, 2) if python is date else (False if python is bool else (0 if python is int else ""))
 
 
-def _keys(view: AppView, asked: Asked) -> list[_Key]:
+def keys_of(view: AppView, asked: Asked) -> list[_Key]:
     """The sort order: the asked column, then the primary key as a tie-breaker, all in one direction."""
     names = [p.key for p in view.pk_props]
     if asked.sort and asked.sort not in names:
@@ -195,16 +195,24 @@ def _keys(view: AppView, asked: Asked) -> list[_Key]:
     return keys
 
 
-def _beyond(keys: list[_Key], values: list[Any], *, backwards: bool) -> ColumnElement[bool]:
-    """Rows behind (or before) the row that had these values."""
+def order_by(keys: list[_Key], descending: bool) -> list[ColumnElement[Any]]:
+    return [k.expression.desc() if descending else k.expression.asc() for k in keys]
+
+
+def _parse(keys: list[_Key], values: list[Any]) -> list[Any]:
+    """The values of a page marker. Raises AppError 400."""
     if len(values) != len(keys):
         raise _bad(_("the page marker is damaged"))
-    parsed = [k.parse(v) for k, v in zip(keys, values, strict=True)]
+    return [k.parse(v) for k, v in zip(keys, values, strict=True)]
+
+
+def beyond(keys: list[_Key], values: list[Any], *, backwards: bool = False) -> ColumnElement[bool]:
+    """Rows behind (or before) the row that had these values."""
     clauses = []
     for i, key in enumerate(keys):
-        same = [k.expression == v for k, v in zip(keys[:i], parsed[:i], strict=True)]
+        same = [k.expression == v for k, v in zip(keys[:i], values[:i], strict=True)]
         less = key.descending is not backwards
-        clauses.append(and_(*same, key.expression < parsed[i] if less else key.expression > parsed[i]))
+        clauses.append(and_(*same, key.expression < values[i] if less else key.expression > values[i]))
     return or_(*clauses)
 
 
@@ -229,18 +237,32 @@ async def count(session: AsyncSession, statement: Select[Any], most: int = COUNT
     return (most, True) if n > most else (n, False)
 
 
+async def totals(session: AsyncSession, view: AppView, asked: Asked) -> list[tuple[str, str, int]]:
+    """The sums of money columns over all rows that match: (label, currency, minor units), per currency."""
+    found: list[tuple[str, str, int]] = []
+    for column in view.plan.columns:
+        info = view.mapper.column_attrs[column.key].columns[0].info
+        if info.get("widget") != "money":
+            continue
+        currency, amount = getattr(view.model, info["currency"]), getattr(view.model, column.key)
+        statement = narrowed(view, asked).with_only_columns(currency, func.sum(amount), maintain_column_froms=True)
+        rows = await session.execute(statement.group_by(currency).order_by(currency))
+        found += [(column.label, code, int(total)) for code, total in rows if total is not None]
+    return found
+
+
 async def fetch(session: AsyncSession, view: AppView, asked: Asked, *, only: ColumnElement[bool] | None = None) -> Page:
     """One page of rows. `only`: a further condition (the record on whose card the list stands)."""
     statement = narrowed(view, asked)
     if only is not None:
         statement = statement.where(only)
     total, capped = await count(session, statement)
-    keys = _keys(view, asked)
+    keys = keys_of(view, asked)
     backwards = asked.before is not None or asked.last
     if (marker := asked.before or asked.after) is not None:
-        statement = statement.where(_beyond(keys, marker, backwards=asked.before is not None))
+        statement = statement.where(beyond(keys, _parse(keys, marker), backwards=asked.before is not None))
     flip = asked.descending is not backwards
-    statement = statement.order_by(*(k.expression.desc() if flip else k.expression.asc() for k in keys))
+    statement = statement.order_by(*order_by(keys, flip))
     statement = statement.options(*view.list_options()).limit(asked.size + 1)
     rows = list((await session.scalars(statement)).unique())
     more = len(rows) > asked.size

@@ -17,9 +17,10 @@ from wtforms.fields.core import UnboundField
 from admin_views.access import may
 from admin_views.base import table
 from admin_views.base.buttons import Button
+from admin_views.base.cells import money, ready
 from admin_views.base.fields import AppForm, LookupField
 from admin_views.base.frame import hue_of, initials
-from admin_views.base.listing import SIZES, Asked, Page
+from admin_views.base.listing import SIZES, Asked, Page, totals
 from admin_views.base.screen import AppView, Related
 from app import filters
 from app.db import Base
@@ -29,6 +30,8 @@ from app.i18n import gettext, show_number
 
 def shown_buttons(request: Request, view: AppView, where: str, obj: Any = None) -> list[Button]:
     """The buttons at this place that the grants and the row's state allow."""
+    if where == "selection" and len(view.pk_props) > 1:
+        return []
     return [
         b
         for b in view.all_buttons()
@@ -169,7 +172,7 @@ async def listing(request: Request, session: AsyncSession, view: AppView, page: 
         "clear_url": f"{view.list_url}?{pinned}" if pinned else view.list_url,
         "match_total": page.total_text,
         "page": pager(view.list_url, page),
-        "totals": [],
+        "totals": [] if page.capped else await _totals(session, view, asked),
         "empty": {
             "icon": view.icon,
             "line": gettext("Nothing here yet"),
@@ -177,6 +180,11 @@ async def listing(request: Request, session: AsyncSession, view: AppView, page: 
             "action_url": create["url"] if may_create else None,
         },
     }
+
+
+async def _totals(session: AsyncSession, view: AppView, asked: Asked) -> list[Markup]:
+    """Sums over the whole filtered list, per currency; a list too long to count is not summed either."""
+    return [ready(f"{escape(str(label))} {money(n, code)}") for label, code, n in await totals(session, view, asked)]
 
 
 def kept(asked: Asked, params: dict[str, str]) -> dict[str, Any]:

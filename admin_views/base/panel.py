@@ -22,7 +22,9 @@ from app.observe import log
 from app.render import page
 
 Crumbs = list[dict[str, Any]]
-STALE = _("Somebody else has saved this meanwhile. Your entries are still here; open it in a new tab to compare.")
+STALE = _(
+    "Somebody else has saved this meanwhile. Nothing of yours is lost: below is what differs. Save again to keep yours."
+)
 
 
 async def posted_form(request: Request) -> Any:

@@ -103,11 +103,11 @@ class Pressing(PanelBase):
         except (IntegrityError, StaleDataError):
             raise AppError(str(STALE), 409) from None
         done = outcome if isinstance(outcome, Done) else Done(outcome)
+        if done.response is not None:
+            return done.response
         back = press.view.card_url(press.pks[0]) if len(press.pks) == 1 and press.view.has_card else press.view.list_url
         response = RedirectResponse(done.url or back, 303)
         flash(request.scope, done.kind, str(done.message))
-        for cookie in done.cookies:
-            response.headers.append("set-cookie", cookie)
         return response
 
     async def _button_page(

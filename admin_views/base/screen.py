@@ -17,8 +17,10 @@ from starlette.requests import Request
 from wtforms import Form
 from wtforms.fields.core import UnboundField
 
+from admin_views.base import paths
 from admin_views.base.buttons import DELETE, Button
 from admin_views.base.cells import Cell, badge, cell_of, ready, relation_of
+from admin_views.base.export import EXPORT
 from admin_views.base.fields import AppForm, Converter, LookupField
 from app import filters
 from app.db import Base, Searchable, Versioned, fold, like
@@ -90,6 +92,8 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     readonly: ClassVar[bool] = False
     help: ClassVar[str] = ""
     search_hint: ClassVar[str] = ""
+    through: ClassVar[str] = ""
+    """The relations that lead to a customer ("service.customer"), where the shortest path is not the right one."""
     buttons: ClassVar[tuple[Button, ...]] = ()
     related: ClassVar[tuple[Related, ...]] = ()
     create_label: ClassVar[str] = ""
@@ -180,6 +184,16 @@ class AppView(ModelView, metaclass=_ScreenMeta):
             prop.key, column.info["label"], column.info.get("css", ""), sort, own or cell_of(self.mapper, prop)
         )
 
+    def prop_of(self, name: str) -> ColumnProperty[Any]:
+        """The column behind a field of the form: a relation stands for its foreign key."""
+        if name in self.mapper.relationships:
+            column = next(iter(self.mapper.relationships[name].local_columns))
+            return cast("ColumnProperty[Any]", self.mapper.get_property_by_column(column))
+        return self.mapper.column_attrs[name]
+
+    def cell(self, prop: ColumnProperty[Any]) -> Cell:
+        return self._column(prop, "detail").cell
+
     # ---- addresses -----------------------------------------------------------------------------------------------
 
     @property
@@ -245,8 +259,14 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         """The rows that belong to these customers: by the shortest path of foreign keys. None: it has none."""
         if self.identity == "customer":
             return cast("ColumnElement[bool]", self.pk_column.in_(ids))
-        column = self.mapper.columns.get("customer_id")
-        return None if column is None else column.in_(ids)
+        return None if self.customer_path is None else paths.belongs_to(self.model, self.customer_path, ids)
+
+    @cached_property
+    def customer_path(self) -> tuple[str, ...] | None:
+        """The relations that lead to a customer. Raises LookupError when two are equally short and none is named."""
+        if self.through:
+            return tuple(self.through.split("."))
+        return paths.shortest(self.model, "customer")
 
     @property
     def pk_column(self) -> Any:
@@ -391,7 +411,12 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         return {}
 
     def all_buttons(self) -> tuple[Button, ...]:
-        return (*self.buttons, DELETE) if self.can_delete and not self.readonly else self.buttons
+        last = (DELETE,) if self.can_delete and not self.readonly else ()
+        return (*self.buttons, EXPORT, *last)
+
+    def only(self, pks: tuple[int, ...]) -> filters.Condition:
+        """The filter that means exactly these rows."""
+        return filters.Leaf(self.pk_props[0].key, "in", pks)
 
     def lookup_label(self, obj: Any) -> str:
         return str(obj)

@@ -12,7 +12,7 @@ from wtforms import Form, RadioField, StringField, validators
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import AppForm, AppView, Button, Related
-from admin_views.base.cells import size
+from admin_views.base.cells import esc, size
 from admin_views.base.fields import plain
 from admin_views.messaging.compose import language_tabs, languages, macro_list, text_fields
 from app.domain.messaging import campaigns, delivery
@@ -266,6 +266,10 @@ class Deliveries(AppView, model=Delivery):
     name, name_plural, icon, category = _("Delivery"), _("Deliveries"), "mail-forward", "Messages"
     readonly = True
     can_create = can_edit = can_delete = can_view_details = False
+
+    @staticmethod
+    def cell_error(delivery: Delivery) -> str:
+        return f"<span class=soft>{esc(gettext(delivery.error))}</span>" if delivery.error else ""
 
     def row_label(self, obj: Delivery) -> str:
         return f"{obj.customer}, {obj.channel.label}"

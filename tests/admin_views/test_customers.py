@@ -111,8 +111,23 @@ async def test_editing_changes_every_field_and_two_editors_do_not_overwrite_each
     assert first.status_code == 303, first.text
     assert (await the(Customer)).note == "prompt payer"
     second = await desk.post(url, data=entries(project, note="lost?", version="1"))
-    assert second.status_code == 422 and "Somebody else has saved" in second.text and "lost?" in second.text
+    assert second.status_code == 422 and "Somebody else has saved" in second.text
+    assert "lost?" in second.text and "prompt payer" in second.text, "both are there to compare"
     assert (await the(Customer)).note == "prompt payer"
+    knowingly = await desk.post(url, data=entries(project, note="mine", version="2"))
+    assert knowingly.status_code == 303 and (await the(Customer)).note == "mine"
+
+
+async def test_saving_an_unchanged_form_changes_and_audits_nothing(desk: httpx.AsyncClient, project: Project) -> None:
+    await desk.post(REGISTER, data=entries(project))
+    before, rows = await the(Customer), await number(Audit)
+    moment = before.registered_at.strftime("%Y-%m-%dT%H:%M")
+    saved = await desk.post(
+        f"/admin/customer/edit/{before.id}", data=entries(project, status="new", registered_at=moment, version="1")
+    )
+    assert saved.status_code == 303
+    assert (await the(Customer)).registered_at == before.registered_at
+    assert await number(Audit) == rows
 
 
 @pytest.mark.parametrize(

@@ -233,3 +233,13 @@ async def test_without_a_session_everything_leads_to_the_sign_in(app: object, de
         answer = await desk.get(f"/admin/{view.identity}/list")
         assert answer.status_code in (303, 401), view.identity
         assert (await desk.post(f"/admin/{view.identity}/create", data={})).status_code in (303, 401)
+
+
+async def test_money_columns_are_summed_per_currency_over_the_filtered_list(desk: httpx.AsyncClient) -> None:
+    async with db.unit() as session:
+        customer = await factories.create_customer(session)
+        for price, currency in ((1050, "EUR"), (200, "EUR"), (70, "JPY"), (999, "EUR")):
+            await factories.create_service(session, customer=customer, price=price, currency=currency, status="active")
+        await factories.create_service(session, customer=customer, price=100_00, currency="EUR", status="closed")
+    page = (await desk.get("/admin/service/list?status.in=active")).text
+    assert "22.49<span" in page and "70<span" in page and "122.49<span" not in page
