@@ -17,7 +17,7 @@ from app.errors import NotFound, SignInNeeded
 from app.integrations.storage import DirectoryStorage
 from app.observe import set_up_logging
 from app.settings import Settings, load
-from app.web import auth, client
+from app.web import auth, client, recovery
 from app.web.errors import HANDLERS
 from app.web.files import staff_file
 from app.web.guard import Guard, visitor
@@ -37,6 +37,8 @@ def _mount(host: Any) -> Any:
         if path != "/admin" and not path.startswith("/admin/"):  # Litestar matches mounts by prefix: /adminfoo
             raise NotFound
         if visitor(scope) is None:
+            if scope.get("method") == "POST":
+                scope["state"]["kept"] = await recovery.keep(scope, receive, path)
             raise SignInNeeded
         scope["path"] = "/admin/" if path == "/admin" else path
         await host(scope, receive, send)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from wtforms import Form, RadioField, StringField, validators
 from wtforms.fields.core import UnboundField
 
+from admin_views.access import may_press
 from admin_views.base import AppForm, AppView, Button, Related
 from admin_views.base.cells import esc, size
 from admin_views.base.fields import plain
@@ -161,7 +162,7 @@ class Campaigns(AppView, model=Campaign):
             "stop",
             _("Stop"),
             "player-stop",
-            on=CARD,
+            on=frozenset(),  # it stands in the progress, and goes away with it
             verb=stop,
             danger=True,
             lede=_("What was already sent stays sent. A stopped campaign cannot go on."),
@@ -204,6 +205,8 @@ class Campaigns(AppView, model=Campaign):
     async def card_context(self, session: AsyncSession, obj: Campaign, request: Request) -> dict[str, Any]:
         p = await delivery.progress(session, campaign_id=obj.id)
         going = obj.state in GOING
+        stop_url = f"/admin/campaign/action/stop?pks={obj.id}"
+        may_stop = going and may_press(request, self.identity, "stop")
         kinds = {DeliveryState.SENT: "ok", DeliveryState.FAILED: "bad", DeliveryState.REVIEW: "warn"}
         return {
             "progress": {
@@ -229,7 +232,9 @@ class Campaigns(AppView, model=Campaign):
                 if going and p.seconds_left
                 else None,
                 "poll_url": f"/admin/campaign/details/{obj.id}/part/progress" if going else None,
-                "stop": [],
+                "stop": [{"label": gettext("Stop"), "url": stop_url, "icon": "player-stop", "danger": True}]
+                if may_stop
+                else [],
             }
         }
 

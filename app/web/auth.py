@@ -17,6 +17,7 @@ from app.models.projects import Project
 from app.models.staff import Staff
 from app.models.users import User
 from app.observe import actor
+from app.web import recovery, render
 from app.web.errors import in_client_area, local_path, path_of, sign_in_page
 from app.web.forms import posted
 from app.web.guard import visitor
@@ -54,11 +55,20 @@ async def _signed_in(request: Asked, name: str, sign_in: Any, default: str, life
             old_token=cookies.get(request.scope, name),
         )  # fmt: skip
     except (Invalid, TooMany, Forbidden) as error:
-        page = await _form(request, error.status, error=str(error), username=login, next=local_path(target, ""))
+        page = await _form(
+            request,
+            error.status,
+            error=str(error),
+            username=login,
+            next=local_path(target, ""),
+            kept=form.get("kept", ""),
+        )
         if isinstance(error, TooMany):
             page.headers["Retry-After"] = str(error.seconds)
         return page
     cookies.put(request.scope, name, token, max_age=life)
+    if name == cookies.STAFF and (kept := recovery.open_kept(form.get("kept", ""))) is not None:
+        return Response(render.page("auth/resume.html", url=kept.url, fields=kept.fields), media_type=HTML)
     return see_other(local_path(target, default))
 
 

@@ -125,7 +125,10 @@ def sign_in_needed(request: Request[Any, Any, Any], error: SignInNeeded) -> Resp
     came_from = urlsplit(_header(scope, b"referer"))
     back = local_path(came_from.path + (f"?{came_from.query}" if came_from.query else ""), "")
     notice = gettext("Your session has ended. Please sign in again.")
-    html = sign_in_page(scope, notice=notice, next=back)
+    kept = scope["state"].get("kept", "")
+    if kept:
+        notice += " " + gettext("What you have typed is not lost.")
+    html = sign_in_page(scope, notice=notice, next=back, kept=kept)
     return Response(html, status_code=401, media_type="text/html")
 
 

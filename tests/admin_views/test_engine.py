@@ -16,7 +16,7 @@ from app.models.customers import Customer
 from app.models.sessions import LoginSession
 from app.models.staff import Staff
 from tests import factories
-from tests.admin_views.conftest import SignIn, create_staff
+from tests.admin_views.conftest import PASSWORD, SignIn, create_staff
 
 NAMES = re.compile(r'<td class="lead"><a href="/admin/customer/details/\d+"><bdi>([^<]+)</bdi>')
 
@@ -243,3 +243,26 @@ async def test_money_columns_are_summed_per_currency_over_the_filtered_list(desk
         await factories.create_service(session, customer=customer, price=100_00, currency="EUR", status="closed")
     page = (await desk.get("/admin/service/list?status.in=active")).text
     assert "22.49<span" in page and "70<span" in page and "122.49<span" not in page
+
+
+async def test_a_form_sent_after_the_session_ended_is_recovered_after_signing_in(
+    desk: httpx.AsyncClient, owner: Staff
+) -> None:
+    async with db.unit() as session:
+        customer = await factories.create_customer(session)
+    url = f"/admin/customer/action/note?pks={customer.id}"
+    desk.cookies.clear()
+    late = await desk.post(url, data={"pks": str(customer.id), "text": "Typed for an hour", "password": "hidden"})
+    assert late.status_code == 401 and "not lost" in late.text
+    kept = re.search(r'name="kept" value="([^"]+)"', late.text)
+    assert kept is not None
+    entries = {"username": owner.username, "password": "wrong", "kept": kept.group(1)}
+    assert kept.group(1) in (await desk.post("/login", data=entries)).text, "a mistyped password loses nothing either"
+    back = await desk.post("/login", data=entries | {"password": PASSWORD})
+    assert back.status_code == 200 and "Typed for an hour" in back.text
+    fields = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', back.text))
+    assert "password" not in fields
+    sent = await desk.post(url, data=fields)
+    assert sent.status_code == 303
+    forged = await desk.post("/login", data=entries | {"password": PASSWORD, "kept": "forged"})
+    assert forged.status_code == 303

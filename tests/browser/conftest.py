@@ -1,199 +1,55 @@
-"""The real house: web and worker as processes, Redis, a mail server that keeps what it gets, and Chromium to walk in it."""
+"""Chromium in the real house, on SQLite and PostgreSQL. Without Chromium these tests are skipped."""
 
 from __future__ import annotations
 
 import asyncio
-import email
-import email.policy
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Coroutine, Iterator
+import uuid
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, sync_playwright
+import sqlalchemy as sa
+from playwright.sync_api import Browser, sync_playwright
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from app import db
-from app.domain import customers
-from app.domain.attachments import add_attachment
-from app.domain.staff import add_staff
-from app.integrations.storage import DirectoryStorage
-from app.observe import SYSTEM, acting
-from tests import factories
-
-ROOT = Path(__file__).parents[2]
-STAFF, PASSWORD = "olga", "correct horse battery"
-USED_BEFORE = "terms.txt"
-TEXTS = {
-    "en": ("Maintenance", "Hello {{ customer.name }}, **we** are at work."),
-    "de": ("Wartung", "Hallo {{ customer.name }}, **wir** arbeiten."),
-}
-PEOPLE = {  # name: project, language, e-mail
-    "Anna Müller": ("Nordhost", "de", "anna@example.org"),
-    "Bernd Jäger": ("Nordhost", "de", "bernd@example.org"),
-    "Claire Young": ("Nordhost", "en", "claire@example.org"),
-    "Diego Ruiz": ("Nordhost", "es", "diego@example.org"),
-    "Ohne Post": ("Nordhost", "de", ""),
-    "Eva Alpina": ("Alpenhost", "de", "eva@example.org"),
-}
+from tests.browser.house import House, Walk, Watch, find_chromium, furnish, open_house
 
 
-# ---- the mail server -------------------------------------------------------------------------------------------------
-
-
-class Sink:
-    """A mail server on a port of its own. It keeps every message with its recipient, waits while `held`, and can be down."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.messages: list[tuple[str, EmailMessage]] = []
-        self.held = False
-        self._controller: Controller | None = None
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
-        while self.held:
-            await asyncio.sleep(0.02)
-        assert isinstance(envelope.content, bytes)
-        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        assert isinstance(message, EmailMessage)
-        self.messages += [(address, message) for address in envelope.rcpt_tos]
-        return "250 taken"
-
-    def up(self) -> None:
-        if self._controller is None:
-            self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
-            self._controller.start()
-
-    def down(self) -> None:
-        if self._controller is not None:
-            self._controller.stop()
-            self._controller = None
-
-
-# ---- the processes -----------------------------------------------------------------------------------------------
-
-
-@dataclass
-class House:
-    url: str
-    data: Path
-    sink: Sink
-    log: Path
-
-
-def _blocking(work: Coroutine[Any, Any, Any]) -> Any:
+def _blocking(work: Coroutine[Any, Any, None]) -> None:
     with ThreadPoolExecutor(1) as pool:  # Playwright keeps a loop running in this thread
-        return pool.submit(asyncio.run, work).result()
+        pool.submit(asyncio.run, work).result()
 
 
-async def _furnish(database: str, data: Path) -> None:
-    """A staff member, customers in several languages, a category, a template, and a file that was used before."""
-    db.configure(database)
-    with acting(SYSTEM):
-        async with db.unit() as session:
-            await add_staff(session, username=STAFF, full_name="Olga Owner", email="olga@example.com", password=PASSWORD)
-            names = ("Nordhost", "Alpenhost")
-            projects = {name: await factories.create_project(session, name=name) for name in names}
-            for name, (project, language, address) in PEOPLE.items():
-                await customers.register_customer(
-                    session, project_id=projects[project].id, name=name, email=address, language=language,
-                    username=name.split()[0].lower(),
-                )  # fmt: skip
-            category = await factories.create_category(session, name="Maintenance")
-            await factories.create_template(session, name="Planned work", category_id=category.id, texts=TEXTS)
-        async with db.unit() as session:
-            storage = DirectoryStorage(data / "attachments")
-            await add_attachment(session, storage, name=USED_BEFORE, chunks=b"the terms", max_bytes=100)
-    await db.dispose()
+async def _copy(server: str, template: str, name: str) -> None:
+    engine = create_async_engine(sa.make_url(server).set(database="postgres"), isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    await engine.dispose()
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@contextmanager
-def _processes(env: dict[str, str], log: Path) -> Iterator[Callable[[], bool]]:
-    """Web and worker. The value says whether both are alive."""
-    with log.open("wb") as out:
-        running = [
-            subprocess.Popen([sys.executable, "-m", "app", name], cwd=ROOT, env=env, stdout=out, stderr=out)
-            for name in ("web", "worker")
-        ]
-        try:
-            alive = lambda: all(p.poll() is None for p in running)
-            yield alive
-            assert alive(), log.read_text()[-4000:]
-        finally:
-            for process in running:
-                process.send_signal(signal.SIGTERM)
-            for process in running:
-                try:
-                    process.wait(15)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-
-
-def _wait_until_healthy(url: str, alive: Callable[[], bool], log: Path) -> None:
-    end = time.monotonic() + 30
-    while alive() and time.monotonic() < end:
-        try:
-            if httpx.get(f"{url}/health", timeout=2).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"web and worker did not come up:\n{log.read_text()[-4000:]}")
-
-
-@pytest.fixture(scope="module")
-def house(sqlite_template: Path, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def house(redis_url: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[House]:
+    """Narrow it with ``@pytest.mark.parametrize("house", ["sqlite"], indirect=True)``."""
     data = tmp_path_factory.mktemp("house")
-    shutil.copy(sqlite_template, data / "bursar.db")
-    database, sink, log = f"sqlite+aiosqlite:///{data / 'bursar.db'}", Sink(_free_port()), data / "log.txt"
-    _blocking(_furnish(database, data))
-    port = _free_port()
-    env = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")} | {
-        "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "BURSAR_DATA_DIR": str(data), "BURSAR_DATABASE_URL": database,
-        "BURSAR_REDIS_URL": redis_url, "BURSAR_MAIL_URL": f"smtp://127.0.0.1:{sink.port}", "BURSAR_PORT": str(port),
-    }  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    sink.up()
-    try:
-        with _processes(env, log) as alive:
-            _wait_until_healthy(url, alive, log)
-            yield House(url, data, sink, log)
-    finally:
-        sink.held = False
-        sink.down()
-
-
-# ---- the browser ---------------------------------------------------------------------------------------------------
-
-
-def _chromium() -> str | None:
-    given = os.environ.get("BURSAR_CHROMIUM")
-    return given or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), data / "bursar.db")
+        database = f"sqlite+aiosqlite:///{data / 'bursar.db'}"
+    else:
+        server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("postgres_template")
+        name = f"browser_{uuid.uuid4().hex[:12]}"
+        _blocking(_copy(server, template, name))
+        database = sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+    _blocking(furnish(database, data))
+    with open_house(database, redis_url, data) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    path = _chromium()
+    path = find_chromium()
     if path is None:
         pytest.skip("no Chromium on this machine: install it, or set BURSAR_CHROMIUM")
     with sync_playwright() as playwright:
@@ -202,47 +58,8 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@dataclass
-class Watch:
-    """What went wrong in a browser beside what the test looks at: scripts, CSP, failed requests."""
-
-    problems: list[str] = field(default_factory=list)
-
-    def look_at(self, context: BrowserContext) -> None:
-        context.on("console", self._console)
-        context.on("weberror", lambda e: self.problems.append(f"script: {e.error}"))
-        context.on("requestfailed", self._failed)
-        context.on("response", self._answered)
-
-    def _console(self, said: ConsoleMessage) -> None:  # a violated CSP is an error here
-        if said.type in ("error", "warning"):
-            self.problems.append(f"console: {said.text}")
-
-    def _failed(self, request: Request) -> None:
-        left_behind = request.failure == "net::ERR_ABORTED" and request.resource_type == "fetch"  # by the next page
-        if not left_behind:
-            self.problems.append(f"failed: {request.method} {request.url} {request.failure}")
-
-    def _answered(self, response: Response) -> None:
-        if response.status >= 400:
-            self.problems.append(f"{response.status}: {response.request.method} {response.url}")
-
-
-class Walk:
-    """A browser of one person; `shot` keeps what they see."""
-
-    def __init__(self, context: BrowserContext, watch: Watch, shots: Path) -> None:
-        self.context, self.watch, self.shots, self.page = context, watch, shots, context.new_page()
-        self._taken = 0
-
-    def shot(self, name: str) -> None:
-        self._taken += 1
-        self.page.screenshot(path=self.shots / f"{self._taken:02}-{name}.png")
-        assert self.watch.problems == []
-
-
 @pytest.fixture
-def walk(house: House, chromium: Browser, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Walk]:
+def walk(chromium: Browser, house: House, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Walk]:
     """A new browser profile; the viewport comes from ``@pytest.mark.parametrize("walk", [(w, h)], indirect=True)``."""
     width, height = getattr(request, "param", (1280, 900))
     context = chromium.new_context(
@@ -254,10 +71,3 @@ def walk(house: House, chromium: Browser, tmp_path: Path, request: pytest.Fixtur
     yield Walk(context, watch, tmp_path)
     context.close()
     assert watch.problems == []
-
-
-def sign_in(page: Page, name: str = STAFF, password: str = PASSWORD, at: str = "/login") -> None:
-    page.goto(at)
-    page.get_by_label("User name or e-mail").fill(name)
-    page.get_by_label("Password", exact=True).fill(password)
-    page.get_by_role("button", name="Sign in").click()

@@ -1,4 +1,4 @@
-"""The main job in a real browser: register, filter, send, watch, enter, answer, return, and the customer's own sign-in."""
+"""The main job in a real browser: register, filter, send, watch, enter, answer, return; then the customer in person."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import httpx
 import pytest
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
-from tests.browser.conftest import PASSWORD, STAFF, USED_BEFORE, House, Walk
+from tests.browser.house import PASSWORD, STAFF, USED_BEFORE, House, Walk
 
 pytestmark = pytest.mark.browser
+on_sqlite = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
 
 COMPANY, ADDRESS = "Weber & Söhne GmbH", "post@weber.example"
 EXACT = re.compile
@@ -202,7 +203,7 @@ def compose_and_send(walk: Walk, house: House) -> None:
     confirmation = page.get_by_role("region", name="Please confirm")
     expect(confirmation).to_contain_text("5")
     walk.shot("confirmation")
-    house.sink.held = True
+    house.sink.hold()
     button(page, "Send to 5 customers").click()
 
 
@@ -210,11 +211,14 @@ def watch_it_arrive(walk: Walk, house: House) -> None:
     page, sink = walk.page, house.sink
     progress = page.get_by_role("region", name="Progress")
     expect(progress).to_contain_text("Sending")
+    expect(link(page, "Stop")).to_be_visible()
     page.evaluate("window.sameDocument = true")
     walk.shot("campaign-sending")
-    sink.held = False
+    sink.go_on()
     expect(progress).to_contain_text("100", timeout=15_000)
     expect(progress).not_to_contain_text("Sending")
+    expect(link(page, "Stop")).to_have_count(0)
+    expect(page.get_by_text("Choosing recipients")).to_have_count(0)
     assert page.evaluate("window.sameDocument"), "the page has not been loaded again"
     walk.shot("campaign-sent")
     link(page, "Recipients").click()
@@ -228,8 +232,10 @@ def watch_it_arrive(walk: Walk, house: House) -> None:
     for to, message in sink.messages:
         subject, words = ("Wartung am Dienstag", "mit Grüßen") if to in german else ("Maintenance", "See the plan")
         assert message["subject"] == subject
-        assert words in part(message, "plain") and words in part(message, "html") and "<strong>" in part(message, "html")
-        assert sorted(str(a.get_filename()) for a in message.iter_attachments()) == ["plan.txt", USED_BEFORE, "Übersicht.txt"]
+        assert words in part(message, "plain") and words in part(message, "html")
+        assert "<strong>" in part(message, "html")
+        files = sorted(str(a.get_filename()) for a in message.iter_attachments())
+        assert files == ["plan.txt", USED_BEFORE, "Übersicht.txt"]
 
 
 def enter(page: Page, *, act: bool) -> None:
@@ -269,7 +275,8 @@ def look_into_the_panel_of_the_customer(walk: Walk) -> None:
     expect(page.get_by_text("You are only looking at this account.")).to_be_visible()
     expect(button(page, "Send")).to_be_disabled()
     walk.shot("visit-message")
-    refused = page.request.post(f"{page.url}/answer", form={"text": "no"}, headers={"Origin": page.url.split("/client")[0]})
+    here = {"Origin": page.url.split("/client")[0]}
+    refused = page.request.post(f"{page.url}/answer", form={"text": "no"}, headers=here)
     assert refused.status == 403 and "You are only looking at this account." in refused.text()
     leave(page)
     walk.shot("returned")
@@ -315,6 +322,9 @@ def the_customer_comes_in_person(walk: Walk, password: str) -> None:
     open_message(page, "Wartung am Dienstag")
     expect(page.frame_locator("iframe").get_by_text("mit Grüßen")).to_be_visible()
     walk.shot("client-message")
+    page.get_by_role("navigation", name="Main menu").get_by_role("link", name="Messages").click()
+    expect(page.get_by_role("listitem").filter(has_text="unread")).to_have_count(1)  # the answer; the message is read
+    walk.shot("client-inbox")
     open_message(page, "Re: Wartung am Dienstag")
     walk.shot("client-ticket")
     expect(page.get_by_text("Wednesday it is.")).to_be_visible()
@@ -341,6 +351,7 @@ def both_identities_stand_in_the_audit(walk: Walk) -> None:
 # ---- the small ones ----------------------------------------------------------------------------------------------
 
 
+@on_sqlite
 def test_signing_in_and_searching_with_the_keyboard_alone(walk: Walk) -> None:
     page, keys = walk.page, walk.page.keyboard
     page.goto("/admin/customer/list")
@@ -367,6 +378,7 @@ def test_signing_in_and_searching_with_the_keyboard_alone(walk: Walk) -> None:
     expect(page.get_by_role("heading", level=1, name="Eva Alpina")).to_be_visible()
 
 
+@on_sqlite
 @pytest.mark.parametrize("walk", [(360, 740)], indirect=True)
 def test_a_phone_never_scrolls_sideways(walk: Walk) -> None:
     page = walk.page
@@ -408,13 +420,14 @@ def compose(desk: httpx.Client, to: str, *files: tuple[str, bytes], **more: str)
     customer = desk.get("/admin/customer/lookup", params={"term": to}).json()["results"][0]["id"]
     category = desk.get("/admin/message_category/lookup").json()["results"][0]["id"]
     data = {
-        "pks": customer, "category": category, "subject_en": "Hello", "body_en": "Hello there", "default_language": "en",
-        "channels": "email", "policy": "resend", "key": f"by hand to {to}",
+        "pks": customer, "category": category, "subject_en": "Hello", "body_en": "Hello there",
+        "default_language": "en", "channels": "email", "policy": "resend", "key": f"by hand to {to}",
     } | more  # fmt: skip
     parts = [("files", (name, content)) for name, content in files] or [("files", ("", b""))]
     return desk.post("/admin/customer/action/message", data=data, files=parts)
 
 
+@on_sqlite
 def test_a_path_in_the_name_of_a_file_is_cut_off(desk: httpx.Client) -> None:
     answer = compose(desk, "Diego", ("../../etc/passwd.txt", b"x"), ("C:\\secret\\wages.txt", b"y"))
     assert answer.status_code == 200 and "Please confirm" in answer.text
@@ -423,6 +436,7 @@ def test_a_path_in_the_name_of_a_file_is_cut_off(desk: httpx.Client) -> None:
     assert not any("/" in name or "\\" in name for name in found)
 
 
+@on_sqlite
 def test_files_that_are_too_large_are_refused_with_a_sentence(desk: httpx.Client) -> None:
     answer = compose(desk, "Diego", ("big.bin", bytes(26 * 2**20)))
     assert answer.status_code == 422 and "The file big.bin is larger than 25 MB." in answer.text
@@ -431,6 +445,7 @@ def test_files_that_are_too_large_are_refused_with_a_sentence(desk: httpx.Client
     assert answer.status_code == 413 and "This is larger than what is accepted here." in answer.text
 
 
+@on_sqlite
 def test_while_the_mail_server_is_down_a_delivery_waits_and_says_why(desk: httpx.Client, house: House) -> None:
     house.sink.down()
     try:

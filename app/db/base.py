@@ -1,0 +1,200 @@
+"""Base class, portable types, what columns say of themselves, and the folded text that searches compare with."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, ClassVar, cast
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Integer, MetaData, String, Text, TypeDecorator, event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.inspection import inspect
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, UOWTransaction, mapped_column
+from sqlalchemy.sql.functions import FunctionElement
+
+# ---- types ----------------------------------------------------------------------------------------------------
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+Json = JSON().with_variant(JSONB, "postgresql")
+Name = String(200)
+Email = String(254)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment. Takes and gives aware datetimes; stored in UTC (SQLite has no time zones and would lose them)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs its time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Choice(StrEnum):
+    """An enum whose members carry the label that people see: ``ACTIVE = "active", _("Active")``."""
+
+    label: str
+
+    def __new__(cls, value: str, label: str = "") -> Choice:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label or value
+        return member
+
+
+def choice(kind: type[Choice]) -> Enum:
+    """The column type of a Choice: its value as text, so that a new member needs no change of the database type."""
+    return Enum(
+        kind, native_enum=False, length=24, create_constraint=False, validate_strings=True,
+        values_callable=lambda members: [m.value for m in members],
+    )  # fmt: skip
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+class moment(FunctionElement[datetime]):
+    """The DATABASE's clock, `seconds` from now: leases are only ever compared with this one."""
+
+    type = UtcDateTime()
+    inherit_cache = False
+
+    def __init__(self, seconds: float = 0) -> None:
+        super().__init__()
+        self.seconds = float(seconds)
+
+
+@compiles(moment, "sqlite")
+def _moment_sqlite(element: moment, _compiler: Any, **_kw: Any) -> str:
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '{element.seconds:+.3f} seconds') || '000')"
+
+
+@compiles(moment, "postgresql")
+def _moment_postgresql(element: moment, _compiler: Any, **_kw: Any) -> str:
+    return f"(clock_timestamp() + interval '{element.seconds:.3f} seconds')"
+
+
+# ---- declaring columns ----------------------------------------------------------------------------------------
+
+
+def about(
+    label: str,
+    *,
+    help: str = "",
+    listed: bool = False,
+    searched: bool = False,
+    filtered: bool = True,
+    sensitive: bool = False,
+    group: str = "",
+    widget: str = "",
+    css: str = "",
+    currency: str = "",
+    when: str = "",
+) -> dict[str, Any]:
+    """What a column says of itself to screens, filters, search, export and audit: ``mapped_column(info=about(...))``.
+
+    listed: a column of the list. searched: part of `search_text`. filtered: offered as a filter. sensitive: never
+    shown, never filtered, masked in the audit. group: the section of the form. widget: text area, hue, country,
+    language, timezone ... where the type does not say it. currency: for money, the column that names the currency.
+    when: the form shows it only for these values of another field, ``kind=company|sole_proprietor``.
+    """  # fmt: skip
+    return {
+        "label": label, "help": help, "listed": listed, "searched": searched, "filtered": filtered and not sensitive,
+        "sensitive": sensitive, "group": group, "widget": widget, "css": css, "currency": currency, "when": when,
+    }  # fmt: skip
+
+
+def fold(text: str) -> str:
+    """Text as it is searched: case, accents and compatibility forms dropped, two spaces before each word.
+
+    Both databases then answer the same with LIKE. Straße and STRASSE, Köhler and kohler, ① and 1 fold alike.
+    """
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    kept = "".join(c for c in plain if not unicodedata.combining(c))
+    return "".join(f"  {word}" for word in kept.split())
+
+
+def like(text: str) -> str:
+    """`text` with the wildcards of LIKE escaped by a backslash."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def folded(source: str) -> Mapped[str]:
+    """The folded twin of a text column, kept on flush; text filters compare with it."""
+    return cast(
+        "Mapped[str]",
+        mapped_column(Text, default="", server_default="", info={"folds": source, "hidden": True}),
+    )
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime(), dict[str, Any]: Json, list[str]: Json}
+
+
+class Searchable:
+    """`search_text` holds every column that says ``searched``, folded."""
+
+    search_text: Mapped[str] = mapped_column(
+        Text, default="", server_default="", info={"hidden": True, "sensitive": True}
+    )
+
+
+class Versioned:
+    """Optimistic locking: a save on top of a version that somebody else has changed fails with StaleDataError."""
+
+    version: Mapped[int] = mapped_column(Integer, default=1, server_default="1", info={"hidden": True})
+
+
+@event.listens_for(Base, "instrument_class", propagate=True)
+def _use_version(mapper: Any, cls: type) -> None:
+    if issubclass(cls, Versioned):
+        mapper.version_id_col = mapper.local_table.c.version
+
+
+class Customised:
+    """`custom`: the values of custom fields, by key."""
+
+    custom: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, server_default="{}", info={"hidden": True})
+
+
+class Stamped:
+    created_at: Mapped[datetime] = mapped_column(default=utcnow, info={"hidden": True})
+
+
+class AppSession(Session):
+    """The sync session under every AsyncSession; listeners hang on this class, so none can be forgotten."""
+
+
+@event.listens_for(AppSession, "before_flush")
+def _keep_folded(session: Session, _context: UOWTransaction, _instances: object) -> None:
+    for obj in [*session.new, *session.dirty]:
+        mapper = inspect(obj).mapper
+        for attr in mapper.column_attrs:
+            source = attr.columns[0].info.get("folds")
+            if source:
+                setattr(obj, attr.key, fold(getattr(obj, source) or ""))
+        if isinstance(obj, Searchable):
+            words = [getattr(obj, a.key) for a in mapper.column_attrs if a.columns[0].info.get("searched")]
+            obj.search_text = fold(" ".join(str(w) for w in words if w))
