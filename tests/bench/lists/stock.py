@@ -44,7 +44,7 @@ class StockSubject(Subject):
         facts = self.facts
 
         def rows(path: str, ids: list[int]) -> Visit:
-            return Visit(path, tuple(self.listed(i) for i in ids))
+            return Visit(path, tuple(self.listed(i) for i in ids), () if ids else (self.listed(facts.rows),))
 
         middle = facts.rows // 2
         visits: dict[str, Visit | Skip] = {

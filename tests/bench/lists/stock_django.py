@@ -7,6 +7,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.bench.lists.places import ROOT
 from tests.bench.lists.stock import Skip, StockSubject, Visit
 
 USER, WORD = "olga", "correct horse battery"
@@ -92,7 +93,7 @@ class StockDjango(StockSubject):
 
         command, env = super().command(port)
         code = "from tests.bench.lists.stock_django import prepare; prepare()"
-        subprocess.run([command[0], "-c", code], check=True, env={**os.environ, **env, "PYTHONPATH": os.getcwd()})
+        subprocess.run([command[0], "-c", code], check=True, env={**os.environ, **env, "PYTHONPATH": str(ROOT)})
         return command, env
 
     def sign_in(self, base_url: str) -> None:

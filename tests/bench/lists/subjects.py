@@ -61,7 +61,8 @@ class Subject(ABC):
         """The command that serves on this port, and its environment variables."""
 
     def sign_in(self, base_url: str) -> None:
-        """Fill `headers` with what says who asks."""
+        """Fill `headers` with what says who asks; the usual: nobody is asked."""
+        self.headers = {}
 
     @abstractmethod
     def visits(self, base_url: str) -> dict[str, Visit | Skip]:

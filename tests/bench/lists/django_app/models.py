@@ -48,7 +48,7 @@ class Customer(Named):
     attitude = models.ForeignKey(Attitude, models.SET_NULL, null=True, blank=True)
     note = models.TextField(blank=True)
     registered_at = models.DateTimeField()
-    registration_ip = models.CharField(max_length=45, null=True, blank=True)  # noqa: DJ001
+    registration_ip = models.CharField(max_length=45, null=True, blank=True)
 
     class Meta:
         managed, db_table = False, "customer"

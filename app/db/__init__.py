@@ -1,0 +1,46 @@
+"""The database: base class, portable types, two kinds of session, and what differs between SQLite and PostgreSQL."""
+
+from app.db.base import (
+    AppSession,
+    Base,
+    BigId,
+    Choice,
+    Customised,
+    Email,
+    Json,
+    Name,
+    Searchable,
+    Stamped,
+    UtcDateTime,
+    Versioned,
+    about,
+    choice,
+    fold,
+    folded,
+    like,
+    moment,
+    utcnow,
+)
+from app.db.sessions import (
+    AfterCommit,
+    after_commit,
+    configure,
+    database,
+    dispose,
+    engine,
+    estimated_rows,
+    is_sqlite,
+    make_engine,
+    read_sessions,
+    reads,
+    unit,
+    violated,
+)
+from app.db.trigrams import Extra, Narrowed, extras, narrow, weigh
+
+__all__ = [
+    "AfterCommit", "AppSession", "Base", "BigId", "Choice", "Customised", "Email", "Extra", "Json", "Name", "Narrowed",
+    "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "choice", "configure", "database",
+    "dispose", "engine", "estimated_rows", "extras", "fold", "folded", "is_sqlite", "like", "make_engine", "moment",
+    "narrow", "read_sessions", "reads", "unit", "utcnow", "violated", "weigh",
+]  # fmt: skip
