@@ -70,6 +70,7 @@ class Panel(Editing, Pressing):
             DBAPIError: self.refuse,
             OverflowError: self.refuse,
             ValueError: self.refuse,
+            Exception: self.broken,
         }
         for view in screens.SCREENS:
             self.add_view(view)

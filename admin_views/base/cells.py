@@ -114,7 +114,9 @@ def _relation(key: str, target: str) -> Cell:
             return ""
         if hasattr(other, "hue"):
             return swatch(other.hue, str(other), round=target == "attitude")
-        return link(target, other.id, str(other)) if target in ("customer", "campaign", "user") else _text(other)
+        return (
+            link(target, other.id, str(other)) if target in ("customer", "campaign", "user", "staff") else _text(other)
+        )
 
     return cell
 
@@ -131,7 +133,7 @@ def cell_of(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> Cell:
     """The function that shows this column of a row."""
     column, key = prop.columns[0], prop.key
     info, kind = column.info, column.type
-    if column.foreign_keys and (relation := relation_of(mapper, column)) is not None:
+    if (relation := relation_of(mapper, column)) is not None:
         return _relation(relation.key, relation.mapper.class_.__tablename__)
     widget = info.get("widget", "")
     if widget == "money":
@@ -156,14 +158,8 @@ def cell_of(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> Cell:
         shown = lambda value: esc(", ".join(language_name(code) for code in value or []))  # noqa: E731
     elif widget == "bytes":
         shown = lambda value: esc(size(value or 0))  # noqa: E731
-    elif widget in ("staff", "user", "customer"):
-        shown = lambda value: _numbered(widget, value)  # noqa: E731
     elif isinstance(kind.python_type, type) and issubclass(kind.python_type, int) and info.get("css") != "id":
         shown = lambda value: esc(show_number(value)) if value is not None else ""  # noqa: E731
     else:
         shown = _text
     return lambda obj: shown(getattr(obj, key))
-
-
-def _numbered(screen: str, value: int | None) -> str:
-    return link(screen, value, f"#{value}") if value else ""

@@ -66,7 +66,7 @@ class Source:
         wanted = [p.key for p in view.pk_props] + self.keys
         for key in self.keys:
             column = view.mapper.column_attrs[key].columns[0]
-            relation = relation_of(view.mapper, column) if column.foreign_keys else None
+            relation = relation_of(view.mapper, column)
             if relation is not None:
                 self.targets[key] = relation.mapper.class_
             elif column.info.get("widget") == "money":

@@ -18,7 +18,7 @@ from admin_views.base.screen import AppView
 from app import db
 from app.errors import AppError, NotFound
 from app.i18n import _, gettext
-from app.observe import log
+from app.observe import log, request_id
 from app.render import page
 
 Crumbs = list[dict[str, Any]]
@@ -82,6 +82,14 @@ class PanelBase(Admin):
         else:
             log("panel").warning("refused as bad input: %s", type(error).__name__, exc_info=error)
             status, message = 400, gettext("The address or the form holds a value that cannot be used.")
+        return await self._refusal(request, status, message)
+
+    async def broken(self, request: Request, _error: Exception) -> Response:
+        """What nobody foresaw: the guard logs it, the person gets the number under which it stands there."""
+        message = gettext("Something went wrong here. It is noted under the number %(id)s.") % {"id": request_id.get()}
+        return await self._refusal(request, 500, message)
+
+    async def _refusal(self, request: Request, status: int, message: str) -> Response:
         if status == 401 or not request.session.get("staff_id"):
             return HTMLResponse(
                 page("sqladmin/error.html", frame=None, status_code=status, message=message, home_url="/login"), status

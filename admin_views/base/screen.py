@@ -127,7 +127,7 @@ class AppView(ModelView, metaclass=_ScreenMeta):
                 relation = relation_of(mapper, column)
                 if relation is not None:
                     names.append(relation.key)
-            elif column.info.get("widget") not in ("per_language", "icon", "bytes", "staff", "user", "customer"):
+            elif column.info.get("widget") not in ("per_language", "icon", "bytes"):
                 names.append(prop.key)
         return names
 
@@ -212,7 +212,7 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         """Loader options of the list: each shown relation by a join."""
         options = []
         for prop in self._listed():
-            relation = relation_of(self.mapper, prop.columns[0]) if prop.columns[0].foreign_keys else None
+            relation = relation_of(self.mapper, prop.columns[0])
             if relation is not None:
                 options.append(joinedload(getattr(self.model, relation.key)))
         return options

@@ -74,6 +74,10 @@ def macro_list() -> list[dict[str, str]]:
     return [{"name": m.name, "help": str(m.label)} for m in MACROS.values()]
 
 
+WHOLLY = ("language", "closed")
+"""Reasons for which a customer gets nothing at all; without an address the inbox is left."""
+
+
 class MessageForm(AppForm):
     category = LookupField(_("Category"), [validators.InputRequired()], target="message_category")
     assign_replies = BooleanField(
@@ -208,12 +212,14 @@ class ComposeFlow(Flow):
             for code, n in sorted(found.by_language.items(), key=lambda p: -p[1])
         ]
         lines += [f"{show_number(n)} × {Channel(c).label}" for c, n in found.deliveries.items() if n]
+        lines += [f"{show_number(r.count)} {r.label}" for r in found.left_out if r.reason not in WHOLLY]
         return {
             "count": found.customers,
             "lines": lines,
             "sample": list(found.sample),
             "back": True,
-            "left_out": [{"n": r.count, "why": str(r.label)} for r in found.left_out],
+            "what": ngettext("customer will get it", "customers will get it", found.customers),
+            "left_out": [{"n": r.count, "why": str(r.label)} for r in found.left_out if r.reason in WHOLLY],
             "submit": ngettext("Send to %(n)s customer", "Send to %(n)s customers", found.customers)
             % {"n": show_number(found.customers)},
         }

@@ -33,6 +33,7 @@ from app.db.sessions import (
     make_engine,
     read_sessions,
     reads,
+    refresh_statistics,
     unit,
     violated,
 )
@@ -42,5 +43,5 @@ __all__ = [
     "AfterCommit", "AppSession", "Base", "BigId", "Choice", "Customised", "Email", "Extra", "Json", "Name", "Narrowed",
     "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "choice", "configure", "database",
     "dispose", "engine", "estimated_rows", "extras", "fold", "folded", "is_sqlite", "like", "make_engine", "moment",
-    "narrow", "read_sessions", "reads", "unit", "utcnow", "violated", "weigh",
+    "narrow", "read_sessions", "reads", "refresh_statistics", "unit", "utcnow", "violated", "weigh",
 ]  # fmt: skip

@@ -131,7 +131,9 @@ class Field:
 
     def describe(self, leaf: Leaf, names: Names | None = None) -> tuple[str, str, str]:
         """(label, label of the operator, value) for a chip. Ids whose name is not among `names` are shown as #id."""
-        return str(self.label), str(_LABELS.get(leaf.op, leaf.op)), self._say(leaf, names or {})
+        one = isinstance(leaf.value, tuple) and len(leaf.value) == 1
+        op = {"in": "is", "not_in": "is_not"}.get(leaf.op, leaf.op) if one else leaf.op
+        return str(self.label), str(_LABELS.get(op, op)), self._say(leaf, names or {})
 
     def _say(self, leaf: Leaf, names: Names) -> str:
         if self.kind is Kind.RELATION:

@@ -8,13 +8,26 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, event, insert, inspect
-from sqlalchemy.orm import InstanceState, Mapped, Mapper, ORMExecuteState, Session, UOWTransaction, mapped_column
+from sqlalchemy.orm import (
+    InstanceState,
+    Mapped,
+    Mapper,
+    ORMExecuteState,
+    Session,
+    UOWTransaction,
+    foreign,
+    mapped_column,
+    relationship,
+)
 
 from app.db import AppSession, Base, BigId, Choice, about, choice, utcnow
 from app.i18n import _
+from app.models.customers import Customer
 from app.models.jobs import Job
 from app.models.messaging import Delivery
 from app.models.sessions import Throttle
+from app.models.staff import Staff
+from app.models.users import User
 from app.observe import actor, request_id
 
 
@@ -34,19 +47,30 @@ class Audit(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     at: Mapped[datetime] = mapped_column(default=utcnow, index=True, info=about(_("When"), listed=True, css="when"))
-    kind: Mapped[ActorKind] = mapped_column(choice(ActorKind), info=about(_("By"), listed=True))
+    kind: Mapped[ActorKind] = mapped_column(choice(ActorKind), info=about(_("By"), listed=True, css="lesser"))
     staff_id: Mapped[int | None] = mapped_column(index=True, info=about(_("Staff member"), listed=True, widget="staff"))
     user_id: Mapped[int | None] = mapped_column(info=about(_("User"), listed=True, widget="user"))
     customer_id: Mapped[int | None] = mapped_column(
         info=about(_("Acting for customer"), listed=True, widget="customer")
     )
-    action: Mapped[str] = mapped_column(String(40), info=about(_("Action"), listed=True))
-    noun: Mapped[str] = mapped_column(String(40), info=about(_("Of what"), listed=True))
-    noun_id: Mapped[int | None] = mapped_column(BigId, info=about(_("Its ID"), listed=True))
+    action: Mapped[str] = mapped_column(String(40), info=about(_("Action"), listed=True, css="lead"))
+    noun: Mapped[str] = mapped_column(String(40), info=about(_("Of what"), listed=True, css="meta"))
+    noun_id: Mapped[int | None] = mapped_column(BigId, info=about(_("Its ID")))
     note: Mapped[str] = mapped_column(String(500), default="", info=about(_("Reason"), listed=True))
     ip: Mapped[str | None] = mapped_column(String(45), info=about(_("IP address")))
     request: Mapped[str] = mapped_column(String(32), default="", info=about(_("Request"), filtered=False))
     digest: Mapped[str] = mapped_column(String(64), default="", info=about(_("Digest"), filtered=False))
+
+    # no foreign keys: the audit outlives what it tells of
+    staff: Mapped[Staff | None] = relationship(
+        lazy="raise", viewonly=True, primaryjoin=lambda: foreign(Audit.staff_id) == Staff.id
+    )
+    user: Mapped[User | None] = relationship(
+        lazy="raise", viewonly=True, primaryjoin=lambda: foreign(Audit.user_id) == User.id
+    )
+    customer: Mapped[Customer | None] = relationship(
+        lazy="raise", viewonly=True, primaryjoin=lambda: foreign(Audit.customer_id) == Customer.id
+    )
 
     def __str__(self) -> str:
         return f"{self.action} {self.noun} {self.noun_id or ''}".strip()

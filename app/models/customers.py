@@ -69,6 +69,10 @@ class Customer(Base, Versioned, Customised, Searchable):
         Index("ix_customer_name_folded", "name_folded", "id"),
         Index("ix_customer_registered", "registered_at", "id"),
         Index("ix_customer_email_folded", "email_folded"),
+        Index("ix_customer_status", "status", "id"),
+        Index("ix_customer_kind", "kind", "id"),
+        Index("ix_customer_country", "country", "id"),
+        Index("ix_customer_language", "language", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, searched=True, css="id"))

@@ -33,6 +33,11 @@ SENTENCES = {
 }
 
 
+def too_large(most: int) -> str:
+    """Says how much is accepted, in MB."""
+    return gettext("This is too large: at most %(n)s MB are accepted at once.") % {"n": most // (1024 * 1024)}
+
+
 def path_of(scope: Scope) -> str:
     """The path that was asked for: Litestar changes the scope's where it mounts something."""
     return str(scope["state"].get("path", scope["path"]))

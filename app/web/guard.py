@@ -120,7 +120,7 @@ class Guard:
         if given and (not given.isdecimal() or len(given) > 18):
             return await answer.refuse(400, str(errors.SENTENCES[400]))
         if given and int(given) > most:
-            return await answer.refuse(413, str(errors.SENTENCES[413]))
+            return await answer.refuse(413, errors.too_large(most))
         came = 0
 
         async def counted() -> Message:
@@ -130,7 +130,7 @@ class Guard:
                 came += len(message.get("body", b""))
                 if came > most:
                     answer.too_large = True
-                    raise TooLarge(str(errors.SENTENCES[413]))
+                    raise TooLarge(errors.too_large(most))
             return message
 
         try:
@@ -143,7 +143,7 @@ class Guard:
                 if not answer.started:
                     return await answer.refuse(500, errors.broken())
         if answer.too_large and not answer.started:
-            await answer.refuse(413, str(errors.SENTENCES[413]))
+            await answer.refuse(413, errors.too_large(most))
         return None
 
     # ---- may it come in ---------------------------------------------------------------------------------------

@@ -266,3 +266,14 @@ async def test_a_form_sent_after_the_session_ended_is_recovered_after_signing_in
     assert sent.status_code == 303
     forged = await desk.post("/login", data=entries | {"password": PASSWORD, "kept": "forged"})
     assert forged.status_code == 303
+
+
+async def test_what_nobody_foresaw_is_a_page_with_a_number_and_without_secrets(
+    desk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*_args: object) -> None:
+        raise RuntimeError("SELECT secret FROM nowhere")
+
+    monkeypatch.setattr("admin_views.dashboard.context", breaks)
+    answer = await desk.get("/admin/")
+    assert answer.status_code == 500 and "noted under the number" in answer.text and "secret" not in answer.text

@@ -133,7 +133,7 @@ class SmtpMailer:
         except TimeoutError as error:
             raise Deferred(f"no answer from {server} within {self._timeout:g} s") from error
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise Deferred(f"no connection to {server}: {error}") from error
+            raise Deferred(f"no connection to {server}") from error
 
     async def _client(self) -> aiosmtplib.SMTP:
         server = self._server

@@ -15,6 +15,7 @@ from app.models.catalog import Service, ServiceStatus
 from app.models.sessions import LoginSession
 from app.web.auth import see_other
 from app.web.client import queries
+from app.web.client.access import why_not
 from app.web.client.area import Asked, me, respond
 from app.web.forms import AccountForm, choices, number, posted
 
@@ -41,6 +42,7 @@ def _visit(row: LoginSession) -> dict[str, Any]:
 @get("/client", name="client.home")
 async def home(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
+    ask = {"label": gettext("Ask a question"), "url": "/client/tickets/new", "icon": "headset"}
     async with db.reads() as session:
         messages, _more = await queries.inbox(session, customer_id, view.project_name, size=5, unread_only=True)
         return await respond(
@@ -49,7 +51,7 @@ async def home(request: Asked) -> Response[Any]:
             messages=[m.shown() for m in messages],
             inbox_url="/client/messages",
             visits=[_visit(v) for v in await queries.visits(session, customer_id)],
-            buttons=[{"label": gettext("Ask a question"), "url": "/client/tickets/new", "icon": "headset"}],
+            buttons=[] if why_not(view, "client.ticket.open") else [ask],
         )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ async def inbox(request: Asked) -> Response[Any]:
             }
         return await respond(
             request, session, "client/inbox.html", items=[e.shown() for e in entries], page=pager,
-            new_url="/client/tickets/new",
+            new_url=None if why_not(view, "client.ticket.open") else "/client/tickets/new",
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from html import unescape
 from urllib.parse import parse_qsl, urlencode
 
@@ -59,7 +60,7 @@ class Bursar(Subject):
         with httpx.Client(base_url=base_url, headers=self.headers) as browser:
             first = browser.get(LIST).text
             last = _link(first, "last=1")
-            export = _export(first)
+            export = _export(browser, first)
             deep = self._deep(_link(first, "after="), facts.page(facts.deep_page)[0] + 1)
         filtered = urlencode({"project.in": PROJECT, "language.in": LANGUAGE})
         visits: dict[str, Visit | Skip] = {
@@ -73,7 +74,7 @@ class Bursar(Subject):
             "card": Visit(f"/admin/customer/details/{facts.rows // 2}", (f"kunde{facts.rows // 2}@",), ("<select",)),
             "edit form": Visit("/admin/service/edit/7", ("host7.example.net",)),
             "look-up": Visit(f"/admin/customer/lookup?term={COMMON}", (f'"{facts.top["common"][0]}"',)),
-            "export": Visit(export, method="GET") if export else Skip("Bursar has no export of lists yet"),
+            "export": export,
         }
         visits = {n: self._signed(v, self.headers) for n, v in visits.items()}
         for who in ("owner", "half"):
@@ -85,7 +86,7 @@ class Bursar(Subject):
     def _signed(visit: Visit | Skip, headers: dict[str, str]) -> Visit | Skip:
         if isinstance(visit, Skip):
             return visit
-        return Visit(visit.path, visit.shows, visit.hides, visit.method, visit.body, headers)
+        return replace(visit, headers=headers)
 
     @staticmethod
     def _list(query: str, ids: list[int]) -> Visit:
@@ -113,7 +114,11 @@ def _link(html: str, holds: str) -> str:
     raise AssertionError(f"no link with {holds} on page 1")
 
 
-def _export(html: str) -> str | None:
-    for href in re.findall(r'(?:href|action|data-\w+)="(/admin/customer/[^"]*export[^"]*)"', html):
-        return unescape(href)
-    return None
+def _export(browser: httpx.Client, html: str) -> Visit | Skip:
+    """What the form of the export button sends, for the whole list as CSV."""
+    for href in re.findall(r'href="(/admin/customer/action/export[^"]*)"', html):
+        form = browser.get(unescape(href)).text
+        hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form.partition("<main")[2])
+        sent = {name: unescape(value) for name, value in hidden} | {"kind": "csv"}
+        return Visit(unescape(href).partition("?")[0], method="POST", body=urlencode(sent))
+    return Skip("there is no export button on the list")

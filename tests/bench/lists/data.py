@@ -76,9 +76,9 @@ def person(i: int) -> Person:
         last = RARE.title()
     name = f"{last} {BUSINESS[draw // 97 % len(BUSINESS)]} GmbH" if company else f"{first} {last}"
     return Person(
-        id=i, name=name, contact=f"{first} {last}", email=f"kunde{i}@example.org", phone=f"+49 30 {draw % 10_000_000:07d}",
-        project=draw // 3 % SMALL["project"] + 1, language=LANGUAGES[draw // 7 % len(LANGUAGES)], company=company,
-        draw=draw,
+        id=i, name=name, contact=f"{first} {last}", email=f"kunde{i}@example.org",
+        phone=f"+49 30 {draw % 10_000_000:07d}", project=draw // 3 % SMALL["project"] + 1,
+        language=LANGUAGES[draw // 7 % len(LANGUAGES)], company=company, draw=draw,
     )  # fmt: skip
 
 

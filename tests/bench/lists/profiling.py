@@ -97,6 +97,7 @@ def main() -> None:
     from app.cli import main as bursar
 
     samples = Samples()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn ends itself by the signal that ended it
     signal.signal(signal.SIGPROF, samples.take)
     signal.signal(signal.SIGUSR1, samples.reset)
     signal.setitimer(signal.ITIMER_PROF, EVERY, EVERY)

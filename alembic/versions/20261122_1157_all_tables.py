@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: nothing
-Create Date: 2026-11-22 11:21:30.671013
+Create Date: 2026-11-22 11:57:55.678216
 """
 
 import sqlalchemy as sa
@@ -222,11 +222,15 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_customer'))
     )
     with op.batch_alter_table('customer', schema=None) as batch_op:
+        batch_op.create_index('ix_customer_country', ['country', 'id'], unique=False)
         batch_op.create_index('ix_customer_email_folded', ['email_folded'], unique=False)
+        batch_op.create_index('ix_customer_kind', ['kind', 'id'], unique=False)
+        batch_op.create_index('ix_customer_language', ['language', 'id'], unique=False)
         batch_op.create_index('ix_customer_name_folded', ['name_folded', 'id'], unique=False)
         batch_op.create_index('ix_customer_project', ['project_id', 'language', 'id'], unique=False)
         batch_op.create_index('ix_customer_registered', ['registered_at', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_customer_responsible_id'), ['responsible_id'], unique=False)
+        batch_op.create_index('ix_customer_status', ['status', 'id'], unique=False)
 
     op.create_table('group_payment_method',
     sa.Column('group_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -336,6 +340,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_user')),
     sa.UniqueConstraint('project_id', 'username', name=op.f('uq_user_project_id_username'))
     )
+    with op.batch_alter_table('user', schema=None) as batch_op:
+        batch_op.create_index('ix_user_email_folded', ['email_folded'], unique=False)
+
     op.create_table('attachment',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('name', sa.String(length=120), nullable=False),
@@ -686,6 +693,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_attachment_customer_id'))
 
     op.drop_table('attachment')
+    with op.batch_alter_table('user', schema=None) as batch_op:
+        batch_op.drop_index('ix_user_email_folded')
+
     op.drop_table('user')
     with op.batch_alter_table('staff_role', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_staff_role_role_id'))
@@ -707,11 +717,15 @@ def downgrade() -> None:
 
     op.drop_table('group_payment_method')
     with op.batch_alter_table('customer', schema=None) as batch_op:
+        batch_op.drop_index('ix_customer_status')
         batch_op.drop_index(batch_op.f('ix_customer_responsible_id'))
         batch_op.drop_index('ix_customer_registered')
         batch_op.drop_index('ix_customer_project')
         batch_op.drop_index('ix_customer_name_folded')
+        batch_op.drop_index('ix_customer_language')
+        batch_op.drop_index('ix_customer_kind')
         batch_op.drop_index('ix_customer_email_folded')
+        batch_op.drop_index('ix_customer_country')
 
     op.drop_table('customer')
     with op.batch_alter_table('campaign', schema=None) as batch_op:
