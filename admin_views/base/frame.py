@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
+from markupsafe import Markup
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
@@ -16,6 +19,8 @@ from app import flash
 from app.errors import AppError
 from app.i18n import LANGUAGES, gettext, language, show_number
 from app.models.customers import Customer
+from app.observe import actor
+from app.render import page
 
 PIN_COOKIE = "bursar_pin"
 GROUPS = ("Customers", "Money", "Messages", "Configuration")
@@ -66,7 +71,7 @@ async def frame(
         "title": title,
         "site": "Bursar",
         "home_url": "/admin/",
-        "menu": await _menu(request, session, views, current, pin),
+        "side": side(language(), await _menu(request, session, views, current, pin)),
         "person": {"name": me["name"], "initials": initials(me["name"]), "hue": hue_of(me["name"]), "url": None},
         "pin": await _pin(session, pin),
         "locale": language(),
@@ -81,44 +86,53 @@ async def frame(
     }
 
 
+Item = tuple[str, str, str, bool, str | None]
+"""Label, address, icon, whether it is this place, the figure beside it."""
+Menu = tuple[tuple[str | None, tuple[Item, ...]], ...]
+
+
 async def _menu(
     request: Request, session: AsyncSession, views: list[AppView], current: str, pin: tuple[int, ...]
-) -> list[dict[str, Any]]:
-    home = {
-        "label": gettext("Dashboard"),
-        "url": "/admin/",
-        "icon": "layout-dashboard",
-        "current": current == "index",
-        "count": None,
-        "hot": False,
-    }
-    groups: dict[str, list[dict[str, Any]]] = {}
+) -> Menu:
+    query = "?" + urlencode({"pin": ",".join(map(str, pin))}) if pin else ""
+    groups: dict[str, list[Item]] = {}
     for view in views:
         if not view.category or not may(request, view.identity, "list"):
             continue
-        query = urlencode({"pin": ",".join(map(str, pin))}) if pin and view.of_customers(pin) is not None else ""
+        url = view.list_url + (query if pin and view.of_customers(pin) is not None else "")
         count = await _count(session, view)
-        groups.setdefault(str.__str__(view.category), []).append(
-            {
-                "label": view.name_plural,
-                "url": view.list_url + (f"?{query}" if query else ""),
-                "icon": view.icon,
-                "current": view.identity == current,
-                "count": count,
-                "hot": False,
-            }
-        )
-    menu: list[dict[str, Any]] = [{"label": None, "items": [home]}]
-    menu += [{"label": gettext(g), "items": groups[g]} for g in GROUPS if g in groups]
-    return menu
+        item = (str(view.name_plural), url, view.icon, view.identity == current, count)
+        groups.setdefault(str.__str__(view.category), []).append(item)
+    home = (gettext("Dashboard"), "/admin/", "layout-dashboard", current == "index", None)
+    return ((None, (home,)), *((gettext(g), tuple(groups[g])) for g in GROUPS if g in groups))
+
+
+@lru_cache(maxsize=1024)
+def side(_language: str, menu: Menu) -> Markup:
+    """The side menu: it is the same on most pages, so it is rendered once per role, language and figures."""
+    return Markup(page("panel_side.html", menu=menu, home_url="/admin/", site="Bursar"))  # noqa: S704
+
+
+COUNTED_FOR = 3.0
+"""Seconds that a figure beside a menu item may be old."""
+_counted: dict[tuple[str, frozenset[int] | None, int | None], tuple[float, str | None]] = {}
 
 
 async def _count(session: AsyncSession, view: AppView) -> str | None:
     waiting = view.waiting()
     if waiting is None:
         return None
+    who = actor.get()
+    key = (view.identity, who.projects, who.staff_id if who.projects is not None else None)
+    kept = _counted.get(key)
+    if kept is not None and kept[0] > time.monotonic():
+        return kept[1]
     n = await session.scalar(select(func.count()).select_from(waiting.limit(1000).subquery())) or 0
-    return (show_number(n) if n < 1000 else "999+") if n else None
+    text = (show_number(n) if n < 1000 else "999+") if n else None
+    if len(_counted) > 1000:
+        _counted.clear()
+    _counted[key] = (time.monotonic() + COUNTED_FOR, text)
+    return text
 
 
 async def _pin(session: AsyncSession, ids: tuple[int, ...]) -> dict[str, Any] | None:

@@ -331,8 +331,3 @@ async def roles_of(session: AsyncSession, staff_id: int) -> list[Role]:
     """The roles of a staff member with their grants, by name."""
     query = select(Role).join(StaffRole, StaffRole.role_id == Role.id).where(StaffRole.staff_id == staff_id)
     return list(await session.scalars(query.options(selectinload(Role.grants)).order_by(Role.name)))
-
-
-def allows(grants: Iterable[tuple[str, str]], screen: str, action: str) -> bool:
-    """Whether these grants give `action` on `screen`; ``*`` stands for every one."""
-    return not {(screen, action), (screen, "*"), ("*", action), ("*", "*")}.isdisjoint(grants)

@@ -11,7 +11,7 @@ from litestar.response import Stream
 from sqlalchemy import select
 
 from app import db
-from app.domain.staff import allows
+from app.domain.sessions import granted
 from app.errors import Forbidden, NotFound, SignInNeeded
 from app.integrations.storage import FileMissing, Storage, safe_filename
 from app.models.attachments import Attachment
@@ -49,7 +49,7 @@ async def staff_file(request: Request[Any, Any, Any], key: FromPath[str]) -> Res
     if visitor(request.scope) is None:
         raise SignInNeeded
     grants: set[tuple[str, str]] = cast("dict[str, Any]", request.scope["session"])["grants"]
-    if not (allows(grants, "attachment", "list") or allows(grants, "ticket", "details")):
+    if not (granted(grants, "attachment", "list") or granted(grants, "ticket", "details")):
         raise Forbidden
     async with db.reads() as session:
         attachment = await session.scalar(select(Attachment).where(Attachment.id == number(key)))

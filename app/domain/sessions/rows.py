@@ -80,11 +80,7 @@ async def session_of(token: str) -> SessionView | None:
         row = await session.scalar(
             select(LoginSession)
             .where(LoginSession.token_hash == token_hash(token))
-            .options(
-                joinedload(LoginSession.staff),
-                joinedload(LoginSession.user).joinedload(User.project),
-                joinedload(LoginSession.customer).joinedload(Customer.project),
-            )
+            .options(joinedload(LoginSession.staff))
             .execution_options(unscoped=True)
         )
         if row is None or not _alive(row, now):
@@ -95,10 +91,17 @@ async def session_of(token: str) -> SessionView | None:
         )  # fmt: skip
         if row.kind is SessionKind.STAFF:
             return await _with_staff(session, view, row.staff)
-        if (found := _with_customer(view, row.customer)) is None:
+        customer = await session.scalar(
+            select(Customer)
+            .where(Customer.id == row.customer_id)
+            .options(joinedload(Customer.project))
+            .execution_options(unscoped=True)
+        )
+        if (found := _with_customer(view, customer)) is None:
             return None
         if row.kind is SessionKind.CLIENT:
-            return await _with_user(session, found, row.user, row.customer)
+            user = await session.scalar(select(User).where(User.id == row.user_id).execution_options(unscoped=True))
+            return await _with_user(session, found, user, customer)
         return await _with_visit(session, found, row, now)
 
 

@@ -49,7 +49,9 @@ def environment(name: str) -> Path:
         print(f"  installing {PINNED[name][0]} into {folder.relative_to(ROOT)} ...", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PINNED[name]]
-        subprocess.run(pip, check=True, stderr=subprocess.DEVNULL)
+        done = subprocess.run(pip, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{name} could not be installed:\n{done.stderr[-2000:]}")
         stamp.write_text(wanted)
     return python
 
