@@ -30,26 +30,33 @@ class Samples:
         """The innermost line of ours, which answers for the libraries that it calls."""
         self.leaf: Counter[str] = Counter()
         """Where the processor was, by library and function."""
+        self.room: Counter[str] = Counter()
+        """The same by library alone."""
 
     def take(self, _signal: int, frame: FrameType | None) -> None:
         self.total += 1
         if frame is None:
             return
-        self.leaf[f"{_library(frame.f_code.co_filename)}:{frame.f_code.co_name}"] += 1
+        library = _library(frame.f_code.co_filename)
+        self.leaf[f"{library}:{frame.f_code.co_name}"] += 1
+        self.room[library.partition("/")[0]] += 1
         seen: set[str] = set()
         charged = ""
         for step in _stack(frame):
             name = _ours(step.f_code.co_filename)
             if name is None:
                 continue
-            charged = charged or f"{name}:{step.f_lineno} {step.f_code.co_name}"
-            seen.add(f"{name}:{step.f_code.co_firstlineno} {step.f_code.co_qualname}")
+            line, first = f":{step.f_lineno}", f":{step.f_code.co_firstlineno}"
+            if name.startswith("templates/"):
+                line = first = ""  # they count the lines of the code that Jinja made of it
+            charged = charged or f"{name}{line} {step.f_code.co_name}"
+            seen.add(f"{name}{first} {step.f_code.co_qualname}")
         self.charged[charged or "(outside: the web server, the loop, the driver)"] += 1
         self.inside.update(seen)
 
     def reset(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         self.total = 0
-        for counter in (self.inside, self.charged, self.leaf):
+        for counter in (self.inside, self.charged, self.leaf, self.room):
             counter.clear()
 
     def write(self, path: Path) -> None:
@@ -57,6 +64,7 @@ class Samples:
         for title, counter, most in (
             ("Functions of ours, with all that they call", self.inside, 60),
             ("Lines of ours, with the libraries that they call", self.charged, 50),
+            ("Where the processor was, by library", self.room, 15),
             ("Where the processor was", self.leaf, 50),
         ):
             parts.append(f"\n{title}\n")

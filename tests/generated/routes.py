@@ -1,0 +1,223 @@
+"""Every request that the application can be sent, read from the route tables, the screens and their buttons."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import unescape
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.routing import Mount, Route
+
+from admin_views.base import AppView
+from tests.generated.world import World
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+NONE = "-"
+"""The target of a route that is not about one row."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One request. `label` names the route as the matrix does; `target`: own, foreign, missing, or NONE."""
+
+    method: str
+    label: str
+    target: str
+    url: str
+    body: dict[str, str] = field(default_factory=dict, hash=False)
+    route: str = ""
+    """The path as the route table has it."""
+
+    @property
+    def client(self) -> bool:
+        return self.label.startswith("/client")
+
+    @property
+    def safe(self) -> bool:
+        return self.method in SAFE
+
+
+# ---- the panel ------------------------------------------------------------------------------------------------------
+
+
+def panel_of(host: Any) -> Any:
+    """The Panel behind the application that `admin_views.mount.panel` makes."""
+    index = next(r for r in panel_routes(host) if r.name == "index")
+    return index.endpoint.__self__
+
+
+def panel_routes(host: Any) -> list[Route]:
+    mount = next(r for r in host.router.routes if isinstance(r, Mount))
+    return list(mount.app.router.routes)  # type: ignore[attr-defined]
+
+
+def _parts(view: AppView) -> list[str]:
+    """The fragments of a card: what `card_context` gives and has a template."""
+    source = inspect.getsource(type(view).card_context)
+    return re.findall(r'^ {12}"(\w+)": \{$', source, re.M)
+
+
+def panel_ways(host: Any, world: World) -> Iterator[Way]:
+    screens: list[AppView] = panel_of(host).screens
+    for route in panel_routes(host):
+        names = set(re.findall(r"{(\w+)}", route.path))
+        unknown = names - {"identity", "pk", "part", "slug", "name"}
+        assert not unknown, f"{route.path}: tests/generated/routes.py does not know how to fill {unknown}"
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            if "identity" not in names:
+                label = str(route.name)
+                yield Way(method, label, NONE, f"/admin{route.path}", {"next": "/admin/"}, route.path)
+                continue
+            for view in screens:
+                yield from _of_screen(route, method, view, names, world)
+
+
+def _of_screen(route: Route, method: str, view: AppView, names: set[str], world: World) -> Iterator[Way]:
+    me = view.identity
+    base = f"/admin{route.path}".replace("{identity}", me)
+    if "slug" in names:
+        for button in view.all_buttons():
+            url = base.replace("{slug}", button.slug)
+            for target in world.targets(me):
+                pk = str(world.id_of(me, target))
+                if method == "GET":
+                    yield Way(method, f"{me}/action/{button.slug}", target, f"{url}?pks={pk}", {}, route.path)
+                else:
+                    yield Way(method, f"{me}/action/{button.slug}", target, url, {"pks": pk}, route.path)
+            if "head" in button.on:
+                query, body = ("?all=1", {}) if method == "GET" else ("", {"all": "1", "query": ""})
+                yield Way(method, f"{me}/action/{button.slug}", "all", url + query, body, route.path)
+        return
+    if "name" in names:
+        for name in (n.removeprefix("data_") for n in dir(view) if n.startswith("data_")):
+            for target in world.targets(me):
+                url = f"{base.replace('{name}', name)}?id={world.id_of(me, target)}"
+                yield Way(method, f"{me}/data/{name}", target, url, {}, route.path)
+        return
+    parts = _parts(view) if "part" in names else [""]
+    for part in parts:
+        label = f"{me}/part/{part}" if part else f"{me}/{route.path.split('/')[2]}"
+        url = base.replace("{part}", part)
+        if "pk" not in names:
+            yield Way(method, label, NONE, url, {}, route.path)
+            continue
+        for target in world.targets(me):
+            yield Way(method, label, target, url.replace("{pk}", str(world.id_of(me, target))), {}, route.path)
+
+
+# ---- what Litestar serves -------------------------------------------------------------------------------------------
+
+KEYS = {
+    "/files/{key}": "attachment",
+    "/client/messages/{key}": "campaign",
+    "/client/tickets/{key}": "ticket",
+}
+"""Beginning of a path -> the table whose ids stand for {key}."""
+FILES = {"/client/messages/": "attachment", "/client/tickets/": "ticket file"}
+PATHS = {"own": "tokens.css", "missing": "../alembic.ini"}
+REST = {
+    "text": "Hello there", "subject": "A question", "language": "en", "name": "Mine Customer", "username": "nobody",
+    "password": "not this one", "old": "not this one", "new": "another one 12", "again": "another one 12",
+}  # fmt: skip
+
+
+def litestar_ways(app: Any, world: World) -> Iterator[Way]:
+    """app: the Litestar application behind the guard."""
+    for route in app.routes:
+        handlers = getattr(route, "route_handlers", None)
+        if handlers is None:  # the mount of the panel
+            assert route.path == "/admin", f"a new mount: {route.path}"
+            continue
+        path = re.sub(r"{(\w+):\w+}", r"{\1}", route.path)
+        methods = {m for h in handlers for m in h.http_methods} - {"OPTIONS", "HEAD"}
+        for method in sorted(methods):
+            for target, url in _filled(path, world):
+                body = {} if method in SAFE else {**REST, "customer": str(world.own["customer"])}
+                yield Way(method, path, target, url, body, path)
+
+
+def _filled(path: str, world: World) -> Iterator[tuple[str, str]]:
+    names = set(re.findall(r"{(\w+)}", path))
+    if not names:
+        yield NONE, path
+    elif names == {"path"}:
+        for target, name in PATHS.items():
+            yield target, path.replace("{path}", name)
+    else:
+        start = next((p for p in KEYS if path.startswith(p)), None)
+        assert start and names <= {"key", "file"}, f"{path}: say in tests/generated/routes.py what its keys are"
+        for target in ("own", "foreign", "missing"):
+            url = path.replace("{key}", str(world.id_of(KEYS[start], target)))
+            if "file" in names:
+                table = next(t for p, t in FILES.items() if path.startswith(p))
+                url = url.replace("{file}", str(world.id_of(table, target)))
+            yield target, url
+
+
+def ways(host: Any, app: Any, world: World) -> list[Way]:
+    return [*panel_ways(host, world), *litestar_ways(app, world)]
+
+
+# ---- reading pages --------------------------------------------------------------------------------------------------
+
+_ADDRESS = re.compile(r'(?:href|src|action|data-poll|data-lookup|data-template-source|data-drawer)="(/[^"]*)"')
+
+
+def addresses(html: str) -> set[str]:
+    """Every address of ours on a page: links, forms, polls, look-ups, fragments."""
+    return {unescape(a).partition("#")[0] for a in _ADDRESS.findall(html)}
+
+
+class _Forms(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[tuple[str, str, dict[str, str]]] = []
+        self._area = self._select = ""
+        self._text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        a = {k: v or "" for k, v in attrs}
+        if tag == "form":
+            self.forms.append((a.get("method", "get").upper(), a.get("action", ""), {}))
+        if not self.forms:
+            return
+        fields, name = self.forms[-1][2], a.get("name", "")
+        if tag == "input" and name and a.get("type") not in ("file", "submit", "button"):
+            if a.get("type") in ("checkbox", "radio"):
+                if "checked" in a:
+                    fields[name] = a.get("value", "y")
+            else:
+                fields.setdefault(name, a.get("value", ""))
+        elif tag == "textarea" and name:
+            self._area, self._text = name, []
+        elif tag == "select" and name:
+            self._select = name
+            fields.setdefault(name, "")
+        elif tag == "option" and self._select and ("selected" in a or not fields[self._select]):
+            fields[self._select] = a.get("value", "")
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self._text.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea" and self._area:
+            self.forms[-1][2][self._area] = "".join(self._text).strip("\n")
+            self._area = ""
+        elif tag == "select":
+            self._select = ""
+
+
+def form_on(html: str, path: str) -> dict[str, str]:
+    """What the form of the page at `path` would send, as it stands; empty when there is none."""
+    parser = _Forms()
+    parser.feed(html)
+    for method, action, fields in parser.forms:
+        if method == "POST" and urlsplit(action).path in ("", path):
+            return fields
+    return {}
