@@ -187,7 +187,7 @@ class Panel(Editing, Pressing):
     async def lookup(self, request: Request) -> Response:
         """Up to 20 rows for a typed look-up, by label, within the scope of the staff member."""
         view = next((v for v in self.screens if v.identity == request.path_params["identity"]), None)
-        if view is None:
+        if view is None or len(view.pk_props) > 1:  # a row with a key of several columns is never chosen in a form
             raise NotFound
         users = [v for v in self.screens if any(r.mapper.class_ is view.model for r in v.mapper.relationships)]
         if not any(access.may(request, v.identity, a) for v in users for a in ("create", "edit", "list")):

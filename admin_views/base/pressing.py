@@ -71,6 +71,8 @@ class Pressing(PanelBase):
             statement: Select[Any] = narrowed(view, asked).limit(MOST_OBJECTS + 1)
         else:
             pks = parse_ids(source.get("pks", ""))
+            if pks and len(view.pk_props) > 1:
+                raise NotFound  # a row with a key of several columns cannot be named by one number
             press = Press(request, view, button, session, pks, None)
             statement = select(view.model).where(view.pk_column.in_(pks))
         if (button.flow.needs_rows and "head" not in button.on) or press.pks:

@@ -21,6 +21,7 @@ from app.db.base import (
     moment,
     utcnow,
 )
+from app.db.extra import Extra, extras
 from app.db.sessions import (
     AfterCommit,
     after_commit,
@@ -33,15 +34,14 @@ from app.db.sessions import (
     make_engine,
     read_sessions,
     reads,
-    refresh_statistics,
     unit,
     violated,
 )
-from app.db.trigrams import Extra, Narrowed, extras, narrow, weigh
+from app.db.trigrams import Narrowed, narrow, weigh
 
 __all__ = [
     "AfterCommit", "AppSession", "Base", "BigId", "Choice", "Customised", "Email", "Extra", "Json", "Name", "Narrowed",
     "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "choice", "configure", "database",
     "dispose", "engine", "estimated_rows", "extras", "fold", "folded", "is_sqlite", "like", "make_engine", "moment",
-    "narrow", "read_sessions", "reads", "refresh_statistics", "unit", "utcnow", "violated", "weigh",
+    "narrow", "read_sessions", "reads", "unit", "utcnow", "violated", "weigh",
 ]  # fmt: skip

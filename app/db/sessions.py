@@ -139,18 +139,6 @@ async def estimated_rows(session: AsyncSession, table: Table) -> int:
     return await session.scalar(select(func.count()).select_from(table)) or 0
 
 
-async def refresh_statistics() -> None:
-    """Let SQLite see how its tables have grown, once a night and after an import: milliseconds, for it takes samples.
-
-    Without it, it takes ``project in (1, 2)`` for rare and sorts half of the table. PostgreSQL does this by itself.
-    """
-    if not is_sqlite():
-        return
-    async with unit() as session:
-        for statement in ("PRAGMA analysis_limit=1000", "ANALYZE"):
-            await session.execute(text(statement))
-
-
 def violated(error: IntegrityError) -> tuple[str, ...]:
     """The column names of the constraint that was hit; empty when the database does not say."""
     cause = getattr(error.orig, "__cause__", None)

@@ -8,9 +8,8 @@ Where either is missing everything works, by reading the whole table.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -35,20 +34,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import InternalTraversal, iterate
 
 from app.db.base import Base, Searchable, like
-
-
-@dataclass(frozen=True)
-class Extra:
-    """A trigger, an expression index or a virtual table: dropped and made anew after each migration."""
-
-    name: str
-    create: Callable[[str], list[str]]
-    drop: Callable[[str], list[str]]
-
-
-extras: list[Extra] = []
-"""What Alembic does not compare, in the order in which it is made."""
-
+from app.db.extra import Extra, extras
 
 # ---- the indexes ---------------------------------------------------------------------------------------------------
 

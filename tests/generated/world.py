@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from argon2 import PasswordHasher
-from sqlalchemy import Table, event, insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import cookies, db
@@ -19,15 +17,13 @@ from app.db import Base, utcnow
 from app.domain.demo.dictionaries import ROLES
 from app.domain.sessions import token_hash
 from app.integrations.storage import DirectoryStorage
-from app.models.attachments import Attachment
 from app.models.audit import Audit
-from app.models.billing import Payer, PaymentMethod
 from app.models.customers import Customer
-from app.models.messaging import Campaign, CampaignAttachment
+from app.models.messaging import CampaignAttachment
 from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
-from app.models.staff import Staff
-from app.models.tickets import Ticket, TicketAttachment, TicketMessage
+from app.models.staff import Staff, StaffProject
+from app.models.tickets import TicketAttachment, TicketMessage
 from app.models.users import UserCustomer, UserRole
 from app.observe import SYSTEM, Actor, Kind, acting
 from tests import factories
@@ -115,7 +111,7 @@ async def _project(
         country="DE",
     )  # fmt: skip
     user = await factories.create_user(
-        session, customer=customer, username=f"{mark}-user".lower(), full_name=f"{mark} User"
+        session, customer=customer, username=f"{mark}-first".lower(), full_name=f"{mark} First"
     )
     file = await factories.create_attachment(
         session, name=f"{mark}.txt", key=KEY, size=len(FILE), staff_id=sender.id
@@ -159,8 +155,6 @@ async def _project(
 
 
 async def _limit(session: AsyncSession, staff: Staff, of_a: tuple[Project, Customer]) -> None:
-    from app.models.staff import StaffProject
-
     session.add(StaffProject(staff_id=staff.id, project_id=of_a[0].id))
     await session.flush()
 
@@ -252,9 +246,3 @@ def differences(before: Dump, after: Dump, *, ignore: frozenset[str] = frozenset
 
 SEEN = frozenset({"login_session.last_seen_at"})
 """The only thing that looking may change."""
-
-__all__ = [
-    "CLIENTS", "FILE", "FOREIGN", "KEY", "MISSING", "PASSWORD", "SEEN", "STAFF", "Attachment", "Campaign", "Dump",
-    "Payer", "PaymentMethod", "Table", "Ticket", "World", "differences", "dump", "event", "furnish", "insert",
-    "store_files",
-]  # fmt: skip

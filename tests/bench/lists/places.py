@@ -120,12 +120,13 @@ def _installed(binaries: Path) -> Iterator[Postgres]:
     options = {"port": port, "unix_socket_directories": sockets, "listen_addresses": "127.0.0.1", "fsync": "off",
                "shared_buffers": "1GB", "maintenance_work_mem": "512MB", "max_wal_size": "8GB"}  # fmt: skip
     words = " ".join(f"-c {name}={value}" for name, value in options.items())
+    tuned = "as shipped (with jit) but for 1 GB of shared_buffers and without fsync"
     control = str(binaries / "pg_ctl")
     with suppress(subprocess.CalledProcessError):  # left over from a run that was killed
         run(control, "-D", str(folder), "-m", "fast", "stop", quiet=True)
     run(control, "-D", str(folder), "-l", str(folder / "log"), "-o", words, "-w", "start")
     try:
-        yield Postgres(f"postgresql+asyncpg://postgres@127.0.0.1:{port}", f"PostgreSQL {version}, settings as shipped")
+        yield Postgres(f"postgresql+asyncpg://postgres@127.0.0.1:{port}", f"PostgreSQL {version}, {tuned}")
     finally:
         run(control, "-D", str(folder), "-m", "fast", "-w", "stop")
         shutil.rmtree(sockets, ignore_errors=True)
