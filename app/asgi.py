@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -78,4 +79,7 @@ def create_app(settings: Settings | None = None) -> Guard:
     settings = settings or load()
     set_up_logging()
     db.configure(settings.database_url)  # the panel asks for its sessions when it is made
-    return build(settings, panel(settings))
+    made = build(settings, panel(settings))
+    gc.collect()
+    gc.freeze()  # what is loaded now stays: the collector need not look at it again and again
+    return made

@@ -141,7 +141,12 @@ def zone() -> ZoneInfo:
 
 
 def locale() -> Locale:
-    return Locale.parse(language())
+    return _locale(language())
+
+
+@lru_cache
+def _locale(code: str) -> Locale:
+    return Locale.parse(code)
 
 
 def show_date(value: date | datetime, style: str = "medium") -> str:
@@ -171,7 +176,12 @@ def _ago(code: str, seconds: int) -> str:
 
 
 def show_number(value: int | Decimal) -> str:
-    return format_decimal(value, locale=locale())
+    return _number(value, language())
+
+
+@lru_cache(maxsize=4096)
+def _number(value: int | Decimal, code: str) -> str:
+    return format_decimal(value, locale=_locale(code))
 
 
 def exponent(currency: str) -> int:
@@ -212,7 +222,12 @@ def _language_name(code: str, reader: str) -> str:
 
 def country_name(code: str) -> str:
     """The name of a country (ISO 3166-1 alpha-2) in the reader's language."""
-    return str(locale().territories.get(code, code))
+    return _country_name(code, language())
+
+
+@lru_cache(maxsize=2048)
+def _country_name(code: str, reader: str) -> str:
+    return str(_locale(reader).territories.get(code, code))
 
 
 @lru_cache

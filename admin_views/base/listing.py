@@ -267,7 +267,7 @@ async def fetch(session: AsyncSession, view: AppView, asked: Asked, *, only: Col
         statement = statement.where(beyond(keys, _parse(keys, marker), backwards=asked.before is not None))
     flip = asked.descending is not backwards
     statement = statement.order_by(*order_by(keys, flip))
-    statement = statement.options(*view.list_options()).limit(asked.size + 1)
+    statement = statement.options(*view.list_options([k.attr for k in keys])).limit(asked.size + 1)
     rows = list((await session.scalars(statement)).unique())
     more = len(rows) > asked.size
     rows = rows[: asked.size]

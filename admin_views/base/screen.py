@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, cast, no_type_check
@@ -12,7 +12,7 @@ from sqladmin import ModelView
 from sqladmin.models import ModelViewMeta
 from sqlalchemy import ColumnElement, Select, func, inspect, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import ColumnProperty, Mapper, joinedload
+from sqlalchemy.orm import ColumnProperty, Mapper, joinedload, load_only
 from starlette.requests import Request
 from wtforms import Form
 from wtforms.fields.core import UnboundField
@@ -26,6 +26,13 @@ from app import filters
 from app.db import Base, Searchable, Versioned, fold, like
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext
+
+LABELS = ("id", "name", "hue", "full_name", "username", "subject", "text")
+
+
+def labelled(mapper: Mapper[Any]) -> list[str]:
+    """The columns of a table that its rows are named by."""
+    return [key for key in LABELS if key in mapper.column_attrs]
 
 
 @dataclass(frozen=True)
@@ -208,14 +215,23 @@ class AppView(ModelView, metaclass=_ScreenMeta):
 
     # ---- queries -------------------------------------------------------------------------------------------------
 
-    def list_options(self) -> list[Any]:
-        """Loader options of the list: each shown relation by a join."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Columns that the list's buttons and cells use besides those that it shows."""
+
+    def list_options(self, sorted_by: Iterable[str] = ()) -> list[Any]:
+        """Loader options of the list: the shown columns and no other; of each relation what its label needs."""
         options = []
+        wanted = dict.fromkeys([*(p.key for p in self.pk_props), *self.needs, *labelled(self.mapper), *sorted_by])
         for prop in self._listed():
+            wanted[prop.key] = None
+            if currency := prop.columns[0].info["currency"]:
+                wanted[currency] = None
             relation = relation_of(self.mapper, prop.columns[0])
             if relation is not None:
-                options.append(joinedload(getattr(self.model, relation.key)))
-        return options
+                target = relation.mapper
+                few = [getattr(target.class_, key) for key in labelled(target)]
+                options.append(joinedload(getattr(self.model, relation.key)).load_only(*few))
+        return [load_only(*(getattr(self.model, key) for key in wanted)), *options]
 
     def card_options(self) -> list[Any]:
         """Loader options of the card: every many-to-one relation."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from markupsafe import Markup
@@ -63,8 +63,9 @@ class Customers(AppView, model=Customer):
 
     # ---- list and card -----------------------------------------------------------------------------------------
 
-    def list_options(self) -> list[Any]:
-        return [*super().list_options(), selectinload(Customer.logins).joinedload(UserCustomer.user)]
+    def list_options(self, sorted_by: Iterable[str] = ()) -> list[Any]:
+        login = joinedload(UserCustomer.user).load_only(User.id, User.username)
+        return [*super().list_options(sorted_by), selectinload(Customer.logins).options(login)]
 
     def card_options(self) -> list[Any]:
         return [

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Select, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import selectinload
 from starlette.requests import Request
 from wtforms import Form, RadioField, StringField, validators
 from wtforms.fields.core import UnboundField
@@ -278,6 +278,3 @@ class Deliveries(AppView, model=Delivery):
 
     def row_label(self, obj: Delivery) -> str:
         return f"{obj.customer}, {obj.channel.label}"
-
-    def list_options(self) -> list[Any]:
-        return [joinedload(Delivery.campaign), joinedload(Delivery.customer)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import event, or_, select
@@ -23,7 +24,8 @@ OF_CUSTOMER = (Payer, Service, Note, Membership, CustomerProject, Delivery, Tick
 """Tables that belong to a customer and thereby to the customer's project."""
 
 
-def criteria(projects: frozenset[int], staff_id: int | None) -> list[Any]:
+@lru_cache(maxsize=256)
+def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
     """What each table is limited to, for staff of these projects."""
     table = Customer.__table__.c
     mine = select(table.id).where(table.project_id.in_(projects))
@@ -41,7 +43,7 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> list[Any]:
         with_loader_criteria(Audit, Audit.staff_id == staff_id, include_aliases=True),
     ]  # fmt: skip
     options += [with_loader_criteria(cls, cls.customer_id.in_(mine), include_aliases=True) for cls in OF_CUSTOMER]
-    return options
+    return tuple(options)
 
 
 @event.listens_for(AppSession, "do_orm_execute")

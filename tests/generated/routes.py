@@ -91,7 +91,7 @@ def _of_screen(route: Route, method: str, view: AppView, names: set[str], world:
                     yield Way(method, f"{me}/action/{button.slug}", target, url, {"pks": pk}, route.path)
             if "head" in button.on:
                 query, body = ("?all=1", {}) if method == "GET" else ("", {"all": "1", "query": ""})
-                yield Way(method, f"{me}/action/{button.slug}", "all", url + query, body, route.path)
+                yield Way(method, f"{me}/action/{button.slug}?all", NONE, url + query, body, route.path)
         return
     if "name" in names:
         for name in (n.removeprefix("data_") for n in dir(view) if n.startswith("data_")):
@@ -173,33 +173,32 @@ def addresses(html: str) -> set[str]:
     return {unescape(a).partition("#")[0] for a in _ADDRESS.findall(html)}
 
 
-class _Forms(HTMLParser):
+Fields = dict[str, list[str]]
+
+
+class _Fields(HTMLParser):
+    """What a form would send as it stands."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.forms: list[tuple[str, str, dict[str, str]]] = []
+        self.fields: Fields = {}
         self._area = self._select = ""
         self._text: list[str] = []
+        self._options: list[tuple[str, bool]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         a = {k: v or "" for k, v in attrs}
-        if tag == "form":
-            self.forms.append((a.get("method", "get").upper(), a.get("action", ""), {}))
-        if not self.forms:
-            return
-        fields, name = self.forms[-1][2], a.get("name", "")
-        if tag == "input" and name and a.get("type") not in ("file", "submit", "button"):
-            if a.get("type") in ("checkbox", "radio"):
-                if "checked" in a:
-                    fields[name] = a.get("value", "y")
-            else:
-                fields.setdefault(name, a.get("value", ""))
+        name, kind = a.get("name", ""), a.get("type", "")
+        if tag == "input" and name and kind not in ("file", "submit", "button"):
+            sent = self.fields.setdefault(name, [])
+            if kind not in ("checkbox", "radio") or "checked" in a:
+                sent.append(a.get("value", "y"))
         elif tag == "textarea" and name:
             self._area, self._text = name, []
         elif tag == "select" and name:
-            self._select = name
-            fields.setdefault(name, "")
-        elif tag == "option" and self._select and ("selected" in a or not fields[self._select]):
-            fields[self._select] = a.get("value", "")
+            self._select, self._options = name, []
+        elif tag == "option" and self._select:
+            self._options.append((a.get("value", ""), "selected" in a))
 
     def handle_data(self, data: str) -> None:
         if self._area:
@@ -207,17 +206,21 @@ class _Forms(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "textarea" and self._area:
-            self.forms[-1][2][self._area] = "".join(self._text).strip("\n")
+            self.fields[self._area] = ["".join(self._text).strip("\n")]
             self._area = ""
-        elif tag == "select":
+        elif tag == "select" and self._select:
+            chosen = [value for value, selected in self._options if selected]
+            self.fields[self._select] = chosen or [v for v, _s in self._options[:1]]
             self._select = ""
 
 
-def form_on(html: str, path: str) -> dict[str, str]:
-    """What the form of the page at `path` would send, as it stands; empty when there is none."""
-    parser = _Forms()
-    parser.feed(html)
-    for method, action, fields in parser.forms:
-        if method == "POST" and urlsplit(action).path in ("", path):
-            return fields
+def form_on(html: str, path: str) -> Fields:
+    """What the form of the page at `path` would send; empty when there is none."""
+    for part in html.split("<form")[1:]:
+        tag, _mark, inside = part.partition(">")
+        action = re.search(r'action="([^"]*)"', tag)
+        if 'method="post"' in tag and urlsplit(unescape(action[1]) if action else "").path in ("", path):
+            parser = _Fields()
+            parser.feed(inside.partition("</form>")[0])
+            return parser.fields
     return {}

@@ -80,7 +80,11 @@ async def session_of(token: str) -> SessionView | None:
         row = await session.scalar(
             select(LoginSession)
             .where(LoginSession.token_hash == token_hash(token))
-            .options(joinedload(LoginSession.staff))
+            .options(
+                joinedload(LoginSession.staff).load_only(
+                    Staff.username, Staff.full_name, Staff.enabled, Staff.language, Staff.timezone
+                )
+            )
             .execution_options(unscoped=True)
         )
         if row is None or not _alive(row, now):

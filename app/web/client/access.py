@@ -31,8 +31,8 @@ that is not a GET is refused, so a new route is closed until somebody opens it h
 e-mail, language of the user, "read" marks (the customer has not read it)."""
 
 READER = frozenset(
-    {"client.logout", "client.language", "client.password.save", "client.account.pick", "client.message.read",
-     "client.ticket.read"}
+    {"client.login.post", "client.logout", "client.language", "client.password.save", "client.account.pick",
+     "client.message.read", "client.ticket.read"}
 )  # fmt: skip
 """What a user with the role "read-only" may change: what concerns only themselves."""
 
