@@ -9,6 +9,8 @@ from sqladmin.authorization import GrantsAuthorizationBackend, custom_action, ma
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app import filters
+from app.db import Base
 from app.errors import Forbidden, SignInNeeded
 from app.i18n import _
 
@@ -41,6 +43,19 @@ def may(request: Request, screen: str, action: str) -> bool:
 
 def may_press(request: Request, screen: str, slug: str) -> bool:
     return may(request, screen, custom_action(slug))
+
+
+def may_filter(request: Request) -> filters.Allowed:
+    """A filter may look into the related rows of screens whose list the person may see, and into no others: counting
+    what matches would answer any question about them."""
+
+    def allowed(model: type[Base], name: str) -> bool:
+        known = filters.fields(model)[name]
+        if known.kind is not filters.Kind.RELATION or known.target is None:
+            return True
+        return may(request, known.target.__tablename__, "list")
+
+    return allowed
 
 
 def need(request: Request, screen: str, action: str) -> None:

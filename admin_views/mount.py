@@ -89,9 +89,9 @@ class Panel(Editing, Pressing):
     async def rows(self, request: Request) -> Response:
         view = self.screen(request, "list")
         pin = pinned(request)
-        asked = read(
-            view, request.query_params.multi_items(), pin if view.of_customers(pin or (0,)) is not None else ()
-        )
+        reaches = view.of_customers(pin or (0,)) is not None
+        params = request.query_params.multi_items()
+        asked = read(view, params, pin if reaches else (), allowed=access.may_filter(request))
         async with self.frame(request, title=str(view.name_plural), current=view.identity) as (session, around):
             shown = await pages.listing(request, session, view, await fetch(session, view, asked))
             response = HTMLResponse(page("sqladmin/list.html", frame=around, listing=shown))
@@ -103,7 +103,8 @@ class Panel(Editing, Pressing):
     async def filter(self, request: Request) -> Response:
         """The filter form of a list, as a fragment: it is long, and most visits to a list do not open it."""
         view = self.screen(request, "list")
-        asked = read(view, request.query_params.multi_items(), pinned(request))
+        params = request.query_params.multi_items()
+        asked = read(view, params, pinned(request), allowed=access.may_filter(request))
         form = pages.filter_form(view, asked)
         async with db.reads() as session:
             await pages.resolve_lookups(session, form)
@@ -164,7 +165,7 @@ class Panel(Editing, Pressing):
     ) -> dict[str, Any]:
         other = self.other(related.identity)
         params = [(n, v) for n, v in request.query_params.multi_items() if n != "tab"]
-        asked = read(other, params)
+        asked = read(other, params, allowed=access.may_filter(request))
         rows = await fetch(session, other, asked, only=pages.related_condition(view, other, related, obj))
         fixed = f"tab={related.identity}"
         shown = pages.embedded(request, other, rows, view.card_url(view.pk_of(obj)), fixed)
@@ -193,7 +194,7 @@ class Panel(Editing, Pressing):
         if not any(access.may(request, v.identity, a) for v in users for a in ("create", "edit", "list")):
             access.need(request, view.identity, "list")
         term = request.query_params.get("term", "")[:200].replace("\0", "")
-        statement: Select[Any] = select(view.model).limit(20)
+        statement: Select[Any] = select(view.model).where(*view.always()).limit(20)
         if term.strip() and (found := view.search(term)) is not None:
             statement = statement.where(found)
         async with db.reads() as session:
@@ -208,6 +209,7 @@ class Panel(Editing, Pressing):
         source = getattr(view, f"data_{request.path_params['name']}", None)
         if view is None or source is None:
             raise NotFound
+        access.need(request, view.identity, "list")
         async with db.reads() as session:
             return JSONResponse(await source(session, request))
 

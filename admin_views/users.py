@@ -35,7 +35,9 @@ class Users(AppView, model=User):
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
         fields: dict[str, Any] = password_fields()
-        if obj is None:
+        if obj is not None:
+            fields["project"] = None  # a login stays in its project
+        else:
             fields |= {
                 "customer": LookupField(_("Customer"), [validators.InputRequired()], target="customer"),
                 "role": ChoiceField(_("Role"), kind=UserRole, default=UserRole.READ_ONLY.value),

@@ -229,3 +229,19 @@ def test_postgresql_upgrades_checks_and_stands_several_at_once(postgres_server: 
         assert "ix_test_lower" in found[0]
     finally:
         on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_nobody_else_on_the_machine_can_read_the_sqlite_database(settings: Settings) -> None:
+    """It holds customers and password hashes. SQLite gives its journal files the rights of the database."""
+    before = os.umask(0o022)
+    try:
+        migrations.upgrade(settings)
+    finally:
+        os.umask(before)
+    assert settings.sqlite_path is not None
+    with closing(sqlite3.connect(settings.sqlite_path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE one (two)")
+        files = [p for p in settings.data_dir.iterdir() if p.name.startswith(settings.sqlite_path.name)]
+        assert len(files) == 3
+        assert [p.name for p in files if p.stat().st_mode & 0o077] == []

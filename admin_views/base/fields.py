@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 from typing import Any, cast
 from zoneinfo import available_timezones
 
@@ -206,7 +206,7 @@ class MoneyField(Field):
         try:
             amount = Decimal(text or "0")
             minor = amount.scaleb(digits)
-        except InvalidOperation:
+        except (InvalidOperation, Overflow):
             raise validators.StopValidation(gettext("Not an amount.")) from None
         if not amount.is_finite() or abs(minor) > SAFE_INTEGER:
             raise validators.StopValidation(gettext("Not an amount."))

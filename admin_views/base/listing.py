@@ -94,8 +94,10 @@ def parse_ids(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(ids))
 
 
-def read(view: AppView, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = ()) -> Asked:
-    """Read the query parameters of a list. Raises AppError 400 with a sentence."""
+def read(
+    view: AppView, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = (), *, allowed: filters.Allowed
+) -> Asked:
+    """Read the query parameters of a list. allowed: see `may_filter`. Raises AppError 400 with a sentence."""
     own = {name: value for name, value in params if name in OWN}
     if any("\0" in name or "\0" in value for name, value in params):
         raise _bad(_("a NUL character"))
@@ -121,7 +123,7 @@ def read(view: AppView, params: Sequence[tuple[str, str]], pin: tuple[int, ...] 
         last=own.get("last") == "1",
         start=int(start) if start.isascii() and start.isdecimal() and len(start) < 10 else 1,
         filter_params=rest,
-        condition=filters.from_query(rest, view.model),
+        condition=filters.from_query(rest, view.model, allowed),
         pin=pin,
     )
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from sqladmin import Admin
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -27,12 +28,19 @@ STALE = _(
 )
 
 
+FILES = "files"
+"""The name of every field that takes files. Elsewhere a text is expected, and a file would break what reads it."""
+
+
 async def posted_form(request: Request) -> Any:
     """The posted form; a form that cannot be read is the sender's error."""
     try:
-        return await request.form(max_files=50, max_fields=2000, max_part_size=1024 * 1024)
+        form = await request.form(max_files=50, max_fields=2000, max_part_size=1024 * 1024)
     except HTTPException:
         raise AppError(_("The form could not be read. It may be too large."), 400) from None
+    if any(isinstance(value, UploadFile) and name != FILES for name, value in form.multi_items()):
+        raise AppError(_("There is a file in the place of a text."), 400)
+    return form
 
 
 class PanelBase(Admin):

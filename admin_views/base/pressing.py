@@ -46,10 +46,12 @@ class Pressing(PanelBase):
             asking: dict[str, Any] | None = None
             if posted is not None and valid and sound and not posted.get("_back"):
                 try:
+                    await session.close()  # gives its connection back: `before` and the verb take one of their own
                     await button.flow.before(press, form)
                     asking = None if posted.get("_confirmed") else await button.flow.confirm(press, form)
                     await pages.resolve_lookups(session, form)
                     if asking is None:
+                        await session.close()
                         return await self._act(request, press, form)
                 except Invalid as problem:
                     error = pages.place_errors(form, problem)
@@ -66,7 +68,7 @@ class Pressing(PanelBase):
         if source.get("all") == "1":
             params = parse_qsl(source.get("query", "")) if posted is not None else request.query_params.multi_items()
             pin = parse_ids(dict(params).get("pin", "")) or pinned(request)
-            asked = read(view, params, pin)
+            asked = read(view, params, pin, allowed=access.may_filter(request))
             press = Press(request, view, button, session, (), asked)
             statement: Select[Any] = narrowed(view, asked).limit(MOST_OBJECTS + 1)
         else:

@@ -80,7 +80,7 @@ def row(
     *, pk: str, label: str, url: str | None, cells: Sequence[tuple[str, str]], lead: int, select: bool, last: str
 ) -> str:
     """One row. cells: (css, HTML). lead: which cell names the row and carries its link. last: the cell of actions."""
-    name = escape(label)
+    name, pk = escape(label), escape(pk)
     parts = ["<tr>"]
     if select:
         text = escape(gettext("Select %(name)s")) % {"name": name}

@@ -88,6 +88,8 @@ def upgrade(settings: Settings) -> Upgrade:
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.touch(mode=0o600)  # SQLite would let everybody read it
         except OSError as problem:
             raise MigrationError(f"cannot create {path.parent}: {problem.strerror}") from None
     before, wanted = current(settings), head()

@@ -245,8 +245,9 @@ class Guard:
 
     def _ip(self, scope: Scope) -> str | None:
         told = (scope.get("client") or ("",))[0]
-        if self.trust_proxy and (passed := _header(scope, b"x-forwarded-for")):
-            told = passed.rpartition(",")[2].strip()  # the last is what our proxy saw; the others anybody can write
+        passed = [value for key, value in scope["headers"] if key == b"x-forwarded-for"] if self.trust_proxy else []
+        if passed:  # the last of the last line is what our proxy saw; the others anybody can write
+            told = passed[-1].decode("latin-1").rpartition(",")[2].strip()
         try:
             return str(ipaddress.ip_address(told))
         except ValueError:

@@ -294,3 +294,30 @@ async def test_only_served_customers_can_be_picked(ready: str) -> None:
 )
 def test_a_star_stands_for_every_screen_and_action(grants: set[tuple[str, str]], allowed: bool) -> None:
     assert sessions.granted(grants, "customer", "action:enter") is allowed
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:1:2:3", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("unknown", "unknown", True),
+    ],
+)
+def test_an_ipv6_visitor_is_counted_by_network(one: str, other: str, same: bool) -> None:
+    """Every home has 2^64 IPv6 addresses: counted one by one, each guess could come from a fresh one."""
+    assert (throttle.key_of_address(one) == throttle.key_of_address(other)) is same
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+async def test_guesses_from_one_ipv6_network_are_slowed_down(ready: str) -> None:
+    for n in range(throttle.PER_ADDRESS):
+        with pytest.raises(Invalid):
+            await sessions.sign_in_staff(username=f"nobody{n}", password="x", ip=f"2001:db8::{n + 1:x}")
+    with pytest.raises(TooMany):
+        await sessions.sign_in_staff(username="somebody", password="x", ip="2001:db8::ffff")
+    with pytest.raises(TooMany):
+        await sessions.sign_in_user(login="somebody", password="x", ip="2001:db8::fffe")

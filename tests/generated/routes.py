@@ -185,14 +185,20 @@ class _Fields(HTMLParser):
         self._area = self._select = ""
         self._text: list[str] = []
         self._options: list[tuple[str, bool]] = []
+        self._inert = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._inert += tag == "template"
+        if self._inert:
+            return
         a = {k: v or "" for k, v in attrs}
         name, kind = a.get("name", ""), a.get("type", "")
         if tag == "input" and name and kind not in ("file", "submit", "button"):
             sent = self.fields.setdefault(name, [])
-            if kind not in ("checkbox", "radio") or "checked" in a:
-                sent.append(a.get("value", "y"))
+            if kind not in ("checkbox", "radio"):
+                sent.append(a.get("value", ""))
+            elif "checked" in a:
+                sent.append(a.get("value", "on"))
         elif tag == "textarea" and name:
             self._area, self._text = name, []
         elif tag == "select" and name:
@@ -205,8 +211,9 @@ class _Fields(HTMLParser):
             self._text.append(data)
 
     def handle_endtag(self, tag: str) -> None:
+        self._inert -= tag == "template"
         if tag == "textarea" and self._area:
-            self.fields[self._area] = ["".join(self._text).strip("\n")]
+            self.fields[self._area] = ["".join(self._text).strip("\r\n")]
             self._area = ""
         elif tag == "select" and self._select:
             chosen = [value for value, selected in self._options if selected]

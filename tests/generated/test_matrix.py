@@ -107,7 +107,7 @@ def filled_in(form: Fields, way: Way, world: World) -> Fields:
         more = {}
     filled = {k: v if any(v) else [more[k]] if k in more else v for k, v in form.items()}
     if "/action/" in way.label:
-        filled["_confirmed"] = ["1"]
+        filled |= {"_confirmed": ["1"], "groups": [more["groups"]]}  # a look-up for several has no input while empty
     return {**filled, **{k: [v] for k, v in way.body.items()}}
 
 

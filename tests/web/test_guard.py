@@ -364,6 +364,16 @@ async def test_the_address_of_the_proxy_is_believed_only_when_told_to(site: Site
     assert ips == ["192.0.2.7", "198.51.100.4"]
 
 
+@ONE_DATABASE
+async def test_the_last_of_several_forwarded_lines_is_the_proxys(site: Site, people: People) -> None:
+    """Some proxies add a line of their own and leave what the visitor has sent (HAProxy's `option forwardfor`)."""
+    lines = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-for", "198.51.100.4")]
+    async with site.again(trust_proxy=True).browser() as client:
+        await client.post("/login", data={"username": "grace", "password": PASSWORD}, headers=lines)
+    async with db.reads() as session:
+        assert (await session.scalars(select(LoginSession.ip))).all() == ["198.51.100.4"]
+
+
 # ---- flashes ---------------------------------------------------------------------------------------------------------
 
 

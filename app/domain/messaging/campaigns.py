@@ -184,7 +184,9 @@ async def _check_files(session: AsyncSession, ids: Sequence[int], problems: dict
     wanted = list(dict.fromkeys(ids))
     if not wanted:
         return []
-    sizes = await session.execute(select(Attachment.id, Attachment.size).where(Attachment.id.in_(wanted)))
+    # what a customer has sent to us is for their ticket only
+    ours = (Attachment.id.in_(wanted), Attachment.customer_id.is_(None))
+    sizes = await session.execute(select(Attachment.id, Attachment.size).where(*ours))
     found = {row.id: row.size for row in sizes}
     if len(wanted) > MAX_FILES:
         problems["attachments"] = _("At most %(n)s files.") % {"n": MAX_FILES}

@@ -40,7 +40,7 @@ async def sign_in_staff(*, username: str, password: str, ip: str | None, agent: 
     Raises Invalid (unknown, disabled or wrong password: one message for all) and TooMany.
     """
     login = username.strip()
-    account, address = throttle.key_of("staff", login), throttle.key_of("ip", ip) if ip else None
+    account, address = throttle.key_of("staff", login), throttle.key_of_address(ip) if ip else None
     await throttle.admit(account, address)
     async with db.reads() as session:
         rows = await session.scalars(
@@ -83,7 +83,7 @@ async def sign_in_user(
     account of the user is closed.
     """
     login = login.strip()
-    account, address = throttle.key_of("user", login), throttle.key_of("ip", ip) if ip else None
+    account, address = throttle.key_of("user", login), throttle.key_of_address(ip) if ip else None
     await throttle.admit(account, address)
     async with db.reads() as session:
         found = await _users_named(session, login, project_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from datetime import datetime, timedelta
 
 from sqlalchemy import insert, update
@@ -25,6 +26,18 @@ PER_ADDRESS = 20
 def key_of(what: str, value: str) -> str:
     # hashed: people type passwords into the wrong field
     return f"{what}:{hashlib.sha256(value.casefold().encode('utf-8', 'replace')).hexdigest()[:40]}"
+
+
+def key_of_address(ip: str) -> str:
+    """The key of a visitor's address; of IPv6 the network (/64), which is what one home or office has."""
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return key_of("ip", ip)
+    if isinstance(address, ipaddress.IPv6Address):
+        inside = address.ipv4_mapped
+        ip = str(inside) if inside else str(ipaddress.ip_network((int(address), 64), strict=False))
+    return key_of("ip", ip)
 
 
 async def _count(session: AsyncSession, key: str, now: datetime) -> tuple[int, datetime]:
