@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from admin_views.mount import panel
 from app import db
 from app.asgi import build
+from app.models.catalog import ProductProject
 from app.models.customers import Note
 from app.models.messaging import Campaign
 from app.models.staff import Staff
@@ -107,6 +108,27 @@ async def test_a_filter_does_not_look_into_screens_that_are_not_granted(database
     seeing = await sign_in(await create_staff([(s, "list") for s in ("attitude", "customer", "note")]))
     assert (await seeing.get("/admin/attitude/list", params={"filter": nested})).status_code == 200
     assert (await narrow.get("/admin/attitude/list", params={"customers.has": "yes"})).status_code == 200
+
+
+@SQLITE
+async def test_a_product_stays_in_the_projects_that_its_editor_does_not_see(database: str, sign_in: SignIn) -> None:
+    async with db.unit() as session:
+        mine, foreign = [await factories.create_project(session) for _n in range(2)]
+        product = await factories.create_product(session)
+        session.add_all(ProductProject(product_id=product.id, project_id=p.id) for p in (mine, foreign))
+    browser = await sign_in(await create_staff([("product", "*")], projects=(mine,)))
+    url = f"/admin/product/edit/{product.id}"
+    page = (await browser.get(url)).text
+    assert f'name="projects" value="{mine.id}"' in page and f'name="projects" value="{foreign.id}"' not in page
+    data = {"name": "Renamed", "price": "1", "setup_fee": "0", "currency": "EUR", "period": "month", "enabled": "y"}
+    for chosen, left in (([str(mine.id)], {mine.id, foreign.id}), ([], {foreign.id})):
+        fresh = re.search(r'name="version" value="(\d+)"', (await browser.get(url)).text)
+        assert fresh is not None
+        answer = await browser.post(url, data={**data, "version": fresh[1], "projects": chosen})
+        assert answer.status_code == 303, answer.text
+        async with db.reads() as session:
+            rows = await session.scalars(select(ProductProject.project_id))
+            assert set(rows) == left
 
 
 # ---- files of customers ----------------------------------------------------------------------------------------------

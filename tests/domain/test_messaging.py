@@ -20,6 +20,9 @@ from sqlalchemy import func, select, update
 
 from app import db
 from app.domain.attachments import add_attachment
+from app.domain.customers import register_customer
+from app.domain.customers.welcome import send_welcome
+from app.domain.imports import import_customers
 from app.domain.messaging import campaigns, delivery
 from app.domain.messaging.audience import Audience, count, recipients
 from app.domain.messaging.content import message_as_sent
@@ -40,9 +43,11 @@ from app.models.messaging import (
 )
 from app.observe import Actor, Kind, acting
 from app.settings import Settings
-from tasks import base, messaging
+from tasks import base, customers, messaging
 from tests import factories as make
+from tests.conftest import CHINOOK, needs_shared
 
+assert customers  # registers the task of the welcome
 pytestmark = pytest.mark.usefixtures("database", "redis")
 
 TEXTS = {"en": ("Maintenance", "Hello {{ customer.name }}"), "de": ("Wartung", "Hallo {{ customer.name }}")}
@@ -737,3 +742,55 @@ async def test_a_cut_connection_of_one_message_counts_as_a_try_when_others_get_t
     assert [(row.state, row.attempt) for row in await rows()] == [(DeliveryState.DUE, 1), (DeliveryState.SENT, 1)]
 
 
+
+
+# ---- the welcome ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_welcome_is_a_message_in_the_customers_language_and_is_sent_once(
+    resources: base.Resources, smtp: Sink
+) -> None:
+    async with db.unit() as session:
+        project = await make.create_project(session, name="Nordhost", languages=["en", "de"])
+        customer = await register_customer(
+            session, project_id=project.id, email="jana@example.com", contact_person="Jana", send_welcome=True
+        )
+    await work(resources)
+    async with db.unit() as session:
+        await send_welcome(session, customer_id=customer.id)
+    await work(resources)
+    assert smtp.recipients == ["jana@example.com"]
+    body = smtp.mails[0].get_body(("plain",))
+    assert body is not None and body.get_content().startswith("Hello Jana,") and "Nordhost" in str(smtp.mails[0]["Subject"])
+
+
+async def test_a_template_named_welcome_replaces_the_built_in_text(resources: base.Resources, smtp: Sink) -> None:
+    async with db.unit() as session:
+        await make.create_template(session, name="Welcome", texts={"en": ("Ours", "Hi {{ customer.name }}")})
+        customer = await make.create_customer(session, name="Ada")
+        await send_welcome(session, customer_id=customer.id)
+    await work(resources)
+    assert str(smtp.mails[0]["Subject"]) == "Ours"
+
+
+# ---- real input -----------------------------------------------------------------------------------------------------
+
+
+@needs_shared
+async def test_only_in_german_reaches_exactly_the_german_speakers_of_chinook_once_each(
+    resources: base.Resources, smtp: Sink
+) -> None:
+    async with db.unit() as session:
+        await make.create_project(session, name="Chinook", languages=["en", "de"], default_language="en")
+    report = await import_customers(CHINOOK / "customers.csv", project="Chinook", source="chinook")
+    assert report.created == 59
+    await start(texts={"de": ("Nur auf Deutsch", "Guten Tag {{ customer.name }}")}, default_language="de", matching_only=True)
+    await work(resources)
+    async with db.reads() as session:
+        speakers = (await session.scalars(select(Customer).where(Customer.country.in_(["DE", "AT"])))).all()
+    assert Counter(smtp.recipients) == Counter(c.email for c in speakers) and len(speakers) == 5
+    inboxes = [d for d in await rows(channel=Channel.INBOX) if d.state is DeliveryState.SENT]
+    assert sorted(d.customer_id for d in inboxes) == sorted(c.id for c in speakers)
+    assert {str(mail["Subject"]) for mail in smtp.mails} == {"Nur auf Deutsch"}
+    body = smtp.mails[0].get_body(("plain",))
+    assert body is not None and body.get_content().startswith("Guten Tag ")

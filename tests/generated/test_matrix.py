@@ -33,11 +33,11 @@ class Line:
 CELLS = {
     "ok": ("ok", "ok", "404"),
     "mine": ("ok", "404", "404"),
+    "404": ("404",) * 3,
+    "403": ("403",) * 3,
     "theirs": ("404", "ok", "404"),
     "form": ("form", "form", "404"),
     "form-mine": ("form", "404", "404"),
-    "403": ("403",) * 3,
-    "404": ("404",) * 3,
     "sign-in": ("sign-in",) * 3,
 }
 """Word of the matrix -> what comes for an own row (or a route without one), a foreign one, a missing one."""

@@ -148,7 +148,7 @@ async def _project(session: AsyncSession, name: str | None) -> Project:
         if not found:
             raise Invalid(project=gettext("There is no project %(name)s.") % {"name": name})
     if not found:
-        raise Invalid(project=gettext("There is no project yet. Make one first."))
+        raise Invalid(project=gettext("There is no project yet. Make one in the panel under Projects first."))
     if len(found) > 1:
         names = ", ".join(p.name for p in found)
         raise Invalid(project=gettext("There are several projects, please name one: %(names)s") % {"names": names})
