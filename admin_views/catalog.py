@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 from wtforms.fields.core import UnboundField
@@ -13,6 +14,7 @@ from app.domain import catalog
 from app.errors import Invalid
 from app.i18n import _
 from app.models.catalog import Product, ProductGroup, ProductProject, Service
+from app.models.projects import Project
 
 
 class ProductGroups(AppView, model=ProductGroup):
@@ -49,7 +51,9 @@ class Products(AppView, model=Product):
         present = {p.project_id: p for p in obj.projects}
         for name, value in values.items():
             setattr(obj, name, value)
-        obj.projects = [present.get(i) or ProductProject(project_id=i) for i in chosen]
+        visible = set(await session.scalars(select(Project.id)))
+        hidden = [row for row in obj.projects if row.project_id not in visible]  # not for this person to take away
+        obj.projects = [*hidden, *(present.get(i) or ProductProject(project_id=i) for i in chosen)]
         await session.flush()
         return cast(Product, obj)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
 
 CHUNK = 2000
 """Rows per transaction: a slow reader holds no snapshot."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r")
+_HIDDEN = re.compile("([;\t\r\n]\\s*\"*)([=+@\uff1d\uff0b\uff0d\uff20-])")
 
 
 def neutral(text: str) -> str:
-    """A text that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    """A text that no spreadsheet takes for a formula (OWASP, CSV injection), not even one that parts the columns at
+    semicolons or tabs, as in much of Europe."""
+    text = _HIDDEN.sub(r"\1'\2", text)
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

@@ -12,6 +12,11 @@ from app.i18n import gettext, speaking
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates" / "mail"
 DEFAULT_COLOR = "#0c667c"
+HUES = {
+    "1": "#2f7d4f", "2": "#2a6fc4", "3": "#6b4fc0", "4": "#b03f86", "5": "#c0392f", "6": "#b86a00", "7": "#5d6b20",
+    "8": "#69737c",
+}  # fmt: skip
+"""The palette of projects on white: the light half of templates/static/tokens.css."""
 RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur", "yi"})
 
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")

@@ -35,13 +35,14 @@ SOURCES: dict[str, Any] = {
     "project.site": Project.site,
     "project.sender_name": _first(Project.sender_name, Project.name),
     "project.sender_email": Project.sender_email,
+    "project.hue": cast(Project.hue, String),
 }
 """Field -> where it stands. `staff.name` is the same for a whole campaign and comes from there."""
 
 SENDER = frozenset({"project.sender_name", "project.sender_email"})
 """Frozen with each delivery, so that it can be read again with the sender that it had."""
 
-FRAME = frozenset({"project.name", "project.site"})
+FRAME = frozenset({"project.name", "project.site", "project.hue"})
 
 
 @dataclass(frozen=True)
