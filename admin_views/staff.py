@@ -123,7 +123,7 @@ def _grant_choices() -> list[tuple[str, str]]:
 
 class Roles(AppView, model=Role):
     name, name_plural, icon, category = _("Role"), _("Roles"), "shield-lock", "Configuration"
-    extra_groups = (("May", ("grants",)),)
+    extra_groups = ((_("May"), ("grants",)),)
 
     def card_options(self) -> list[Any]:
         return [selectinload(Role.grants)]

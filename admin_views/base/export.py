@@ -22,6 +22,7 @@ from admin_views.base.fields import AppForm
 from admin_views.base.listing import Asked, beyond, keys_of, narrowed, order_by
 from app import db
 from app.db import Choice
+from app.errors import NotFound
 from app.i18n import _, exponent
 from app.models import audit
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 CHUNK = 2000
 """Rows per transaction: a slow reader holds no snapshot."""
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r")
-_HIDDEN = re.compile("([;\t\r\n]\\s*\"*)([=+@\uff1d\uff0b\uff0d\uff20-])")
+_HIDDEN = re.compile('([;\t\r\n]\\s*"*)([=+@\uff1d\uff0b\uff0d\uff20-])')
 
 
 def neutral(text: str) -> str:
@@ -164,6 +165,8 @@ class ExportFlow(Flow):
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
         kind, view = form.data["kind"], press.view
+        if press.asked is None and not press.pks:
+            raise NotFound(_("Nothing is chosen, or it does not exist any more."))
         asked = press.asked or Asked(condition=view.only(press.pks))
         changes = {"filter": [None, asked.query()], "ids": [None, list(press.pks)], "kind": [None, kind]}
         await session.run_sync(lambda s: audit.write(s, "export", view.identity, None, changes))

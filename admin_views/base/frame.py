@@ -17,13 +17,13 @@ from admin_views.base.listing import parse_ids
 from admin_views.base.screen import AppView
 from app import flash
 from app.errors import AppError
-from app.i18n import LANGUAGES, gettext, language, show_number
+from app.i18n import LANGUAGES, _, gettext, language, show_number
 from app.models.customers import Customer
 from app.observe import actor
 from app.render import page
 
 PIN_COOKIE = "bursar_pin"
-GROUPS = ("Customers", "Money", "Messages", "Configuration")
+GROUPS = (_("Customers"), _("Money"), _("Messages"), _("Configuration"))
 
 
 def initials(name: str) -> str:

@@ -28,7 +28,7 @@ from app.models.customers import (
 class Groups(AppView, model=Group):
     name, name_plural, icon, category = _("Group"), _("Groups"), "users-group", "Customers"
     related = (Related("customer", _("Members"), of=lambda g: Customer.memberships.any(Membership.group_id == g.id)),)
-    extra_groups = (("What members may do", ("products", "payment_methods")),)
+    extra_groups = ((_("What members may do"), ("products", "payment_methods")),)
 
     def card_options(self) -> list[Any]:
         return [selectinload(Group.products), selectinload(Group.payment_methods)]

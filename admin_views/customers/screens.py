@@ -40,13 +40,13 @@ class Customers(AppView, model=Customer):
     name, name_plural, icon, category = _("Customer"), _("Customers"), "users", "Customers"
     create_label, create_icon = _("Register customer"), "user-plus"
     search_hint = _("ID, name or e-mail")
-    group_order = ("Account", "Sign-in")
+    group_order = (_("Account"), _("Sign-in"))
     leave_out_new = (
         "status", "registered_at", "registration_ip", "verified_phone", "phone_verified_at", "phone_verified_by",
     )  # fmt: skip
     extra_groups = (
-        ("Sign-in", ("username", "password", "password_again")),
-        ("For staff", ("groups", "available_projects", "send_welcome")),
+        (_("Sign-in"), ("username", "password", "password_again")),
+        (_("For staff"), ("groups", "available_projects", "send_welcome")),
     )
     related = (
         Related("user", of=lambda c: User.customers.any(UserCustomer.customer_id == c.id)),

@@ -40,7 +40,7 @@ def text_section(text: TemplateText | CampaignText) -> dict[str, Any]:
 
 class Categories(AppView, model=Category):
     name, name_plural, icon, category = _("Message category"), _("Message categories"), "tags", "Configuration"
-    extra_groups = (("Name per language", tuple(f"name_{code}" for code in LANGUAGES)),)
+    extra_groups = ((_("Name per language"), tuple(f"name_{code}" for code in LANGUAGES)),)
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
         return {

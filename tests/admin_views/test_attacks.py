@@ -18,6 +18,7 @@ from app.models.catalog import ProductProject
 from app.models.customers import Note
 from app.models.messaging import Campaign
 from app.models.staff import Staff
+from app.models.users import User
 from app.settings import Settings
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
@@ -203,3 +204,26 @@ async def test_no_request_holds_two_connections(
         assert exported.status_code == 200 and customer.name in exported.text
     async with db.reads() as session:
         assert await session.scalar(select(func.count()).select_from(Note)) == 4
+
+
+# ---- users of customers ----------------------------------------------------------------------------------------------
+
+
+@SQLITE
+async def test_a_user_is_edited_but_never_carried_into_another_project(desk: httpx.AsyncClient) -> None:
+    async with db.unit() as session:
+        customer = await factories.create_customer(session)
+        elsewhere = await factories.create_project(session)
+        user = await factories.create_user(session, customer=customer, username="ada")
+    url = f"/admin/user/edit/{user.id}"
+    version = re.search(r'name="version" value="(\d+)"', (await desk.get(url)).text)
+    assert version is not None
+    data = {
+        "username": "ada", "full_name": "Ada L.", "email": "ada@example.com", "language": "en", "enabled": "y",
+        "version": version[1], "password": "longpassword1", "password_again": "longpassword1",
+    }  # fmt: skip
+    saved = await desk.post(url, data={**data, "project": str(elsewhere.id)})
+    assert saved.status_code == 303, saved.text
+    async with db.reads() as session:
+        after = await session.get_one(User, user.id)
+    assert (after.full_name, after.project_id) == ("Ada L.", user.project_id)

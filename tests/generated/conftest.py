@@ -118,7 +118,8 @@ class House:
         headers = {"sec-fetch-site": "same-origin", "accept": "text/html", "cookie": self.world.cookies[who]}
         headers |= more.pop("headers", {})
         self.client.cookies.clear()
-        return await self.client.request(method, url, headers={k: v for k, v in headers.items() if v}, **more)
+        given = {k: v.encode("latin-1") for k, v in headers.items() if v}
+        return await self.client.request(method, url, headers=given, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.generated.conftest import HOST, House
 from tests.generated.world import differences, dump
 
@@ -32,6 +34,7 @@ async def test_what_comes_from_another_site_is_refused_before_anything_happens(h
     assert differences(before, await dump()) == []
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 async def test_no_route_takes_another_method(house: House) -> None:
     """Beside the methods of the route table nothing is done, even when it comes from our own page."""
     before = await dump()

@@ -189,8 +189,8 @@ async def _signed_in(
         world.cookies[name] = await _open(
             session, world, name, cookies.CLIENT, kind=SessionKind.CLIENT, user_id=user.id, customer_id=customer.id
         )
-    # a user of both, so that there is an account to choose
-    session.add(UserCustomer(user_id=user.id, customer_id=b.id, role=UserRole.READ_ONLY))
+    second = await factories.create_customer(session, project_id=a.project_id, name="Mine Second")
+    session.add(UserCustomer(user_id=user.id, customer_id=second.id, role=UserRole.READ_ONLY))  # an account to choose
     parent = world.sessions["owner"]
     for name, act in (("visit", False), ("acting", True)):
         world.cookies[name] = await _open(
