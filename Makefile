@@ -16,7 +16,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fmt bench faults drift lock clean
+.PHONY: help up test check fmt bench faults drift messages lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,15 @@ faults: $(VENV)/dev.stamp ## only the tests that kill processes
 
 bench: $(VENV)/dev.stamp ## measure (NAME=lists: only those whose name contains it)
 	@$(BIN)/python -m pytest -m bench -s $(if $(NAME),-k $(NAME)) $(ARGS)
+
+messages: $(VENV)/dev.stamp ## bring the catalogues in app/locale up to date with the marked strings
+	@$(BIN)/pybabel -q extract -F babel.cfg -k _ -k gettext -k ngettext:1,2 --no-location --sort-output -o var/bursar.pot .
+	@for code in de es ru; do \
+		$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --no-wrap -i var/bursar.pot -o app/locale/$$code.po -l $$code; \
+	done
+
+fuzz: $(VENV)/dev.stamp ## 100,000 random requests (BURSAR_FUZZ=n: so many; BURSAR_FUZZ_SEED=n: those of that run again)
+	@BURSAR_FUZZ=$${BURSAR_FUZZ:-100000} $(BIN)/python -m pytest tests/generated/test_fuzz.py $(ARGS)
 
 lock: $(VENV)/dev.stamp ## write the lock files anew from requirements*.in (with Python 3.11)
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "make lock: needs a .venv of Python 3.11")'

@@ -11,6 +11,7 @@ from typing import Any
 from sqladmin.authentication import login_required
 from sqlalchemy import Select, select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -70,6 +71,7 @@ class Panel(Editing, Pressing):
             DBAPIError: self.refuse,
             OverflowError: self.refuse,
             ValueError: self.refuse,
+            PoolTimeout: self.busy,
             Exception: self.broken,
         }
         for view in screens.SCREENS:

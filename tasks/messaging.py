@@ -156,7 +156,8 @@ class _Lane:
                 landed, _still = await asyncio.wait(
                     self._flying, timeout=FLUSH_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
-                for flight in landed:
+                # of those that end together, successes count first: they tell that the server is well
+                for flight in sorted(landed, key=lambda f: f.result().end is End.UNREACHABLE):
                     self._land(flight)
             if self._back and (
                 len(self._back) >= FLUSH_ROWS

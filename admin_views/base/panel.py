@@ -97,6 +97,12 @@ class PanelBase(Admin):
         message = gettext("Something went wrong here. It is noted under the number %(id)s.") % {"id": request_id.get()}
         return await self._refusal(request, 500, message)
 
+    async def busy(self, request: Request, _error: Exception) -> Response:
+        """Every connection to the database is in use; the page must not ask for one more."""
+        message = gettext("Too many people are asking at once. Please try again in a moment.")
+        html = page("sqladmin/error.html", frame=None, status_code=503, message=message, home_url="/admin/")
+        return HTMLResponse(html, 503, {"Retry-After": "5"})
+
     async def _refusal(self, request: Request, status: int, message: str) -> Response:
         if status == 401 or not request.session.get("staff_id"):
             return HTMLResponse(

@@ -57,7 +57,7 @@ async def test_formulas_are_neutralised(desk: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 async def test_a_formula_does_not_hide_behind_a_separator_of_another_country(desk: httpx.AsyncClient) -> None:
     """A spreadsheet that parts at semicolons or tabs would find a cell of its own there (OWASP, CSV injection)."""
-    hidden = ("Koch;=1+1", "Koch; @x", "Koch\";+1", "Koch;\"-1", "\uff1d1+1", "\uff20x")
+    hidden = ("Koch;=1+1", "Koch; @x", 'Koch";+1', 'Koch;"-1', "\uff1d1+1", "\uff20x")
     async with db.unit() as session:
         for name in (*hidden, "Koch; Söhne = 1-2 + 3 & Co"):
             await factories.create_customer(session, name=name)

@@ -742,6 +742,11 @@ async def test_a_cut_connection_of_one_message_counts_as_a_try_when_others_get_t
     assert [(row.state, row.attempt) for row in await rows()] == [(DeliveryState.DUE, 1), (DeliveryState.SENT, 1)]
 
 
+async def test_a_form_sent_again_with_other_words_is_refused_instead_of_forgotten() -> None:
+    first = await start()
+    assert (await start(category_id=first.category_id)).id == first.id
+    with pytest.raises(Conflict, match="already sent"):
+        await start(category_id=first.category_id, texts={"en": ("Other", "words")})
 
 
 # ---- the welcome ----------------------------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ async def start_campaign(
     """  # fmt: skip
     who = actor.get()
     if (present := await _with_key(session, key)) is not None:
+        await _refuse_another(session, present, audience, texts)
         return present
     problems: dict[str, str] = {}
     stored: dict[str, Any] = {}
@@ -123,6 +124,21 @@ async def _with_key(session: AsyncSession, key: str) -> Campaign | None:
     if present is not None and present.staff_id != actor.get().staff_id:
         raise Conflict(_("This form was already used by somebody else: open it again."))
     return present
+
+
+async def _refuse_another(
+    session: AsyncSession, present: Campaign, audience: dict[str, Any], texts: Mapping[str, tuple[str, str]]
+) -> None:
+    """The same form again is the same campaign; a changed one (the browser's Back) would silently not be sent."""
+    rows = await session.execute(
+        select(CampaignText.language, CampaignText.subject, CampaignText.body).where(
+            CampaignText.campaign_id == present.id
+        )
+    )
+    sent = {language: (subject, body) for language, subject, body in rows}
+    now = {code: (s.strip(), b.strip()) for code, (s, b) in texts.items() if s.strip() or b.strip()}
+    if sent != now or present.audience != audiences.check_who(audience):
+        raise Conflict(_("This form was already sent with other words or to others. Open it anew to send again."))
 
 
 def check_texts(texts: Mapping[str, tuple[str, str]]) -> None:

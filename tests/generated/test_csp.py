@@ -1,0 +1,100 @@
+"""Every page in Chromium, served by the real processes under the real policy: nothing is refused, nothing complains."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser
+
+from admin_views.mount import panel
+from app import db
+from app.asgi import build
+from app.settings import Settings
+from tests.browser.conftest import chromium  # noqa: F401
+from tests.browser.house import Watch, open_house
+from tests.generated.routes import Way, addresses, ways
+from tests.generated.world import World, store_files
+
+FRAGMENTS = ("filter", "lookup", "part", "data")
+"""Answers that scripts fetch; their pages do so here."""
+
+
+@dataclass
+class Served:
+    url: str
+    world: World
+    ways: list[Way]
+
+
+@pytest.fixture(scope="module")
+def served(
+    sqlite_world: tuple[Path, World], redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    template, world = sqlite_world
+    data = tmp_path_factory.mktemp("csp")
+    shutil.copy(template, data / "bursar.db")
+    database = f"sqlite+aiosqlite:///{data / 'bursar.db'}"
+    db.configure(database)  # only to read the route tables
+    settings = Settings(database_url=database, secret_key="k" * 40, data_dir=data, redis_url=redis_url)
+    host = panel(settings)
+    known = ways(host, build(settings, host).app, world)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, store_files(data)).result()
+    with open_house(database, redis_url, data) as opened:
+        yield Served(opened.url, world, known)
+
+
+def _pages(served: Served, who: str) -> list[str]:
+    """The addresses at which this person gets a page, with the tabs of the cards."""
+    client = who in ("user", "visit")
+    wanted = [
+        w.url for w in served.ways
+        if w.method == "GET" and w.client is client and w.target in ("own", "-")
+        and not {"files", "static", "body", "health", *FRAGMENTS} & set(w.route.split("/") + w.label.split("/"))
+    ]  # fmt: skip
+    if who == "nobody":
+        wanted = ["/login", "/client/login"]
+    found, headers = [], {"cookie": served.world.cookies[who]}
+    with httpx.Client(base_url=served.url, headers=headers) as browser:
+        for url in wanted:
+            answer = browser.get(url)
+            if answer.status_code != 200:
+                continue
+            found.append(url)
+            found += sorted(a for a in addresses(answer.text) if "?tab=" in a and "&" not in a)
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("who", "least"), [("owner", 130), ("user", 7), ("visit", 6), ("nobody", 2)])
+def test_every_page_keeps_the_policy(served: Served, chromium: Browser, who: str, least: int) -> None:  # noqa: F811
+    context = chromium.new_context(base_url=served.url, reduced_motion="reduce")
+    if who != "nobody":
+        name, _sep, value = served.world.cookies[who].partition("=")
+        context.add_cookies([{"name": name, "value": value, "url": served.url + ("/client" if who == "visit" else "")}])
+    watch = Watch()
+    watch.look_at(context)
+    page = context.new_page()
+    wrong: list[str] = []
+    pages = _pages(served, who)
+    for url in pages:
+        answer = page.goto(url, wait_until="load")
+        assert answer is not None
+        if "content-security-policy" not in answer.headers:
+            wrong.append(f"{url}: no policy")
+        if (drawer := page.locator("[popovertarget=builder]")).count():
+            drawer.first.click()
+            page.locator("#builder .field").first.wait_for()
+        left_behind = "favicon.svg net::ERR_ABORTED"  # by the next page
+        wrong += [f"{url}: {problem}" for problem in watch.problems if not problem.endswith(left_behind)]
+        watch.problems.clear()
+    context.close()
+    assert wrong == []
+    assert len(pages) >= least
