@@ -10,11 +10,11 @@ from starlette.datastructures import UploadFile
 from wtforms import MultipleFileField
 
 from admin_views.base import AppView, LookupField, Press
-from admin_views.base.cells import esc, size
+from admin_views.base.cells import esc
 from app import db
 from app.domain.attachments import add_attachment
 from app.errors import Invalid, TooLarge
-from app.i18n import _
+from app.i18n import _, show_bytes
 from app.integrations.storage import DirectoryStorage
 from app.models.attachments import Attachment
 from app.observe import actor
@@ -34,7 +34,7 @@ class Attachments(AppView, model=Attachment):
         return f'<a href="/files/{file.id}" download><bdi>{esc(file.name)}</bdi></a>'
 
     def lookup_label(self, obj: Any) -> str:
-        return f"{obj.name} ({size(obj.size)})"
+        return f"{obj.name} ({show_bytes(obj.size)})"
 
 
 async def store_uploads(press: Press, files: MultipleFileField, used: LookupField) -> None:

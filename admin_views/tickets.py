@@ -13,10 +13,10 @@ from wtforms import BooleanField, MultipleFileField, TextAreaField, validators
 
 from admin_views.attachments import store_uploads
 from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press
-from admin_views.base.cells import ready, size
+from admin_views.base.cells import ready
 from admin_views.base.fields import plain
 from app.domain import tickets
-from app.i18n import _, gettext
+from app.i18n import _, gettext, show_bytes
 from app.models.tickets import Ticket, TicketAttachment, TicketMessage, TicketStatus
 from app.observe import actor
 
@@ -165,7 +165,7 @@ class Tickets(AppView, model=Ticket):
             "internal": message.internal,
             "html": Markup('<p class="prewrap">{}</p>').format(message.text),
             "attachments": [
-                {"name": a.attachment.name, "size": size(a.attachment.size), "url": f"/files/{a.attachment_id}"}
+                {"name": a.attachment.name, "size": show_bytes(a.attachment.size), "url": f"/files/{a.attachment_id}"}
                 for a in message.attachments
             ],
         }

@@ -184,6 +184,16 @@ def _number(value: int | Decimal, code: str) -> str:
     return format_decimal(value, locale=_locale(code))
 
 
+def show_bytes(size: int) -> str:
+    """A size for people: 812 B, 4.2 MB, in steps of 1000 (SI)."""
+    figure, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB"):
+        if figure < 1000:
+            break
+        figure, unit = figure / 1000, larger
+    return f"{figure:.0f} {unit}" if unit == "B" or figure >= 10 else f"{figure:.1f} {unit}"
+
+
 def exponent(currency: str) -> int:
     """Digits behind the point of a currency (ISO 4217): EUR 2, JPY 0, KWD 3."""
     return get_currency_precision(currency)

@@ -55,3 +55,9 @@ def environment() -> jinja2.Environment:
 def page(template: str, **context: Any) -> str:
     """The HTML of a template under ``templates/``."""
     return environment().get_template(template).render(context)
+
+
+def initials(name: str) -> str:
+    """Two letters for an avatar."""
+    words = [w for w in name.replace("@", " ").split() if w[:1].isalnum()]
+    return ("".join(w[0] for w in words[:2]) or name[:1] or "?").upper()

@@ -12,7 +12,17 @@ from sqlalchemy import Boolean, ColumnElement, Date, Enum
 from sqlalchemy.orm import ColumnProperty, Mapper
 
 from app.db import Choice, UtcDateTime
-from app.i18n import country_name, gettext, language_name, show_ago, show_amount, show_date, show_number, zone
+from app.i18n import (
+    country_name,
+    gettext,
+    language_name,
+    show_ago,
+    show_amount,
+    show_bytes,
+    show_date,
+    show_number,
+    zone,
+)
 
 Cell = Callable[[Any], str]
 """Gives HTML: everything that comes from a row is escaped here."""
@@ -77,16 +87,6 @@ def moment(value: datetime | None) -> str:
 
 def link(screen: str, pk: int, text: str) -> str:
     return f'<a class="soft" href="/admin/{screen}/details/{int(pk)}"><bdi>{esc(text)}</bdi></a>'
-
-
-def size(n: int) -> str:
-    """Bytes for people: 184 kB."""
-    amount = float(n)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
 
 
 def short(code: str, name: Callable[[str], str]) -> str:
@@ -157,7 +157,7 @@ def cell_of(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> Cell:
     elif widget == "languages":
         shown = lambda value: esc(", ".join(language_name(code) for code in value or []))  # noqa: E731
     elif widget == "bytes":
-        shown = lambda value: esc(size(value or 0))  # noqa: E731
+        shown = lambda value: esc(show_bytes(value or 0))  # noqa: E731
     elif isinstance(kind.python_type, type) and issubclass(kind.python_type, int) and info.get("css") != "id":
         shown = lambda value: esc(show_number(value)) if value is not None else ""  # noqa: E731
     else:

@@ -20,15 +20,10 @@ from app.errors import AppError
 from app.i18n import LANGUAGES, _, gettext, language, show_number
 from app.models.customers import Customer
 from app.observe import actor
-from app.render import page
+from app.render import initials, page
 
 PIN_COOKIE = "bursar_pin"
 GROUPS = (_("Customers"), _("Money"), _("Messages"), _("Configuration"))
-
-
-def initials(name: str) -> str:
-    words = [w for w in name.replace("@", " ").split() if w[:1].isalnum()]
-    return ("".join(w[0] for w in words[:2]) or name[:1] or "?").upper()
 
 
 def hue_of(name: str) -> int:

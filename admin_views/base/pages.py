@@ -19,13 +19,14 @@ from admin_views.base import table
 from admin_views.base.buttons import Button
 from admin_views.base.cells import money, ready
 from admin_views.base.fields import AppForm, LookupField
-from admin_views.base.frame import hue_of, initials
+from admin_views.base.frame import hue_of
 from admin_views.base.listing import SIZES, Asked, Page, totals
 from admin_views.base.screen import AppView, Related
 from app import filters
 from app.db import Base
 from app.errors import Invalid
 from app.i18n import gettext, show_number
+from app.render import initials
 
 
 def shown_buttons(request: Request, view: AppView, where: str, obj: Any = None) -> list[Button]:

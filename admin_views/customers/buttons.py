@@ -12,11 +12,7 @@ from admin_views.impersonation import ENTER
 from admin_views.messaging.compose import SEND
 from app.domain import customers
 from app.i18n import _, gettext, ngettext
-from app.models.customers import (
-    Customer,
-    CustomerStatus,
-    Membership,
-)
+from app.models.customers import Customer, CustomerStatus, Membership
 
 
 class PinFlow(Flow):

@@ -14,15 +14,7 @@ from admin_views.base import AppView, LookupField, Related
 from app.domain import customers
 from app.errors import Invalid
 from app.i18n import _, gettext
-from app.models.customers import (
-    Attitude,
-    Customer,
-    Group,
-    GroupPaymentMethod,
-    GroupProduct,
-    Membership,
-    Note,
-)
+from app.models.customers import Attitude, Customer, Group, GroupPaymentMethod, GroupProduct, Membership, Note
 
 
 class Groups(AppView, model=Group):

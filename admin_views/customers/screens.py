@@ -16,7 +16,7 @@ from wtforms.fields.core import UnboundField
 from admin_views.base import AppView, LookupField, Related
 from admin_views.base.cells import esc, ready, short, swatch
 from admin_views.base.fields import password_fields, plain
-from admin_views.base.frame import hue_of, initials
+from admin_views.base.frame import hue_of
 from admin_views.customers.buttons import BUTTONS
 from app.domain import customers
 from app.errors import Invalid
@@ -24,16 +24,11 @@ from app.i18n import _, country_name, gettext, language_name, show_date, show_nu
 from app.models.audit import Audit
 from app.models.billing import Payer
 from app.models.catalog import Service, ServiceStatus
-from app.models.customers import (
-    Customer,
-    CustomerProject,
-    CustomerStatus,
-    Membership,
-    Note,
-)
+from app.models.customers import Customer, CustomerProject, CustomerStatus, Membership, Note
 from app.models.messaging import Delivery
 from app.models.tickets import Ticket, TicketStatus
 from app.models.users import User, UserCustomer
+from app.render import initials
 
 
 class Customers(AppView, model=Customer):

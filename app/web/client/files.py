@@ -9,9 +9,9 @@ from litestar.datastructures import UploadFile
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.attachments import add_attachment
+from app.i18n import show_bytes
 from app.integrations.storage import Storage
 from app.models.attachments import Attachment
-from app.web.render import show_bytes
 
 BLOCK = 256 * 1024
 
