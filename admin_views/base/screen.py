@@ -370,9 +370,14 @@ class AppView(ModelView, metaclass=_ScreenMeta):
                         attr = getattr(mapper.class_, mapper.get_property_by_column(column).key)
                         n = await session.scalar(select(func.count()).select_from(mapper.class_).where(attr == obj.id))
                         if n:
-                            label = mapper.class_.__tablename__.replace("_", " ")
-                            reasons.append(gettext("Still used by %(n)s × %(noun)s.") % {"n": n, "noun": label})
+                            noun = self._noun(mapper.class_.__tablename__)
+                            reasons.append(gettext("Still used: %(noun)s (%(n)s).") % {"n": n, "noun": noun})
         return reasons
+
+    def _noun(self, table: str) -> str:
+        """The rows of a table in words: the name of their screen where they have one."""
+        screens = cast("list[AppView]", self._admin_ref.views)
+        return next((str(v.name_plural) for v in screens if v.identity == table), table.replace("_", " "))
 
     async def remove(self, session: AsyncSession, obj: Any) -> None:
         if reasons := await self.refusals(session, obj):

@@ -126,7 +126,7 @@ class Customers(AppView, model=Customer):
             )
         ).one()
         payers = await session.scalar(select(func.count()).select_from(Payer).where(Payer.customer_id == obj.id)) or 0
-        others = [f"{n} {str(s.label).lower()}" for s, n in services.items() if s is not ServiceStatus.ACTIVE]
+        others = [f"{n} {s.label}" for s, n in services.items() if s is not ServiceStatus.ACTIVE]
         return [
             {
                 "label": gettext("Active services"),

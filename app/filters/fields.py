@@ -181,7 +181,8 @@ def say(condition: Condition, model: Model, names: Names | None = None) -> str:
                 text if isinstance(c, Leaf | Not) or len(c.of) < 2 else f"({text})"
                 for c, text in ((c, say(c, model, names)) for c in condition.of)
             ]
-            return f" {gettext('and') if both else gettext('or')} ".join(parts)
+            word = gettext("and") if both else gettext("or")
+            return f" {word} ".join(parts)
 
 
 def refs(condition: Condition, model: Model) -> dict[Model, set[int]]:

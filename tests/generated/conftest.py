@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +100,27 @@ async def settings(database: str, redis: str, tmp_path: Path) -> Settings:
     return Settings(database_url=database, secret_key="k" * 40, data_dir=data, redis_url=redis)
 
 
+class Undo:
+    """Puts the furnished rows back into a SQLite file that is in use, when anything was changed."""
+
+    def __init__(self, path: Path, furnished: Path) -> None:
+        self.connection = sqlite3.connect(path, isolation_level=None)
+        self.furnished = furnished
+        self.seen = self._version()
+
+    def _version(self) -> int:
+        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def __call__(self) -> None:
+        if self._version() == self.seen:
+            return
+        source = sqlite3.connect(self.furnished)
+        source.backup(self.connection)
+        source.close()
+        self.connection.execute(_AWAKE)
+        self.seen = self._version()
+
+
 @dataclass
 class House:
     """The application as one process serves it, and the browsers of the people in `world`."""
@@ -108,9 +129,14 @@ class House:
     settings: Settings
     ways: list[Way]
     client: httpx.AsyncClient
-    put_back: Callable[[], bool]
-    """SQLite only: undo all changes since the start. Says whether there were any."""
+    undo: Undo | None
+    """SQLite only."""
     asked: int = field(default=0)
+
+    def put_back(self) -> None:
+        """Undo all changes since the start."""
+        assert self.undo is not None, "this needs SQLite"
+        self.undo()
 
     async def ask(self, method: str, url: str, who: str, **more: Any) -> httpx.Response:
         """A request from this person's browser, from a page of ours unless `headers` say otherwise."""
@@ -128,25 +154,10 @@ async def house(
 ) -> AsyncIterator[House]:
     host = panel(settings)
     app = build(settings, host)
-    watching = None
-
-    def put_back() -> bool:
-        assert watching is not None, "this needs SQLite"
-        if watching.execute("PRAGMA data_version").fetchone()[0] == watched[0]:
-            return False
-        with sqlite3.connect(request.getfixturevalue("sqlite_world")[0]) as untouched:
-            untouched.backup(watching)
-        watching.execute(_AWAKE)
-        watched[0] = watching.execute("PRAGMA data_version").fetchone()[0]
-        return True
-
-    if (path := settings.sqlite_path) is not None:
-        watching = sqlite3.connect(path, isolation_level=None)
     await _wake()
-    if watching is not None:
-        watched = [watching.execute("PRAGMA data_version").fetchone()[0]]
+    undo = Undo(settings.sqlite_path, request.getfixturevalue("sqlite_world")[0]) if settings.sqlite_path else None
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
-        yield House(world, settings, ways(host, app.app, world), client, put_back)
-    if watching is not None:
-        watching.close()
+        yield House(world, settings, ways(host, app.app, world), client, undo)
+    if undo is not None:
+        undo.connection.close()

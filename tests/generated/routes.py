@@ -47,8 +47,8 @@ class Way:
 
 def panel_of(host: Any) -> Any:
     """The Panel behind the application that `admin_views.mount.panel` makes."""
-    index = next(r for r in panel_routes(host) if r.name == "index")
-    return index.endpoint.__self__
+    index: Any = next(r for r in panel_routes(host) if r.name == "index").endpoint
+    return index.__self__
 
 
 def panel_routes(host: Any) -> list[Route]:

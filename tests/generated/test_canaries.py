@@ -20,7 +20,7 @@ from tests.generated.test_no_get_writes import crawl
 from tests.generated.world import FILE
 
 MARK = "CANARY"
-SENSITIVE = [
+SENSITIVE: list[tuple[Any, str, Any]] = [
     (mapper.class_, attr.key, attr.columns[0])
     for mapper in sorted(Base.registry.mappers, key=lambda m: m.class_.__tablename__)
     for attr in mapper.column_attrs

@@ -88,8 +88,8 @@ async def furnish(url: str) -> World:
 async def _staff(session: AsyncSession, world: World) -> dict[str, Staff]:
     hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     granted: dict[str, list[tuple[str, str]]] = {"owner": [("*", "*")], "limited": [("*", "*")]}
-    for role, (_help, grants) in ROLES.items():
-        granted[role.lower()] = [(screen, action) for screen, actions in grants for action in actions]
+    for known, (_help, grants) in ROLES.items():
+        granted[known.lower()] = [(screen, action) for screen, actions in grants for action in actions]
     people = {}
     for name in STAFF:
         role = await factories.create_role(session, name=name.capitalize(), grants=granted[name])
