@@ -80,11 +80,7 @@ def redis_client(url: str) -> Redis:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    options: dict[str, Any] = {
-        "socket_timeout": WAIT,
-        "socket_connect_timeout": WAIT,
-        "retry": Retry(NoBackoff(), 0),
-    }
+    options: dict[str, Any] = {"socket_timeout": WAIT, "socket_connect_timeout": WAIT, "retry": Retry(NoBackoff(), 0)}
     if not url.startswith("redis+sentinel://"):
         client: Redis = Redis.from_url(url, **options)
         return client

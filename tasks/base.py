@@ -208,9 +208,7 @@ async def _run(claimed: Claimed, resources: Resources) -> None:
 
 async def _later(claimed: Claimed, seconds: float, error: str | None) -> None:
     async with db.unit() as session:
-        held = await jobs.again(
-            session, job_id=claimed.id, token=claimed.token, after_seconds=seconds, error=error
-        )
+        held = await jobs.again(session, job_id=claimed.id, token=claimed.token, after_seconds=seconds, error=error)
     if held and seconds <= 0 and not stopping():
         await queue.ring(claimed.name, claimed.id)
 

@@ -39,8 +39,14 @@ def content_type(name: str) -> str:
 
 
 async def add_attachment(
-    session: AsyncSession, storage: Storage, *, name: str, chunks: Content, max_bytes: int,
-    staff_id: int | None = None, customer_id: int | None = None,
+    session: AsyncSession,
+    storage: Storage,
+    *,
+    name: str,
+    chunks: Content,
+    max_bytes: int,
+    staff_id: int | None = None,
+    customer_id: int | None = None,
 ) -> Attachment:
     """Keep a file and its row. `name` may be anything that a browser sends; what it claims to be is not believed.
 

@@ -59,8 +59,15 @@ FIELDS: dict[str, checks.Check] = {
 
 
 async def add_staff(
-    session: AsyncSession, *, username: str, full_name: str, email: str, password: str | None = None,
-    role: str = OWNER, language: str = "en", timezone: str = "UTC",
+    session: AsyncSession,
+    *,
+    username: str,
+    full_name: str,
+    email: str,
+    password: str | None = None,
+    role: str = OWNER,
+    language: str = "en",
+    timezone: str = "UTC",
 ) -> Staff:
     """A new staff member with one role, by its name; the role Owner is made when it is missing.
 
@@ -182,7 +189,11 @@ async def owner_role(session: AsyncSession) -> Role:
 
 
 async def save_role(
-    session: AsyncSession, *, role: Role | None = None, name: str, description: str = "",
+    session: AsyncSession,
+    *,
+    role: Role | None = None,
+    name: str,
+    description: str = "",
     grants: Iterable[tuple[str, str]] | None = None,
 ) -> Role:
     """Make a role, or change one. grants: (screen, action) pairs, ``*`` for every one; None leaves them.

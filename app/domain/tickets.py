@@ -31,7 +31,12 @@ MAX_FILES = 10
 
 
 async def answer_delivery(
-    session: AsyncSession, *, campaign_id: int, customer_id: int, user_id: int | None, text: str,
+    session: AsyncSession,
+    *,
+    campaign_id: int,
+    customer_id: int,
+    user_id: int | None,
+    text: str,
     attachment_ids: Sequence[int] = (),
 ) -> Ticket:
     """Answer a message that this customer has received. The first answer opens a ticket, further ones go into it.
@@ -72,9 +77,17 @@ async def answer_delivery(
 
 
 async def open_ticket(
-    session: AsyncSession, *, customer_id: int, subject: str, text: str, from_customer: bool,
-    user_id: int | None = None, category_id: int | None = None, assigned_id: int | None = None,
-    priority: TicketPriority = TicketPriority.NORMAL, attachment_ids: Sequence[int] = (),
+    session: AsyncSession,
+    *,
+    customer_id: int,
+    subject: str,
+    text: str,
+    from_customer: bool,
+    user_id: int | None = None,
+    category_id: int | None = None,
+    assigned_id: int | None = None,
+    priority: TicketPriority = TicketPriority.NORMAL,
+    attachment_ids: Sequence[int] = (),
 ) -> Ticket:
     """A question of the customer, or staff write to one. Raises NotFound for a customer who is not there, Invalid
     with the fields subject, text, category, assigned, attachments."""  # fmt: skip
@@ -98,8 +111,15 @@ async def open_ticket(
 
 
 async def reply(
-    session: AsyncSession, *, ticket_id: int, text: str, from_customer: bool, customer_id: int | None = None,
-    user_id: int | None = None, internal: bool = False, attachment_ids: Sequence[int] = (),
+    session: AsyncSession,
+    *,
+    ticket_id: int,
+    text: str,
+    from_customer: bool,
+    customer_id: int | None = None,
+    user_id: int | None = None,
+    internal: bool = False,
+    attachment_ids: Sequence[int] = (),
 ) -> TicketMessage:
     """Add a message. By the customer (`customer_id` says who is signed in): the ticket waits for us, a closed one
     opens again. By staff: it waits for the customer. An internal note changes no status, and customers never see it.
@@ -181,8 +201,14 @@ async def _check_assigned(session: AsyncSession, staff_id: int | None) -> None:
 
 
 async def _add(
-    session: AsyncSession, ticket: Ticket, *, text: str, from_customer: bool, user_id: int | None,
-    internal: bool = False, attachment_ids: Sequence[int] = (),
+    session: AsyncSession,
+    ticket: Ticket,
+    *,
+    text: str,
+    from_customer: bool,
+    user_id: int | None,
+    internal: bool = False,
+    attachment_ids: Sequence[int] = (),
 ) -> TicketMessage:
     files = list(dict.fromkeys(attachment_ids))
     if len(files) > MAX_FILES:

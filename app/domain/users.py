@@ -32,8 +32,15 @@ FIELDS: dict[str, checks.Check] = {
 
 
 async def create_user(
-    session: AsyncSession, *, project_id: int, email: str, username: str = "", full_name: str = "", language: str = "",
-    password: str | None = None, enabled: bool = True,
+    session: AsyncSession,
+    *,
+    project_id: int,
+    email: str,
+    username: str = "",
+    full_name: str = "",
+    language: str = "",
+    password: str | None = None,
+    enabled: bool = True,
 ) -> User:
     """A new login of a project. It serves nobody yet: `attach_user`.
 
@@ -118,7 +125,11 @@ async def remove(session: AsyncSession, user: User) -> None:
 
 
 async def attach_user(
-    session: AsyncSession, *, user: User, customer: Customer, role: UserRole | str = UserRole.OWNER,
+    session: AsyncSession,
+    *,
+    user: User,
+    customer: Customer,
+    role: UserRole | str = UserRole.OWNER,
     receives: bool = False,
 ) -> UserCustomer:
     """Let a user serve a customer in this role; one who does already gets the new role.

@@ -281,10 +281,7 @@ class ExternalRef(Base):
     """Where a row came from: the same (source, ref) imported again changes the row, or nothing, but adds none."""
 
     __tablename__ = "external_ref"
-    __table_args__ = (
-        UniqueConstraint("source", "noun", "ref"),
-        Index("ix_external_ref_noun", "noun", "noun_id"),
-    )
+    __table_args__ = (UniqueConstraint("source", "noun", "ref"), Index("ix_external_ref_noun", "noun", "noun_id"))
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     source: Mapped[str] = mapped_column(String(60))

@@ -32,15 +32,7 @@ from app.integrations.storage import DirectoryStorage
 from app.models.audit import Audit
 from app.models.customers import Customer, CustomerStatus
 from app.models.jobs import Job, JobState
-from app.models.messaging import (
-    Campaign,
-    CampaignState,
-    CampaignText,
-    Channel,
-    Delivery,
-    DeliveryState,
-    Policy,
-)
+from app.models.messaging import Campaign, CampaignState, CampaignText, Channel, Delivery, DeliveryState, Policy
 from app.observe import Actor, Kind, acting
 from app.settings import Settings
 from tasks import base, customers, messaging
@@ -383,9 +375,7 @@ async def test_materialise_twice_changes_nothing() -> None:
         again = await campaigns.materialise(session, campaign_id=campaign.id)
         assert again.total == 3
     async with db.unit() as session:  # even when the state was lost: the keys are the same
-        await session.execute(
-            update(Campaign).values(state=CampaignState.STARTING).execution_options(audited=True)
-        )
+        await session.execute(update(Campaign).values(state=CampaignState.STARTING).execution_options(audited=True))
         session.expunge_all()
         await campaigns.materialise(session, campaign_id=campaign.id)
     after = [(row.message_id, row.address, row.channel) for row in await rows()]
@@ -766,7 +756,11 @@ async def test_a_welcome_is_a_message_in_the_customers_language_and_is_sent_once
     await work(resources)
     assert smtp.recipients == ["jana@example.com"]
     body = smtp.mails[0].get_body(("plain",))
-    assert body is not None and body.get_content().startswith("Hello Jana,") and "Nordhost" in str(smtp.mails[0]["Subject"])
+    assert (
+        body is not None
+        and body.get_content().startswith("Hello Jana,")
+        and "Nordhost" in str(smtp.mails[0]["Subject"])
+    )
 
 
 async def test_a_template_named_welcome_replaces_the_built_in_text(resources: base.Resources, smtp: Sink) -> None:
@@ -789,7 +783,9 @@ async def test_only_in_german_reaches_exactly_the_german_speakers_of_chinook_onc
         await make.create_project(session, name="Chinook", languages=["en", "de"], default_language="en")
     report = await import_customers(CHINOOK / "customers.csv", project="Chinook", source="chinook")
     assert report.created == 59
-    await start(texts={"de": ("Nur auf Deutsch", "Guten Tag {{ customer.name }}")}, default_language="de", matching_only=True)
+    await start(
+        texts={"de": ("Nur auf Deutsch", "Guten Tag {{ customer.name }}")}, default_language="de", matching_only=True
+    )
     await work(resources)
     async with db.reads() as session:
         speakers = (await session.scalars(select(Customer).where(Customer.country.in_(["DE", "AT"])))).all()

@@ -89,10 +89,7 @@ def test_conditions_and_filters(source: str, values: dict[str, str], result: str
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (
-            "a\nb\n{{ customer.nam }}",
-            'Line 3: unknown field "customer.nam". Did you mean "customer.name"?',
-        ),
+        ("a\nb\n{{ customer.nam }}", 'Line 3: unknown field "customer.nam". Did you mean "customer.name"?'),
         ("{% if x %}\n{% endif %}\n{{ customer.name", None),
         (
             "{% if customer.id %}\n\n{% if customer.id %}\nz\n{{ qqq }}{% endif %}{% endif %}",

@@ -132,9 +132,7 @@ async def test_replies_move_the_ticket_back_and_forth_and_notes_do_not() -> None
         assert ticket.status is TicketStatus.OPEN
     with acting(Actor(Kind.STAFF, staff_id=staff.id)):
         async with db.unit() as session:
-            note = await tickets.reply(
-                session, ticket_id=ticket.id, text="hm", from_customer=False, internal=True
-            )
+            note = await tickets.reply(session, ticket_id=ticket.id, text="hm", from_customer=False, internal=True)
             assert note.staff_id == staff.id
             assert (await session.get_one(Ticket, ticket.id)).status is TicketStatus.OPEN
             await tickets.reply(session, ticket_id=ticket.id, text="Try now.", from_customer=False)
@@ -179,9 +177,7 @@ async def test_scoped_staff_do_not_reach_tickets_of_other_projects() -> None:
                 await tickets.reply(session, ticket_id=ticket.id, text="x", from_customer=False)
         with pytest.raises(NotFound):
             async with db.unit() as session:
-                await tickets.open_ticket(
-                    session, customer_id=customer.id, subject="Hi", text="x", from_customer=False
-                )
+                await tickets.open_ticket(session, customer_id=customer.id, subject="Hi", text="x", from_customer=False)
 
 
 async def test_a_ticket_is_assigned_to_somebody_who_may_sign_in() -> None:

@@ -156,7 +156,7 @@ async def house(
     app = build(settings, host)
     await _wake()
     undo = Undo(settings.sqlite_path, request.getfixturevalue("sqlite_world")[0]) if settings.sqlite_path else None
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
         yield House(world, settings, ways(host, app.app, world), client, undo)
     if undo is not None:

@@ -24,7 +24,7 @@ from tests.generated.conftest import House
 from tests.generated.routes import NONE, Way, form_on
 from tests.generated.world import FOREIGN
 
-REQUESTS = int(os.environ.get("BURSAR_FUZZ", "5000"))
+REQUESTS = int(os.environ.get("BURSAR_FUZZ", "1500"))
 SHARE = {"sqlite": 0.85, "postgres": 0.15}
 SLOW = 2.0
 """Seconds. Asked once more before it counts: this machine does other things too."""

@@ -113,8 +113,15 @@ _FILL = " -()+./"
 
 
 async def duplicates(
-    session: AsyncSession, *, email: str = "", phone: str = "", vat_number: str = "", country: str = "",
-    project_id: int | None = None, except_id: int | None = None, most: int = 10,
+    session: AsyncSession,
+    *,
+    email: str = "",
+    phone: str = "",
+    vat_number: str = "",
+    country: str = "",
+    project_id: int | None = None,
+    except_id: int | None = None,
+    most: int = 10,
 ) -> list[Duplicate]:
     """Customers that share an e-mail, a phone number (by its digits) or a VAT number: a warning, never a refusal.
 

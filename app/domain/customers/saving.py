@@ -23,8 +23,15 @@ FOREIGN = {"project_id": Project, "attitude_id": Attitude, "responsible_id": Sta
 
 
 async def register_customer(
-    session: AsyncSession, *, project_id: int, email: str, username: str = "", password: str | None = None,
-    groups: Iterable[int] = (), available_projects: Iterable[int] = (), send_welcome: bool = False,
+    session: AsyncSession,
+    *,
+    project_id: int,
+    email: str,
+    username: str = "",
+    password: str | None = None,
+    groups: Iterable[int] = (),
+    available_projects: Iterable[int] = (),
+    send_welcome: bool = False,
     **fields: Unpack[CustomerFields],
 ) -> Customer:
     """A new customer with their first user, who is an owner.
@@ -60,7 +67,11 @@ async def register_customer(
 
 
 async def change_customer(
-    session: AsyncSession, *, customer: Customer, values: Mapping[str, Any], groups: Iterable[int] | None = None,
+    session: AsyncSession,
+    *,
+    customer: Customer,
+    values: Mapping[str, Any],
+    groups: Iterable[int] | None = None,
     available_projects: Iterable[int] | None = None,
 ) -> list[str]:
     """Change some fields of a customer; None leaves groups and available projects as they are.

@@ -162,4 +162,3 @@ class Dictionaries:
             )  # fmt: skip
             if new:
                 self.session.add(StaffRole(staff_id=self.staff[username].id, role_id=roles[role].id))
-

@@ -152,5 +152,3 @@ async def _dictionaries(session: AsyncSession, removed: Removed) -> None:
     ), removed=removed)  # fmt: skip
     for entity in (Campaign, Attitude, Group, Category, PaymentMethod, Product, ProductGroup, Staff, Role, Project):
         await _say_kept(session, removed, entity, why)
-
-

@@ -349,4 +349,3 @@ NOTES = (
     "New contact from next month, they will tell us the name.",
     "Complained about the price rise; gave three months at the old price.",
 )  # fmt: skip
-

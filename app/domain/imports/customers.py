@@ -96,8 +96,13 @@ class _TakeBack(Exception):
 
 
 async def import_customers(
-    path: Path, *, project: str | None = None, mapping: Mapping[str, str] | None = None, source: str = "csv",
-    dry_run: bool = False, progress: Progress | None = None,
+    path: Path,
+    *,
+    project: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    source: str = "csv",
+    dry_run: bool = False,
+    progress: Progress | None = None,
 ) -> ImportReport:
     """Import a CSV file in short units of its own, 100 rows each; good rows are taken, bad ones reported by line.
 

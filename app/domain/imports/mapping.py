@@ -26,10 +26,7 @@ NAMES: dict[str, str] = {
     ),
     "first_name": "firstname givenname forename vorname имя nombre",
     "last_name": "lastname surname familyname nachname familienname фамилия apellido apellidos",
-    "email": (
-        "email mail emailaddress mailaddress emailadresse почта электроннаяпочта емейл correo "
-        "correoelectronico"
-    ),
+    "email": ("email mail emailaddress mailaddress emailadresse почта электроннаяпочта емейл correo correoelectronico"),
     "phone": (
         "phone phonenumber telephone tel mobile mobilephone cell telefon telefonnummer handy mobil "
         "телефон мобильный telefono movil"
@@ -53,8 +50,7 @@ NAMES: dict[str, str] = {
     "username": "username login benutzername логин usuario nombredeusuario",
     "timezone": "timezone zeitzone часовойпояс zonahoraria",
     "note": (
-        "note notes comment comments remark notiz bemerkung kommentar примечание комментарий nota notas "
-        "comentario"
+        "note notes comment comments remark notiz bemerkung kommentar примечание комментарий nota notas comentario"
     ),
     "registered_at": (
         "registered registeredat registrationdate created createdat signupdate registriertam "

@@ -51,10 +51,20 @@ _REASONS = {"no_address": audiences.NO_ADDRESS, "bad_address": audiences.BAD_ADD
 
 
 async def start_campaign(
-    session: AsyncSession, *, key: str, category_id: int | None, audience: dict[str, Any],
-    texts: Mapping[str, tuple[str, str]], default_language: str, matching_only: bool = False,
-    assign_replies: bool = False, channels: Sequence[str] = (Channel.INBOX, Channel.EMAIL), sender_name: str = "",
-    sender_email: str = "", attachment_ids: Sequence[int] = (), policy: Policy = Policy.RESEND,
+    session: AsyncSession,
+    *,
+    key: str,
+    category_id: int | None,
+    audience: dict[str, Any],
+    texts: Mapping[str, tuple[str, str]],
+    default_language: str,
+    matching_only: bool = False,
+    assign_replies: bool = False,
+    channels: Sequence[str] = (Channel.INBOX, Channel.EMAIL),
+    sender_name: str = "",
+    sender_email: str = "",
+    attachment_ids: Sequence[int] = (),
+    policy: Policy = Policy.RESEND,
     total_expected: int | None = None,
 ) -> Campaign:
     """Write down a campaign and let the workers send it. The same `key` again: the same campaign, never a second.
@@ -118,9 +128,7 @@ async def start_campaign(
 async def _with_key(session: AsyncSession, key: str) -> Campaign | None:
     if not key or len(key) > 64 or not key.isprintable():
         raise Invalid(_("This form is broken: open it again."))
-    present = await session.scalar(
-        select(Campaign).where(Campaign.key == key), execution_options={"unscoped": True}
-    )
+    present = await session.scalar(select(Campaign).where(Campaign.key == key), execution_options={"unscoped": True})
     if present is not None and present.staff_id != actor.get().staff_id:
         raise Conflict(_("This form was already used by somebody else: open it again."))
     return present
