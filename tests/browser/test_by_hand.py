@@ -101,7 +101,7 @@ def test_files_that_are_too_large_are_refused_with_a_sentence(desk: httpx.Client
     assert answer.status_code == 422 and "The file big.bin is larger than 25 MB." in answer.text
     assert "Hello there" in answer.text, "what was written is still there"
     answer = compose(desk, "Diego", ("huge.bin", bytes(50 * 2**20)))
-    assert answer.status_code == 413 and "This is larger than what is accepted here." in answer.text
+    assert answer.status_code == 413 and "This is too large" in answer.text
 
 
 def test_while_the_mail_server_is_down_a_delivery_waits_and_says_why(desk: httpx.Client, house: House) -> None:

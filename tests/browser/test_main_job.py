@@ -258,7 +258,10 @@ def the_customer_comes_in_person(walk: Walk, password: str) -> None:
     sign_in(page, "weber", password, at="/client/login")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Änne Weber")
     expect(page.get_by_role("complementary", name="You are inside a customer’s account")).to_have_count(0)
+    expect(page.get_by_role("navigation", name="Hauptmenü")).to_be_visible()  # it speaks the customer's language
     walk.shot("client-home")
+    page.get_by_label("Sprache").click()
+    button(page, "English").click()
     open_message(page, "Wartung am Dienstag")
     expect(page.frame_locator("iframe").get_by_text("mit Grüßen")).to_be_visible()
     walk.shot("client-message")
@@ -281,8 +284,8 @@ def both_identities_stand_in_the_audit(walk: Walk) -> None:
     page = walk.page
     page.goto("/admin/")
     page.get_by_role("navigation", name="Main menu").get_by_role("link", name="Audit").click()
-    for action in ("enter", "return"):
-        expect(rows_with(page, "Staff", "#1", "#7", action, "customer")).to_have_count(2)
-    expect(rows_with(page, "Staff", "#1", "#7", "create", "ticket_message")).to_have_count(1)
-    expect(rows_with(page, "enter", "They called, #4711")).to_have_count(2)
+    for action in ("entered the panel of", "returned from"):
+        expect(rows_with(page, "Staff", "Olga Owner", COMPANY, action)).to_have_count(2)
+    expect(rows_with(page, "Staff", "Olga Owner", COMPANY, "registered", "ticket message")).to_have_count(1)
+    expect(rows_with(page, "entered the panel of", "They called, #4711")).to_have_count(2)
     walk.shot("audit")
