@@ -228,6 +228,10 @@ class MoneyField(Field):
 class ListField(SelectMultipleField):
     """Several of a fixed set, as check boxes."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.type = "SelectMultipleField"  # what the templates go by
+
 
 class ChoiceField(SelectField):
     """One of a Choice; data is the member."""

@@ -248,7 +248,11 @@ _USUAL: dict[filters.Kind, tuple[str, ...]] = {
 def filter_form(view: AppView, asked: Asked) -> AppForm:
     """The drawer's form: every field of the filter language with its usual operators, none required."""
     made: dict[str, UnboundField[Any]] = {}
-    for name, field in filters.fields(view.model).items():
+    known = filters.fields(view.model)
+    for name in dict.fromkeys((*view.filter_first, *known)):
+        field = known[name]
+        if name == "search":  # it has a box of its own above the list
+            continue
         for op in ("is",) if name == "id" else _USUAL.get(field.kind, ()):
             if op not in field.allows:
                 continue

@@ -94,6 +94,8 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     """Columns that the form does not offer."""
     leave_out_new: ClassVar[tuple[str, ...]] = ()
     """Fields that only the edit form offers."""
+    filter_first: ClassVar[tuple[str, ...]] = ()
+    """Fields that the filter form shows before the others."""
     group_order: ClassVar[tuple[str, ...]] = ()
     """Sections of the form that come first, by label."""
     readonly: ClassVar[bool] = False
