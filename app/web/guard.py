@@ -1,6 +1,6 @@
 """One guard before everything: who asks, may this reach us at all, and the headers of every answer.
 
-Plain ASGI, because what Litestar and SQLAdmin offer does not hold around a mount (shared/FIELD_NOTES.md). In order:
+Plain ASGI, because what Litestar and SQLAdmin offer does not hold around a mount. In order:
 path, host, cross-site check, session, size of the body; then the application; then headers and cookies.
 """
 
