@@ -151,7 +151,7 @@ class Panel(Editing, Pressing):
         url = view.card_url(view.pk_of(obj))
         tabs = [{"label": gettext("Summary"), "url": url, "current": not current, "count": None}]
         for r in shown:
-            other = self.other(r.identity)
+            other = self.find(r.identity)
             tabs.append(
                 {
                     "label": r.label or other.name_plural,
@@ -165,7 +165,7 @@ class Panel(Editing, Pressing):
     async def _related(
         self, request: Request, session: AsyncSession, view: AppView, related: Related, obj: Any
     ) -> dict[str, Any]:
-        other = self.other(related.identity)
+        other = self.find(related.identity)
         params = [(n, v) for n, v in request.query_params.multi_items() if n != "tab"]
         asked = read(other, params, allowed=access.may_filter(request))
         rows = await fetch(session, other, asked, only=pages.related_condition(view, other, related, obj))
@@ -189,8 +189,8 @@ class Panel(Editing, Pressing):
     @login_required
     async def lookup(self, request: Request) -> Response:
         """Up to 20 rows for a typed look-up, by label, within the scope of the staff member."""
-        view = next((v for v in self.screens if v.identity == request.path_params["identity"]), None)
-        if view is None or len(view.pk_props) > 1:  # a row with a key of several columns is never chosen in a form
+        view = self.find(request.path_params["identity"])
+        if len(view.pk_props) > 1:  # a row with a key of several columns is never chosen in a form
             raise NotFound
         users = [v for v in self.screens if any(r.mapper.class_ is view.model for r in v.mapper.relationships)]
         if not any(access.may(request, v.identity, a) for v in users for a in ("create", "edit", "list")):
@@ -207,9 +207,9 @@ class Panel(Editing, Pressing):
     @login_required
     async def data(self, request: Request) -> Response:
         """JSON for the scripts of a form, by name: a screen offers it as ``data_<name>``."""
-        view = next((v for v in self.screens if v.identity == request.path_params["identity"]), None)
+        view = self.find(request.path_params["identity"])
         source = getattr(view, f"data_{request.path_params['name']}", None)
-        if view is None or source is None:
+        if source is None:
             raise NotFound
         access.need(request, view.identity, "list")
         async with db.reads() as session:

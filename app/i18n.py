@@ -172,7 +172,7 @@ def show_ago(value: datetime) -> str:
 
 @lru_cache(maxsize=4096)
 def _ago(code: str, seconds: int) -> str:
-    return format_timedelta(timedelta(seconds=seconds), add_direction=True, locale=Locale.parse(code), threshold=1.2)
+    return format_timedelta(timedelta(seconds=seconds), add_direction=True, locale=_locale(code), threshold=1.2)
 
 
 def show_number(value: int | Decimal) -> str:
@@ -222,7 +222,7 @@ def language_name(code: str) -> str:
 @lru_cache(maxsize=1024)
 def _language_name(code: str, reader: str) -> str:
     try:
-        name = Locale.parse(code.replace("-", "_")).get_display_name(Locale.parse(reader))
+        name = Locale.parse(code.replace("-", "_")).get_display_name(_locale(reader))
     except ValueError:
         name = None
     except Exception:  # babel raises UnknownLocaleError, a bare Exception
@@ -243,7 +243,7 @@ def _country_name(code: str, reader: str) -> str:
 @lru_cache
 def countries(code: str) -> list[tuple[str, str]]:
     """(ISO code, name) of all countries in one language, by name."""
-    names = Locale.parse(code).territories
+    names = _locale(code).territories
     return sorted(
         (
             (c, str(n))

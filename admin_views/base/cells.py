@@ -17,9 +17,9 @@ from app.i18n import (
     gettext,
     language_name,
     show_ago,
-    show_amount,
     show_bytes,
     show_date,
+    show_money,
     show_number,
     zone,
 )
@@ -95,7 +95,7 @@ def short(code: str, name: Callable[[str], str]) -> str:
 
 
 def money(minor: int, currency: str) -> str:
-    return f'<bdi dir="ltr" class="num">{show_amount(minor, currency)}<span class="cur">{esc(currency)}</span></bdi>'
+    return str(show_money(minor, currency))
 
 
 def _text(value: Any) -> str:

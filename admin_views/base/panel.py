@@ -50,14 +50,16 @@ class PanelBase(Admin):
 
     def screen(self, request: Request, action: str) -> AppView:
         """The screen in the address. Raises NotFound, or Forbidden without the grant for `action`."""
+        view = self.find(request.path_params["identity"])
+        access.need(request, view.identity, action)
+        return view
+
+    def find(self, identity: str) -> AppView:
+        """The screen of that name, before any grant is asked for. Raises NotFound."""
         for view in self.screens:
-            if view.identity == request.path_params["identity"]:
-                access.need(request, view.identity, action)
+            if view.identity == identity:
                 return view
         raise NotFound
-
-    def other(self, identity: str) -> AppView:
-        return next(v for v in self.screens if v.identity == identity)
 
     @asynccontextmanager
     async def frame(self, request: Request, **kwargs: Any) -> AsyncIterator[tuple[AsyncSession, dict[str, Any]]]:

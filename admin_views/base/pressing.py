@@ -31,9 +31,9 @@ class Pressing(PanelBase):
     @login_required
     async def press(self, request: Request) -> Response:
         slug = request.path_params["slug"]
-        view = next((v for v in self.screens if v.identity == request.path_params["identity"]), None)
-        button = next((b for b in view.all_buttons() if b.slug == slug), None) if view is not None else None
-        if view is None or button is None:
+        view = self.find(request.path_params["identity"])
+        button = next((b for b in view.all_buttons() if b.slug == slug), None)
+        if button is None:
             raise NotFound
         access.need(request, view.identity, button.action)
         posted = await posted_form(request) if request.method == "POST" else None
