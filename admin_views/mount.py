@@ -26,6 +26,7 @@ from admin_views.base.editing import Editing
 from admin_views.base.frame import PIN_COOKIE, pinned
 from admin_views.base.listing import fetch, read
 from admin_views.base.panel import posted_form
+from admin_views.base.plan import plan_of
 from admin_views.base.pressing import Pressing
 from admin_views.base.screen import AppView, Related
 from app import db
@@ -46,7 +47,7 @@ class Panel(Editing, Pressing):
             title="Bursar",
             templates_dir=str(TEMPLATES),
             authentication_backend=access.Authentication(),
-            authorization_backend=access.Grants(),
+            authorization_backend=access.Authorization(),
         )
         self.settings = settings
         self.admin.state.settings = settings
@@ -77,7 +78,7 @@ class Panel(Editing, Pressing):
         for view in screens.SCREENS:
             self.add_view(view)
         for made in self.screens:
-            made.of_customers((0,))  # two equally short ways to the customer fail here, at the start
+            _ = made.reaches_customers  # two equally short ways to the customer fail here, at the start
 
     # ---- pages ----------------------------------------------------------------------------------------------------
 
@@ -91,11 +92,11 @@ class Panel(Editing, Pressing):
     async def rows(self, request: Request) -> Response:
         view = self.screen(request, "list")
         pin = pinned(request)
-        reaches = view.of_customers(pin or (0,)) is not None
         params = request.query_params.multi_items()
-        asked = read(view, params, pin if reaches else (), allowed=access.may_filter(request))
+        plan = plan_of(request, view)
+        asked = read(plan, params, pin if view.reaches_customers else ())
         async with self.frame(request, title=str(view.name_plural), current=view.identity) as (session, around):
-            shown = await pages.listing(request, session, view, await fetch(session, view, asked))
+            shown = await pages.listing(session, plan, await fetch(session, plan, asked))
             response = HTMLResponse(page("sqladmin/list.html", frame=around, listing=shown))
         if "pin" in request.query_params:
             _keep_pin(response, pin)
@@ -106,7 +107,7 @@ class Panel(Editing, Pressing):
         """The filter form of a list, as a fragment: it is long, and most visits to a list do not open it."""
         view = self.screen(request, "list")
         params = request.query_params.multi_items()
-        asked = read(view, params, pinned(request), allowed=access.may_filter(request))
+        asked = read(plan_of(request, view), params, pinned(request))
         form = pages.filter_form(view, asked)
         async with db.reads() as session:
             await pages.resolve_lookups(session, form)
@@ -133,7 +134,7 @@ class Panel(Editing, Pressing):
                 side = await view.side(session, obj, request)
             context: dict[str, Any] = {
                 "record": pages.record_of(view, obj),
-                "buttons": pages.card_buttons(request, view, obj),
+                "buttons": pages.card_buttons(plan_of(request, view), obj),
                 "strip": await view.strip(session, obj, request),
                 "tabs": await self._tabs(request, session, view, obj, tab),
                 "sections": sections,
@@ -167,10 +168,11 @@ class Panel(Editing, Pressing):
     ) -> dict[str, Any]:
         other = self.find(related.identity)
         params = [(n, v) for n, v in request.query_params.multi_items() if n != "tab"]
-        asked = read(other, params, allowed=access.may_filter(request))
-        rows = await fetch(session, other, asked, only=pages.related_condition(view, other, related, obj))
+        plan = plan_of(request, other)
+        asked = read(plan, params)
+        rows = await fetch(session, plan, asked, only=pages.related_condition(view, other, related, obj))
         fixed = f"tab={related.identity}"
-        shown = pages.embedded(request, other, rows, view.card_url(view.pk_of(obj)), fixed)
+        shown = pages.embedded(plan, rows, view.card_url(view.pk_of(obj)), fixed)
         return {"label": related.label or other.name_plural, "kind": "listing", "listing": shown}
 
     @login_required

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from wtforms import BooleanField, MultipleFileField, TextAreaField, validators
 
 from admin_views.attachments import store_uploads
-from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press
+from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press, plan_of
 from admin_views.base.cells import ready
 from admin_views.base.fields import plain
 from app.domain import tickets
@@ -173,7 +173,7 @@ class Tickets(AppView, model=Ticket):
     async def side(self, session: AsyncSession, obj: Ticket, request: Request) -> list[dict[str, Any]]:
         items = [
             {"label": c.label, "value": ready(c.cell(obj))}
-            for _g, columns in self.plan.details
+            for _g, columns in plan_of(request, self).details
             for c in columns
             if c.key != "subject"
         ]

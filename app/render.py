@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from app import i18n
 
@@ -31,6 +32,14 @@ def static_url() -> str:
     return f"/static/{static_version()}"
 
 
+@lru_cache(maxsize=512)
+def icon(name: str, css: str = "") -> Markup:
+    """A picture of the sprite."""
+    return Markup('<svg class="{}" aria-hidden="true"><use href="{}/sprite.svg#{}"/></svg>').format(
+        f"icon {css}" if css else "icon", static_url(), name
+    )
+
+
 @lru_cache
 def environment() -> jinja2.Environment:
     """The environment: synchronous (an order of magnitude faster than async), strict, everything escaped."""
@@ -44,7 +53,7 @@ def environment() -> jinja2.Environment:
         auto_reload=False,
     )
     env.install_gettext_callables(i18n.gettext, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
-    env.globals["static"] = static_url()
+    env.globals.update(static=static_url(), svg_icon=icon, words=words)
     env.filters.update(
         ago=i18n.show_ago, moment=i18n.show_moment, day=i18n.show_date, number=i18n.show_number,
         language_name=i18n.language_name,
@@ -55,6 +64,16 @@ def environment() -> jinja2.Environment:
 def page(template: str, **context: Any) -> str:
     """The HTML of a template under ``templates/``."""
     return environment().get_template(template).render(context)
+
+
+def words() -> Markup:
+    """What the scripts say, at the end of every page; rendered once per language."""
+    return _words(i18n.language())
+
+
+@lru_cache
+def _words(_language: str) -> Markup:
+    return Markup(page("words.html"))  # noqa: S704
 
 
 def initials(name: str) -> str:

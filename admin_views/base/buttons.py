@@ -26,6 +26,9 @@ MOST_OBJECTS = 1000
 """A verb gets at most so many rows at once; what may concern more carries the filter and works in the background."""
 
 
+PLACES = ("head", "row", "selection", "card")
+
+
 @dataclass(frozen=True)
 class Done:
     """What happened, for the flash; where to go next (default: back)."""
@@ -102,8 +105,8 @@ class Flow:
 
 @dataclass(frozen=True)
 class Button:
-    """A thing to do. `on`: any of "head" (needs no rows), "row", "selection", "card". `many`: may be pressed for all
-    that match. The grant is ``(screen, "action:" + slug)`` unless `grant` names another action."""
+    """A thing to do. `on`: any of `PLACES`; "head" needs no rows. The grant is ``(screen, "action:" + slug)`` unless
+    `grant` names another action."""
 
     slug: str
     label: str

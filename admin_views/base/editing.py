@@ -15,6 +15,7 @@ from admin_views.base import pages
 from admin_views.base.cells import ready
 from admin_views.base.fields import AppForm, set_currencies
 from admin_views.base.panel import STALE, PanelBase, posted_form
+from admin_views.base.plan import plan_of
 from admin_views.base.screen import AppView
 from app import db
 from app.errors import AppError, Forbidden, Invalid
@@ -52,14 +53,14 @@ class Editing(PanelBase):
     @login_required
     async def create(self, request: Request) -> Response:
         view = self.screen(request, "create")
-        if not view.can_create or view.readonly:
+        if not plan_of(request, view).may_create:
             raise Forbidden
         return await self._form(request, view, None)
 
     @login_required
     async def edit(self, request: Request) -> Response:
         view = self.screen(request, "edit")
-        if not view.can_edit or view.readonly:
+        if not plan_of(request, view).may_edit:
             raise Forbidden
         return await self._form(request, view, request.path_params["pk"])
 
@@ -120,7 +121,7 @@ class Editing(PanelBase):
                 "wide": False,
             },
             "form": form,
-            "groups": pages.groups_of(view, form),
+            "groups": pages.groups_of(plan_of(request, view), form),
             "hidden": hidden,
             "error": error,
             "warnings": warnings,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
-from sqlalchemy import Select, select
+from sqlalchemy import Boolean, Date, Dialect, Enum, Integer, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 from wtforms import RadioField, validators
@@ -19,18 +19,18 @@ from wtforms import RadioField, validators
 from admin_views.base.buttons import Button, Done, Flow, Press
 from admin_views.base.cells import relation_of
 from admin_views.base.fields import AppForm
-from admin_views.base.listing import Asked, beyond, keys_of, narrowed, order_by
+from admin_views.base.listing import Asked, beyond, conditions, keys_of, order_by
+from admin_views.base.plan import Plan, plan_of
 from app import db
-from app.db import Choice
+from app.db import UtcDateTime
 from app.errors import NotFound
 from app.i18n import _, exponent
-from app.models import audit
-
-if TYPE_CHECKING:
-    from admin_views.base.screen import AppView
+from app.models import audit, scope
 
 CHUNK = 2000
 """Rows per transaction: a slow reader holds no snapshot."""
+MANY_NAMES = 50_000
+"""Names of related rows that an export remembers."""
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r")
 _HIDDEN = re.compile('([;\t\r\n]\\s*"*)([=+@\uff1d\uff0b\uff0d\uff20-])')
 
@@ -42,109 +42,151 @@ def neutral(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON knows it."""
-    if isinstance(value, Choice):
-        return value.value
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return value
-
-
-def money(minor: int | None, currency: str) -> str | None:
+def money(minor: int, currency: str) -> str:
     """Minor units as a decimal figure: 128450, EUR -> 1284.50."""
-    if minor is None:
-        return None
     digits = exponent(currency)
     return f"{Decimal(minor).scaleb(-digits):.{digits}f}"
 
 
-class Source:
-    """The columns of a screen as values, and the statement that reads them without making objects."""
+def _stored(kind: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
+    """What makes of a stored value one that JSON knows; None where it is one already, as the texts of a Choice."""
+    if isinstance(kind, Enum):
+        return None
+    process = kind.dialect_impl(dialect).result_processor(dialect, None)
+    if isinstance(kind, UtcDateTime | Date):
+        return lambda value: None if value is None else (process(value) if process else value).isoformat()
+    return cast("Callable[[Any], Any] | None", process)
 
-    def __init__(self, view: AppView) -> None:
-        self.view = view
-        self.keys = [c.key for c in view.plan.columns]
-        self.labels = [str(c.label) for c in view.plan.columns]
+
+class Source:
+    """The columns of a list as values, chunk by chunk: each is read in a transaction of its own, without objects."""
+
+    def __init__(self, plan: Plan, asked: Asked) -> None:
+        self.plan, self.asked, self.keys = plan, asked, [c.key for c in plan.columns]
+        self.order = keys_of(plan, asked)
         self.targets: dict[str, Any] = {}
+        self.names: dict[str, dict[Any, Any]] = {}
+        """Of each column that points at another table: id -> how that row is called."""
         self.currencies: dict[str, str] = {}
-        wanted = [p.key for p in view.pk_props] + self.keys
-        for key in self.keys:
-            column = view.mapper.column_attrs[key].columns[0]
-            relation = relation_of(view.mapper, column)
-            if relation is not None:
-                self.targets[key] = relation.mapper.class_
+        self.texts: list[int] = []
+        """Which columns hold what people have typed."""
+        for i, key in enumerate(self.keys):
+            column = plan.view.mapper.column_attrs[key].columns[0]
+            if (relation := relation_of(plan.view.mapper, column)) is not None:
+                self.targets[key], self.names[key] = relation.mapper.class_, {None: None}
             elif column.info.get("widget") == "money":
                 self.currencies[key] = column.info["currency"]
-                wanted.append(column.info["currency"])
-        self.columns = list(dict.fromkeys(wanted))
+            if key in self.targets or not isinstance(column.type, Integer | Boolean | Date | UtcDateTime | Enum):
+                self.texts.append(i)
+        wanted = (*self.keys, *self.currencies.values(), *(k.attr for k in self.order))
+        self.columns = {name: i for i, name in enumerate(dict.fromkeys(wanted))}
+        dialect = db.engine().dialect
+        kinds = {name: plan.view.mapper.column_attrs[name].columns[0].type for name in self.columns}
+        self.convert = {name: _stored(kind, dialect) for name, kind in kinds.items()}
+        self.processors = [kind.dialect_impl(dialect).result_processor(dialect, None) for kind in kinds.values()]
 
-    def statement(self, asked: Asked) -> tuple[Select[Any], list[Any]]:
-        keys = keys_of(self.view, asked)
-        names = list(dict.fromkeys([*self.columns, *(k.attr for k in keys)]))
-        chosen = narrowed(self.view, asked).with_only_columns(
-            *(getattr(self.view.model, n).label(n) for n in names), maintain_column_froms=True
-        )
-        return chosen.order_by(*order_by(keys, asked.descending)), keys
+    async def _prepared(self, session: AsyncSession, *, on: bool) -> db.Prepared:
+        view = self.plan.view
+        where = conditions(view, self.asked)
+        await db.weigh(session, where)
+        if on:
+            where.append(beyond(self.order))
+        statement = select(*(getattr(view.model, n).label(n) for n in self.columns)).select_from(view.model)
+        statement = statement.where(*where).order_by(*order_by(self.order, self.asked.descending)).limit(CHUNK)
+        return db.Prepared(scope.limited(statement), session.get_bind().dialect)
 
-    async def values(self, session: AsyncSession, rows: Sequence[Any]) -> list[list[Any]]:
-        names: dict[str, dict[int, str]] = {}
-        for key, model in self.targets.items():
-            ids = {getattr(r, key) for r in rows} - {None}
-            found = await session.scalars(select(model).where(model.id.in_(ids)))
-            names[key] = {o.id: str(o) for o in found}
-        return [[self._value(row, key, names) for key in self.keys] for row in rows]
-
-    def _value(self, row: Any, key: str, names: dict[str, dict[int, str]]) -> Any:
-        value = getattr(row, key)
-        if key in names:
-            return None if value is None else names[key].get(value, f"#{value}")
-        if key in self.currencies:
-            return money(value, getattr(row, self.currencies[key]))
-        return plain(value)
-
-
-async def chunks(view: AppView, asked: Asked) -> AsyncIterator[list[list[Any]]]:
-    """All rows that match, a chunk after the other, each read in a transaction of its own."""
-    source = Source(view)
-    statement, keys = source.statement(asked)
-    following = statement
-    while True:
+    async def chunks(self) -> AsyncIterator[list[list[Any]]]:
+        """All rows that match: per chunk one list of values for each column."""
         async with db.reads() as session:
-            rows = (await session.execute(following.limit(CHUNK))).all()
-            made = await source.values(session, rows)
-        if made:
-            yield made
-        if len(rows) < CHUNK:
-            return
-        marker = [k.of(rows[-1]) for k in keys]
-        following = statement.where(beyond(keys, marker))
+            first, following = await self._prepared(session, on=False), await self._prepared(session, on=True)
+        reading = asyncio.create_task(_raw(first, {}))
+        try:
+            while True:
+                rows = await reading
+                if len(rows) == CHUNK:  # the database looks for the next ones while these are written
+                    last = [process(v) if process else v for v, process in zip(rows[-1], self.processors, strict=True)]
+                    values = {f"key_{i}": k.value(last[self.columns[k.attr]]) for i, k in enumerate(self.order)}
+                    reading = asyncio.create_task(_raw(following, values))
+                if rows:
+                    yield await self._values(rows)
+                if len(rows) < CHUNK:
+                    return
+        finally:
+            reading.cancel()
+
+    async def _values(self, rows: Sequence[Any]) -> list[list[Any]]:
+        stored = [list(column) for column in zip(*rows, strict=True)]
+        shown = []
+        for key in self.keys:
+            values = stored[self.columns[key]]
+            if key in self.targets:
+                names = await self._names(key, set(values))
+                values = [names[v] for v in values]
+            elif key in self.currencies:
+                codes = stored[self.columns[self.currencies[key]]]
+                values = [None if v is None else money(v, c) for v, c in zip(values, codes, strict=True)]
+            elif (convert := self.convert[key]) is not None:
+                values = [convert(v) for v in values]
+            shown.append(values)
+        return shown
+
+    async def _names(self, key: str, ids: set[Any]) -> dict[Any, Any]:
+        names, model = self.names[key], self.targets[key]
+        if missing := ids - names.keys():
+            if len(names) > MANY_NAMES:
+                names.clear()
+                names[None], missing = None, ids - {None}
+            async with db.reads() as session:
+                found = {o.id: str(o) for o in await session.scalars(select(model).where(model.id.in_(missing)))}
+            names.update({i: found.get(i, f"#{i}") for i in missing})
+        return names
 
 
-def _csv_line(values: Sequence[Any]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow(["" if v is None else neutral(str(v)) for v in values])
-    return out.getvalue()
+async def _raw(prepared: db.Prepared, values: dict[str, Any]) -> Sequence[Any]:
+    async with db.reads() as session:
+        return await prepared.run(session, values)
 
 
-async def as_csv(view: AppView, asked: Asked) -> AsyncIterator[str]:
+def _neutralised(values: list[Any]) -> list[Any]:
+    """The texts of a column, each `neutral`; most columns hold nothing that needs it, and are only looked through."""
+    texts = ["" if v is None else str(v) for v in values]
+    joined = "\0".join(texts)
+    if any(t[:1] in FORMULA for t in texts if t) or any(mark in joined for mark in ";\t\r\n"):
+        return [neutral(t) for t in texts]
+    return texts
+
+
+async def as_csv(plan: Plan, asked: Asked) -> AsyncIterator[str]:
     """UTF-8 with a byte order mark, which spreadsheets need; RFC 4180."""
-    yield "\ufeff" + _csv_line(Source(view).labels)
-    async for rows in chunks(view, asked):
-        yield "".join(map(_csv_line, rows))
+    source = Source(plan, asked)
+    out = io.StringIO()
+    writer = csv.writer(out)
+    out.write("\ufeff")
+    writer.writerow([neutral(str(c.label)) for c in plan.columns])
+    yield out.getvalue()
+    async for columns in source.chunks():
+        for i in source.texts:
+            columns[i] = _neutralised(columns[i])
+        out.seek(0)
+        out.truncate()
+        writer.writerows(zip(*columns, strict=True))
+        yield out.getvalue()
 
 
-async def as_json(view: AppView, asked: Asked) -> AsyncIterator[str]:
+async def as_json(plan: Plan, asked: Asked) -> AsyncIterator[str]:
     """One array of objects, by column name."""
-    names, between = Source(view).keys, "["
-    async for rows in chunks(view, asked):
-        for row in rows:
-            yield between + json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False)
-            between = ",\n"
+    source, between = Source(plan, asked), "["
+    async for columns in source.chunks():
+        lines = (
+            json.dumps(dict(zip(source.keys, row, strict=True)), ensure_ascii=False)
+            for row in zip(*columns, strict=True)
+        )
+        yield between + ",\n".join(lines)
+        between = ",\n"
     yield "[]" if between == "[" else "]"
 
 
-KINDS: dict[str, tuple[str, Callable[[AppView, Asked], AsyncIterator[str]]]] = {
+KINDS: dict[str, tuple[str, Callable[[Plan, Asked], AsyncIterator[str]]]] = {
     "csv": ("text/csv; charset=utf-8", as_csv),
     "json": ("application/json", as_json),
 }
@@ -173,7 +215,8 @@ class ExportFlow(Flow):
         media, stream = KINDS[kind]
         name = f"{view.identity}-{db.utcnow():%Y-%m-%d}.{kind}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Done("", response=StreamingResponse(stream(view, asked), media_type=media, headers=headers))
+        content = stream(plan_of(press.request, view), asked)
+        return Done("", response=StreamingResponse(content, media_type=media, headers=headers))
 
 
 EXPORT = Button(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
@@ -15,14 +14,15 @@ from starlette.requests import Request
 from admin_views.access import may
 from admin_views.base.listing import parse_ids
 from admin_views.base.screen import AppView
-from app import flash
+from app import db, flash
 from app.errors import AppError
 from app.i18n import LANGUAGES, _, gettext, language, show_number
+from app.models import scope
 from app.models.customers import Customer
-from app.observe import actor
 from app.render import initials, page
 
 PIN_COOKIE = "bursar_pin"
+SITE = "Bursar"
 GROUPS = (_("Customers"), _("Money"), _("Messages"), _("Configuration"))
 
 
@@ -61,23 +61,22 @@ async def frame(
 ) -> dict[str, Any]:
     """The context that panel.html needs."""
     pin = pinned(request, strict=False)
-    me = request.session
+    name = request.session["name"]
     return {
         "title": title,
-        "site": "Bursar",
-        "home_url": "/admin/",
+        "site": SITE,
         "side": side(language(), await _menu(request, session, views, current, pin)),
-        "person": {"name": me["name"], "initials": initials(me["name"]), "hue": hue_of(me["name"]), "url": None},
-        "pin": await _pin(session, pin),
+        "top": top(
+            language(),
+            (name, initials(name), hue_of(name)),
+            await _pin(session, pin),
+            may(request, "customer", "list"),
+            request.query_params.get("search", "")[:200] if current == "customer" else "",
+            here(request),
+        ),
         "locale": language(),
-        "languages": [{"code": c, "name": n, "current": c == language()} for c, n in LANGUAGES.items()],
-        "language_url": "/language",
-        "logout_url": "/logout",
-        "search_url": "/admin/customer/list" if may(request, "customer", "list") else None,
-        "search": request.query_params.get("search", "")[:200] if current == "customer" else "",
         "flashes": flash.take_flashes(request.scope),
         "crumbs": crumbs or [],
-        "here_url": here(request),
     }
 
 
@@ -94,7 +93,7 @@ async def _menu(
     for view in views:
         if not view.category or not may(request, view.identity, "list"):
             continue
-        url = view.list_url + (query if pin and view.of_customers(pin) is not None else "")
+        url = view.list_url + (query if view.reaches_customers else "")
         count = await _count(session, view)
         item = (str(view.name_plural), url, view.icon, view.identity == current, count)
         groups.setdefault(str.__str__(view.category), []).append(item)
@@ -105,32 +104,46 @@ async def _menu(
 @lru_cache(maxsize=1024)
 def side(_language: str, menu: Menu) -> Markup:
     """The side menu: it is the same on most pages, so it is rendered once per role, language and figures."""
-    return Markup(page("panel_side.html", menu=menu, home_url="/admin/", site="Bursar"))  # noqa: S704
+    return Markup(page("panel_side.html", menu=menu, home_url="/admin/", site=SITE))  # noqa: S704
+
+
+@lru_cache(maxsize=1024)
+def top(
+    code: str, person: tuple[str, str, int], pin: tuple[str, str] | None, finds: bool, search: str, here_url: str
+) -> Markup:
+    """The top bar of one page. person: name, initials, hue. pin: label and address. finds: with the search box."""
+    context = {
+        "person": dict(zip(("name", "initials", "hue"), person, strict=True)),
+        "pin": {"label": pin[0], "url": pin[1], "remove_url": "/admin/unpin"} if pin else None,
+        "languages": [{"code": c, "name": n, "current": c == code} for c, n in LANGUAGES.items()],
+        "search_url": "/admin/customer/list" if finds else None,
+        "search": search,
+        "here_url": here_url,
+        "language_url": "/language",
+        "logout_url": "/logout",
+    }
+    return Markup(page("panel_top.html", **context))  # noqa: S704
 
 
 COUNTED_FOR = 3.0
 """Seconds that a figure beside a menu item may be old."""
-_counted: dict[tuple[str, frozenset[int] | None, int | None], tuple[float, str | None]] = {}
 
 
 async def _count(session: AsyncSession, view: AppView) -> str | None:
-    waiting = view.waiting()
-    if waiting is None:
+    if not view.counts:
         return None
-    who = actor.get()
-    key = (view.identity, who.projects, who.staff_id if who.projects is not None else None)
-    kept = _counted.get(key)
-    if kept is not None and kept[0] > time.monotonic():
-        return kept[1]
-    n = await session.scalar(select(func.count()).select_from(waiting.limit(1000).subquery())) or 0
-    text = (show_number(n) if n < 1000 else "999+") if n else None
-    if len(_counted) > 1000:
-        _counted.clear()
-    _counted[key] = (time.monotonic() + COUNTED_FOR, text)
-    return text
+    key = ("menu", view.identity, scope.whose())
+    n: int | None = db.kept().get(key)
+    if n is None:
+        waiting = view.waiting()
+        assert waiting is not None
+        n = await session.scalar(select(func.count()).select_from(waiting.limit(1000).subquery())) or 0
+        db.kept().put(key, n, COUNTED_FOR)
+    return (show_number(n) if n < 1000 else "999+") if n else None
 
 
-async def _pin(session: AsyncSession, ids: tuple[int, ...]) -> dict[str, Any] | None:
+async def _pin(session: AsyncSession, ids: tuple[int, ...]) -> tuple[str, str] | None:
+    """Who is pinned, and the address of the chip."""
     if not ids:
         return None
     names = list(await session.scalars(select(Customer.name).where(Customer.id.in_(ids[:3])).order_by(Customer.id)))
@@ -138,4 +151,4 @@ async def _pin(session: AsyncSession, ids: tuple[int, ...]) -> dict[str, Any] | 
     if len(ids) > 3:
         label = gettext("%(names)s and %(n)s more") % {"names": label, "n": len(ids) - 3}
     url = f"/admin/customer/details/{ids[0]}" if len(ids) == 1 else "/admin/customer/list"
-    return {"label": label, "url": url, "remove_url": "/admin/unpin"}
+    return label, url

@@ -14,18 +14,21 @@ from urllib.parse import urlencode
 from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import filters
-from app.db import UtcDateTime, estimated_rows, weigh
+from app import db, filters
+from app.db import UtcDateTime
 from app.errors import AppError
 from app.i18n import _, show_number
-from app.observe import Kind, actor
+from app.models import scope
 
 if TYPE_CHECKING:
+    from admin_views.base.plan import Plan
     from admin_views.base.screen import AppView
 
 SIZES = (25, 50, 100)
 COUNTED = 10_000
 """Above so many matches the list says "10,000+" instead of counting on."""
+STILL_LONG = 10.0
+"""Seconds for which a list that was too long to count is taken to be so still; what is exact is always counted."""
 
 OWN = {"search", "sort", "size", "after", "before", "last", "from", "pin", "pks", "all"}
 """Parameters of the list itself; whatever else is in the address belongs to the filter."""
@@ -94,10 +97,8 @@ def parse_ids(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(ids))
 
 
-def read(
-    view: AppView, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = (), *, allowed: filters.Allowed
-) -> Asked:
-    """Read the query parameters of a list. allowed: see `may_filter`. Raises AppError 400 with a sentence."""
+def read(plan: Plan, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = ()) -> Asked:
+    """Read the query parameters of a list. Raises AppError 400 with a sentence."""
     own = {name: value for name, value in params if name in OWN}
     if any("\0" in name or "\0" in value for name, value in params):
         raise _bad(_("a NUL character"))
@@ -106,7 +107,7 @@ def read(
         raise _bad(_("the search is longer than 1,000 characters"))
     sort = own.get("sort", "")
     name = sort.removeprefix("-")
-    if name and name not in view.plan.sortable:
+    if name and name not in plan.sortable:
         raise _bad(_("unknown sort column"))
     size = own.get("size", str(SIZES[0]))
     if size not in map(str, SIZES):
@@ -123,7 +124,7 @@ def read(
         last=own.get("last") == "1",
         start=int(start) if start.isascii() and start.isdecimal() and len(start) < 10 else 1,
         filter_params=rest,
-        condition=filters.from_query(rest, view.model, allowed),
+        condition=filters.from_query(rest, plan.view.model, plan.may_filter),
         pin=pin,
     )
 
@@ -148,16 +149,18 @@ def _encode(values: list[Any]) -> str:
 
 @dataclass(frozen=True)
 class _Key:
-    """One expression of the sort order; `attr` reads the same value from a row."""
+    """One expression of the sort order; `attr` is the name of the same value in a row."""
 
     expression: ColumnElement[Any]
     attr: str
     empty: Any
     descending: bool
 
+    def value(self, stored: Any) -> Any:
+        return self.empty if stored is None else stored
+
     def of(self, row: Any) -> Any:
-        value = getattr(row, self.attr)
-        return self.empty if value is None else value
+        return self.value(getattr(row, self.attr))
 
     def parse(self, value: Any) -> Any:
         wanted = type(self.empty)
@@ -180,11 +183,12 @@ def _empty(kind: Any) -> Any:
     return date(1, 1, 2) if python is date else (False if python is bool else (0 if python is int else ""))
 
 
-def keys_of(view: AppView, asked: Asked) -> list[_Key]:
+def keys_of(plan: Plan, asked: Asked) -> list[_Key]:
     """The sort order: the asked column, then the primary key as a tie-breaker, all in one direction."""
+    view = plan.view
     names = [p.key for p in view.pk_props]
     if asked.sort and asked.sort not in names:
-        names.insert(0, view.plan.sortable[asked.sort])
+        names.insert(0, plan.sortable[asked.sort])
     elif asked.sort:
         names = [asked.sort, *(n for n in names if n != asked.sort)]
     keys = []
@@ -202,51 +206,107 @@ def order_by(keys: list[_Key], descending: bool) -> list[ColumnElement[Any]]:
     return [k.expression.desc() if descending else k.expression.asc() for k in keys]
 
 
-def _parse(keys: list[_Key], values: list[Any]) -> list[Any]:
-    """The values of a page marker. Raises AppError 400."""
-    if len(values) != len(keys):
-        raise _bad(_("the page marker is damaged"))
-    return [k.parse(v) for k, v in zip(keys, values, strict=True)]
-
-
-def beyond(keys: list[_Key], values: list[Any], *, backwards: bool = False) -> ColumnElement[bool]:
-    """Rows behind (or before) the row that had these values."""
+def beyond(keys: list[_Key], *, backwards: bool = False) -> ColumnElement[bool]:
+    """Rows behind (or before) the row whose values are the parameters `marker` names."""
     # compared as a whole it is one range of an index; taken apart into ANDs and ORs both databases read the index
     # from its beginning. Keys are never NULL.
     here = tuple_(*(k.expression for k in keys))
-    there = tuple_(*(literal(v, k.expression.type) for k, v in zip(keys, values, strict=True)))
+    there = tuple_(*(db.given(f"key_{i}", k.expression.type) for i, k in enumerate(keys)))
     return here < there if keys[0].descending is not backwards else here > there
 
 
-def narrowed(view: AppView, asked: Asked) -> Select[Any]:
-    """All rows that match search, filter and the pinned customers; the session adds the scope."""
-    statement: Select[Any] = select(view.model)
-    if asked.search and (found := view.search(asked.search)) is not None:
-        statement = statement.where(found)
+def marker(keys: list[_Key], values: list[Any]) -> dict[str, Any]:
+    """The parameters of `beyond` for the row that had these values. Raises AppError 400."""
+    if len(values) != len(keys):
+        raise _bad(_("the page marker is damaged"))
+    return {f"key_{i}": k.parse(v) for i, (k, v) in enumerate(zip(keys, values, strict=True))}
+
+
+def conditions(view: AppView, asked: Asked) -> list[ColumnElement[bool]]:
+    """What search, filter and the pinned customers ask of a row; the session adds the scope."""
+    found = view.always()
+    if asked.search and (searched := view.search(asked.search)) is not None:
+        found.append(searched)
     if asked.condition is not None:
-        statement = statement.where(filters.compile(asked.condition, view.model))
+        found.append(filters.compile(asked.condition, view.model))
     if asked.pin and (mine := view.of_customers(asked.pin)) is not None:
-        statement = statement.where(mine)
-    for condition in view.always():
-        statement = statement.where(condition)
-    return statement
+        found.append(mine)
+    return found
 
 
-async def count(session: AsyncSession, statement: Select[Any], most: int = COUNTED) -> tuple[int, bool]:
-    """How many rows match, and whether it stopped counting at `most`. Of all rows of a large table: nearly."""
-    who = actor.get()
-    if statement.whereclause is None and (who.kind is not Kind.STAFF or who.projects is None):
-        return await estimated_rows(session, statement.column_descriptions[0]["entity"].__table__), False
-    await weigh(session, statement)
-    inner = statement.with_only_columns(literal(1), maintain_column_froms=True).order_by(None).limit(most + 1)
-    n = await session.scalar(select(func.count()).select_from(inner.subquery())) or 0
-    return (most, True) if n > most else (n, False)
+def narrowed(view: AppView, asked: Asked) -> Select[Any]:
+    """All rows that match, as objects."""
+    return select(view.model).where(*conditions(view, asked))
 
 
-async def totals(session: AsyncSession, view: AppView, asked: Asked) -> list[tuple[str, str, int]]:
+class _Query:
+    """The statements of one list. They are kept, so that the next page of the same list is only run; not so where
+    the time of day or the record of a card is part of the question."""
+
+    def __init__(self, session: AsyncSession, plan: Plan, asked: Asked, only: ColumnElement[bool] | None) -> None:
+        self.session, self.plan, self.asked, self.only = session, plan, asked, only
+        self.conditions: list[ColumnElement[bool]] | None = None
+        steady = only is None and not filters.moves(asked.condition, plan.view.model)
+        narrow = (asked.search, asked.filter_params, asked.pin)
+        self.key = (plan.view.identity, *narrow, scope.whose()) if steady else None
+
+    async def where(self) -> list[ColumnElement[bool]]:
+        if self.conditions is None:
+            self.conditions = conditions(self.plan.view, self.asked)
+            if self.only is not None:
+                self.conditions.append(self.only)
+            await db.weigh(self.session, self.conditions)
+        return self.conditions
+
+    async def rows(self, what: tuple[Any, ...], make: Any, **values: Any) -> Sequence[Any]:
+        if self.key is None:
+            return (await self.session.execute(await make(), values)).all()
+        return await db.ask(self.session, (*self.key, *what), lambda: _limited(make), **values)
+
+    async def count(self) -> tuple[int, bool]:
+        """How many rows match, and whether it stopped counting. Of all rows of a large table: nearly."""
+        kept: tuple[int, bool] | None = db.kept().get((self.key, "count")) if self.key else None
+        if kept is not None:
+            return kept
+        if not await self.where() and scope.whose() is None:
+            n, capped = await db.estimated_rows(self.session, self.plan.view.mapper.persist_selectable), False
+        else:
+            n = (await self.rows(("count",), self._counting))[0][0]
+            capped = n > COUNTED
+        found = (COUNTED, True) if capped else (n, False)
+        if self.key and n > COUNTED:
+            db.kept().put((self.key, "count"), found, STILL_LONG)
+        return found
+
+    async def _counting(self) -> Select[Any]:
+        inner = select(literal(1).label("one")).select_from(self.plan.view.model).where(*await self.where())
+        return select(func.count().label("n")).select_from(inner.limit(COUNTED + 1).subquery())
+
+    async def page(self, keys: list[_Key], flip: bool) -> Sequence[Any]:
+        asked = self.asked
+        at = asked.before or asked.after
+        values = marker(keys, at) if at is not None else {}
+
+        async def make() -> Select[Any]:
+            where = list(await self.where())
+            if at is not None:
+                where.append(beyond(keys, backwards=asked.before is not None))
+            statement = self.plan.reading.select(*where, besides=[k.attr for k in keys])
+            return statement.order_by(*order_by(keys, flip)).limit(asked.size + 1)
+
+        place = (at is not None, asked.before is not None, flip)
+        return await self.rows((self.plan.reading, asked.sort, asked.descending, asked.size, *place), make, **values)
+
+
+async def _limited(make: Any) -> Select[Any]:
+    return scope.limited(await make())
+
+
+async def totals(session: AsyncSession, plan: Plan, asked: Asked) -> list[tuple[str, str, int]]:
     """The sums of money columns over all rows that match: (label, currency, minor units), per currency."""
     found: list[tuple[str, str, int]] = []
-    for column in view.plan.columns:
+    view = plan.view
+    for column in plan.columns:
         info = view.mapper.column_attrs[column.key].columns[0].info
         if info.get("widget") != "money":
             continue
@@ -257,25 +317,18 @@ async def totals(session: AsyncSession, view: AppView, asked: Asked) -> list[tup
     return found
 
 
-async def fetch(session: AsyncSession, view: AppView, asked: Asked, *, only: ColumnElement[bool] | None = None) -> Page:
-    """One page of rows. `only`: a further condition (the record on whose card the list stands)."""
-    statement = narrowed(view, asked)
-    if only is not None:
-        statement = statement.where(only)
-    total, capped = await count(session, statement)
-    keys = keys_of(view, asked)
+async def fetch(session: AsyncSession, plan: Plan, asked: Asked, *, only: ColumnElement[bool] | None = None) -> Page:
+    """One page of records. `only`: a further condition (the record on whose card the list stands)."""
+    query = _Query(session, plan, asked, only)
+    total, capped = await query.count()
+    keys = keys_of(plan, asked)
     backwards = asked.before is not None or asked.last
-    if (marker := asked.before or asked.after) is not None:
-        statement = statement.where(beyond(keys, _parse(keys, marker), backwards=asked.before is not None))
-    flip = asked.descending is not backwards
-    statement = statement.order_by(*order_by(keys, flip))
-    statement = statement.options(*view.list_options([k.attr for k in keys])).limit(asked.size + 1)
-    rows = list((await session.scalars(statement)).unique())
+    rows = list(await query.page(keys, asked.descending is not backwards))
     more = len(rows) > asked.size
     rows = rows[: asked.size]
     if backwards:
         rows.reverse()
-    page = Page(rows, asked, total, capped)
+    page = Page(plan.reading.records(rows), asked, total, capped)
     page.has_previous = more if backwards else asked.after is not None
     page.has_next = more if not backwards else not asked.last
     if rows:

@@ -10,34 +10,23 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.requests import Request
 from wtforms import BooleanField, Form, SelectField, StringField
 from wtforms.fields.core import UnboundField
 
-from admin_views.access import may
 from admin_views.base import table
 from admin_views.base.buttons import Button
 from admin_views.base.cells import money, ready
 from admin_views.base.fields import AppForm, LookupField
 from admin_views.base.frame import hue_of
 from admin_views.base.listing import SIZES, Asked, Page, totals
+from admin_views.base.plan import Plan
+from admin_views.base.reading import names_of
 from admin_views.base.screen import AppView, Related
 from app import filters
 from app.db import Base
 from app.errors import Invalid
 from app.i18n import gettext, show_number
 from app.render import initials
-
-
-def shown_buttons(request: Request, view: AppView, where: str, obj: Any = None) -> list[Button]:
-    """The buttons at this place that the grants and the row's state allow."""
-    if where == "selection" and len(view.pk_props) > 1:
-        return []
-    return [
-        b
-        for b in view.all_buttons()
-        if where in b.on and may(request, view.identity, b.action) and (obj is None or b.shown is None or b.shown(obj))
-    ]
 
 
 def _button(b: Button, identity: str, pk: Any = None) -> dict[str, Any]:
@@ -52,18 +41,10 @@ def _button(b: Button, identity: str, pk: Any = None) -> dict[str, Any]:
 
 
 def table_of(
-    request: Request,
-    view: AppView,
-    rows: Sequence[Any],
-    columns: list[dict[str, Any]],
-    *,
-    select: bool = False,
-    sticky: bool = False,
+    plan: Plan, rows: Sequence[Any], columns: list[dict[str, Any]], *, select: bool = False, sticky: bool = False
 ) -> Markup:
     """The rows as a table. select: with boxes, for a list that has something to do with the chosen ones."""
-    linked = view.has_card and may(request, view.identity, "details")
-    buttons = shown_buttons(request, view, "row")
-    shown = view.plan.columns
+    view, shown, buttons = plan.view, plan.columns, plan.buttons["row"]
     lead = next((i for i, c in enumerate(shown) if "lead" in c.css.split()), 0)
     made = []
     for obj in rows:
@@ -72,16 +53,16 @@ def table_of(
         if buttons:
             mine = [b for b in buttons if b.shown is None or b.shown(obj)]
             last = table.actions(mine, view.identity, pk, escape(label))
-        url = view.card_url(pk) if linked else None
+        url = view.card_url(pk) if plan.linked else None
         cells = [(c.css, c.cell(obj)) for c in shown]
         made.append(table.row(pk=pk, label=label, url=url, cells=cells, lead=lead, select=select, last=last))
     head = table.head(columns, select=select, actions=bool(buttons))
     return table.table(head, made, sticky=sticky)
 
 
-def columns_of(view: AppView, asked: Asked) -> list[dict[str, Any]]:
+def columns_of(plan: Plan, asked: Asked) -> list[dict[str, Any]]:
     shown = []
-    for c in view.plan.columns:
+    for c in plan.columns:
         current = asked.sort == c.key
         flipped = asked.query(sort=c.key, descending=current and not asked.descending)
         shown.append(
@@ -89,7 +70,7 @@ def columns_of(view: AppView, asked: Asked) -> list[dict[str, Any]]:
                 "key": c.key,
                 "label": c.label,
                 "css": c.css,
-                "sort_url": f"{view.list_url}?{flipped}" if c.sort else None,
+                "sort_url": f"{plan.view.list_url}?{flipped}" if c.sort else None,
                 "sorted": ("descending" if asked.descending else "ascending") if current else None,
             }
         )
@@ -133,14 +114,13 @@ def pager(url: str, page: Page, fixed: str = "") -> dict[str, Any]:
     }
 
 
-async def listing(request: Request, session: AsyncSession, view: AppView, page: Page) -> dict[str, Any]:
+async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, Any]:
     """The context of list.html."""
-    asked = page.asked
+    view, asked = plan.view, page.asked
     pinned = urlencode({"pin": ",".join(map(str, asked.pin))}) if asked.pin else ""
-    head = [{**_button(b, view.identity), "primary": False} for b in shown_buttons(request, view, "head")]
+    head = [{**_button(b, view.identity), "primary": False} for b in plan.buttons["head"]]
     for button in head:  # pressed here, it means all that this list shows
         button["url"] = f"{button['url']}?all=1&{asked.query()}".rstrip("&")
-    may_create = view.can_create and not view.readonly and may(request, view.identity, "create")
     create = {
         "label": view.create_label or gettext("New"),
         "icon": view.create_icon,
@@ -149,12 +129,12 @@ async def listing(request: Request, session: AsyncSession, view: AppView, page: 
         "more": False,
         "url": f"/admin/{view.identity}/create",
     }
-    if may_create:
+    if plan.may_create:
         head.append(create)
     offered = any(_USUAL.get(f.kind) for f in filters.fields(view.model).values())
     query = asked.query()
-    chosen = [_button(b, view.identity) for b in shown_buttons(request, view, "selection")]
-    columns = columns_of(view, asked)
+    chosen = [_button(b, view.identity) for b in plan.buttons["selection"]]
+    columns = columns_of(plan, asked)
     return {
         "title": view.name_plural,
         "help": view.help,
@@ -163,7 +143,7 @@ async def listing(request: Request, session: AsyncSession, view: AppView, page: 
         "search_placeholder": view.search_hint or gettext("Find"),
         "list_url": view.list_url,
         "rows": page.rows,
-        "table": table_of(request, view, page.rows, columns, select=bool(chosen), sticky=True),
+        "table": table_of(plan, page.rows, columns, select=bool(chosen), sticky=True),
         "head_buttons": head,
         "selection_buttons": chosen,
         "chips": await chips(session, view, asked),
@@ -173,19 +153,19 @@ async def listing(request: Request, session: AsyncSession, view: AppView, page: 
         "clear_url": f"{view.list_url}?{pinned}" if pinned else view.list_url,
         "match_total": page.total_text,
         "page": pager(view.list_url, page),
-        "totals": [] if page.capped else await _totals(session, view, asked),
+        "totals": [] if page.capped else await _totals(session, plan, asked),
         "empty": {
             "icon": view.icon,
             "line": gettext("Nothing here yet"),
-            "action_label": create["label"] if may_create else None,
-            "action_url": create["url"] if may_create else None,
+            "action_label": create["label"] if plan.may_create else None,
+            "action_url": create["url"] if plan.may_create else None,
         },
     }
 
 
-async def _totals(session: AsyncSession, view: AppView, asked: Asked) -> list[Markup]:
+async def _totals(session: AsyncSession, plan: Plan, asked: Asked) -> list[Markup]:
     """Sums over the whole filtered list, per currency; a list too long to count is not summed either."""
-    return [ready(f"{escape(str(label))} {money(n, code)}") for label, code, n in await totals(session, view, asked)]
+    return [ready(f"{escape(str(label))} {money(n, code)}") for label, code, n in await totals(session, plan, asked)]
 
 
 def kept(asked: Asked, params: dict[str, str]) -> dict[str, Any]:
@@ -204,7 +184,9 @@ async def chips(session: AsyncSession, view: AppView, asked: Asked) -> list[dict
     """One chip per condition of the filter, with the address of the list without it."""
     if asked.condition is None:
         return []
-    names = await _names(session, filters.refs(asked.condition, view.model))
+    named = {
+        m: await names_of(session, m, list(ids)[:200]) for m, ids in filters.refs(asked.condition, view.model).items()
+    }
     shown = []
     for i, param in enumerate(asked.filter_params):
         condition = filters.from_query([param], view.model)
@@ -213,22 +195,13 @@ async def chips(session: AsyncSession, view: AppView, asked: Asked) -> list[dict
         if isinstance(condition, filters.All) and len(condition.of) == 1:
             condition = condition.of[0]
         if isinstance(condition, filters.Leaf):
-            words = filters.field(view.model, condition.field).describe(condition, names)
+            words = filters.field(view.model, condition.field).describe(condition, named)
         else:
-            words = (filters.say(condition, view.model, names), "", "")
+            words = (filters.say(condition, view.model, named), "", "")
         rest = tuple(p for j, p in enumerate(asked.filter_params) if j != i)
         url = f"{view.list_url}?{asked.query(filter_params=rest)}"
         shown.append({"field": words[0], "op": words[1], "value": words[2], "remove_url": url})
     return shown
-
-
-async def _names(session: AsyncSession, refs: dict[Any, set[int]]) -> dict[Any, dict[int, str]]:
-    """The names of the rows that a filter points at, under the scope of the reader."""
-    names: dict[Any, dict[int, str]] = {}
-    for model, ids in refs.items():
-        rows = await session.scalars(select(model).where(model.id.in_(list(ids)[:200])))
-        names[model] = {row.id: str(row) for row in rows}
-    return names
 
 
 # ---- the filter form ------------------------------------------------------------------------------------------------
@@ -334,13 +307,13 @@ def place_errors(form: Form, problem: Invalid) -> str | None:
     return " ".join(rest) or None
 
 
-def groups_of(view: AppView, form: Form) -> list[dict[str, Any]]:
+def groups_of(plan: Plan, form: Form) -> list[dict[str, Any]]:
     """Sections of the create or edit form: those of the columns, then the screen's own; nothing is left out."""
     groups = [
         {"label": gettext(label) if label else None, "help": None, "fields": list(names), "more": False}
-        for label, names in view.plan.form
+        for label, names in plan.form
     ]
-    by_label = {g["label"]: g for g in groups}
+    view, by_label = plan.view, {g["label"]: g for g in groups}
     order = [gettext(label) for label in view.group_order]
     for label, names in view.extra_groups:
         if (present := by_label.get(gettext(label))) is not None:
@@ -392,10 +365,11 @@ def record_of(view: AppView, obj: Any) -> dict[str, Any]:
     }
 
 
-def card_buttons(request: Request, view: AppView, obj: Any) -> list[dict[str, Any]]:
+def card_buttons(plan: Plan, obj: Any) -> list[dict[str, Any]]:
+    view = plan.view
     pk = view.pk_of(obj)
-    shown = [_button(b, view.identity, pk) for b in shown_buttons(request, view, "card", obj)]
-    if view.can_edit and not view.readonly and may(request, view.identity, "edit"):
+    shown = [_button(b, view.identity, pk) for b in plan.buttons["card"] if b.shown is None or b.shown(obj)]
+    if plan.may_edit:
         edit = {
             "label": gettext("Edit"),
             "icon": "pencil",
@@ -421,15 +395,16 @@ def related_condition(view: AppView, other: AppView, related: Related, obj: Any)
     return other.of_customers((obj.id,)) if view.identity == "customer" else None
 
 
-def embedded(request: Request, view: AppView, page: Page, url: str, fixed: str) -> dict[str, Any]:
+def embedded(plan: Plan, page: Page, url: str, fixed: str) -> dict[str, Any]:
     """A list inside a card: the same screen, without boxes."""
     columns: list[dict[str, Any]] = [
-        {"label": c.label, "css": c.css, "sort_url": None, "sorted": None} for c in view.plan.columns
+        {"label": c.label, "css": c.css, "sort_url": None, "sorted": None} for c in plan.columns
     ]
+    view = plan.view
     return {
         "identity": view.identity,
         "rows": page.rows,
-        "table": table_of(request, view, page.rows, columns),
+        "table": table_of(plan, page.rows, columns),
         "page": pager(url, page, fixed) if page.rows else None,
         "totals": [],
         "empty": {"icon": view.icon, "line": gettext("Nothing here yet"), "action_label": None, "action_url": None},

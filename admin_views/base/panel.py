@@ -111,5 +111,6 @@ class PanelBase(Admin):
                 page("sqladmin/error.html", frame=None, status_code=status, message=message, home_url="/login"), status
             )
         return await self.respond(
-            request, "sqladmin/error.html", status, title=gettext("Not possible"), status_code=status, message=message
-        )
+            request, "sqladmin/error.html", status, title=gettext("Not possible"), status_code=status, message=message,
+            home_url="/admin/",
+        )  # fmt: skip

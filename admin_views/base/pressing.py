@@ -20,6 +20,7 @@ from admin_views.base.fields import AppForm
 from admin_views.base.frame import pinned
 from admin_views.base.listing import narrowed, parse_ids, read
 from admin_views.base.panel import STALE, PanelBase, posted_form
+from admin_views.base.plan import plan_of
 from admin_views.base.screen import AppView
 from app import db
 from app.errors import AppError, Invalid, NotFound, TooLarge
@@ -68,7 +69,7 @@ class Pressing(PanelBase):
         if source.get("all") == "1":
             params = parse_qsl(source.get("query", "")) if posted is not None else request.query_params.multi_items()
             pin = parse_ids(dict(params).get("pin", "")) or pinned(request)
-            asked = read(view, params, pin, allowed=access.may_filter(request))
+            asked = read(plan_of(request, view), params, pin)
             press = Press(request, view, button, session, (), asked)
             statement: Select[Any] = narrowed(view, asked).limit(MOST_OBJECTS + 1)
         else:

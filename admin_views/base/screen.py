@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, cast, no_type_check
@@ -12,49 +12,25 @@ from sqladmin import ModelView
 from sqladmin.models import ModelViewMeta
 from sqlalchemy import ColumnElement, Select, func, inspect, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import ColumnProperty, Mapper, joinedload, load_only
+from sqlalchemy.orm import ColumnProperty, Mapper, joinedload
 from starlette.requests import Request
 from wtforms import Form
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import paths
-from admin_views.base.buttons import DELETE, Button
+from admin_views.base.buttons import DELETE, PLACES, Button
 from admin_views.base.cells import Cell, badge, cell_of, ready, relation_of
 from admin_views.base.export import EXPORT
 from admin_views.base.fields import AppForm, Converter, LookupField
+from admin_views.base.plan import Column, Plan, plan_of
 from app import filters
 from app.db import Base, Searchable, Versioned, fold, like
+from app.domain.sessions import Grants, granted
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext
 
-LABELS = ("id", "name", "hue", "full_name", "username", "subject", "text")
-
-
-def labelled(mapper: Mapper[Any]) -> list[str]:
-    """The columns of a table that its rows are named by."""
-    return [key for key in LABELS if key in mapper.column_attrs]
-
-
-@dataclass(frozen=True)
-class Column:
-    key: str
-    label: str
-    css: str
-    sort: str | None
-    cell: Cell
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a screen shows. Made from the declaration; configuration by people will change it per request."""
-
-    columns: tuple[Column, ...]
-    sortable: Mapping[str, str]
-    """Name in the address -> column that the database sorts by."""
-    details: tuple[tuple[str, tuple[Column, ...]], ...]
-    """Sections of the card: (label, columns)."""
-    form: tuple[tuple[str, tuple[str, ...]], ...]
-    """Sections of the form: (label, names of fields)."""
+PLANS = 100
+"""Sets of grants whose plans are kept; there are about as many as roles."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +131,20 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         """A row with a single integer key has a page of its own."""
         return self.can_view_details and len(self.pk_props) == 1
 
+    def plan(self, grants: Grants) -> Plan:
+        """The screen as whoever has these grants sees it."""
+        plan = self._plans.get(grants)
+        if plan is None:
+            if len(self._plans) > PLANS:
+                self._plans.clear()
+            plan = self._plans[grants] = self._plan(grants)
+        return plan
+
     @cached_property
-    def plan(self) -> Plan:
+    def _plans(self) -> dict[Grants, Plan]:
+        return {}
+
+    def _plan(self, grants: Grants) -> Plan:
         columns = tuple(self._column(p) for p in self._listed())
         sections: dict[str, list[Column]] = {}
         fields: dict[str, list[str]] = {}
@@ -167,12 +155,14 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         for name in self.form_columns:
             info = self._info(str(name))
             fields.setdefault(str.__str__(info.get("group", "")), []).append(str(name))
+        may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)]
+        one_key = len(self.pk_props) == 1  # a row with a key of several columns cannot be chosen by one number
         return Plan(
-            columns,
-            {c.key: c.sort for c in columns if c.sort},
+            self, grants, columns, {c.key: c.sort for c in columns if c.sort},
             tuple((label, tuple(cells)) for label, cells in sections.items()),
             tuple((label, tuple(names)) for label, names in fields.items()),
-        )
+            {at: tuple(b for b in may if at in b.on and (one_key or at != "selection")) for at in PLACES},
+        )  # fmt: skip
 
     def _info(self, name: str) -> Mapping[str, Any]:
         if name in self.mapper.relationships:
@@ -220,20 +210,10 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     needs: ClassVar[tuple[str, ...]] = ()
     """Columns that the list's buttons and cells use besides those that it shows."""
 
-    def list_options(self, sorted_by: Iterable[str] = ()) -> list[Any]:
-        """Loader options of the list: the shown columns and no other; of each relation what its label needs."""
-        options = []
-        wanted = dict.fromkeys([*(p.key for p in self.pk_props), *self.needs, *labelled(self.mapper), *sorted_by])
-        for prop in self._listed():
-            wanted[prop.key] = None
-            if currency := prop.columns[0].info["currency"]:
-                wanted[currency] = None
-            relation = relation_of(self.mapper, prop.columns[0])
-            if relation is not None:
-                target = relation.mapper
-                few = [getattr(target.class_, key) for key in labelled(target)]
-                options.append(joinedload(getattr(self.model, relation.key)).load_only(*few))
-        return [load_only(*(getattr(self.model, key) for key in wanted)), *options]
+    def computed(self) -> dict[str, ColumnElement[Any]]:
+        """Values that the list's cells use besides columns, by name: expressions over the row. They may not depend on
+        the hour or on who asks; the scope is added."""
+        return {}
 
     def card_options(self) -> list[Any]:
         """Loader options of the card: every many-to-one relation."""
@@ -244,6 +224,10 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     def waiting(self) -> Select[Any] | None:
         """What the figure beside the menu item counts: only what waits for somebody, so that the menu stays quiet."""
         return None
+
+    @cached_property
+    def counts(self) -> bool:
+        return self.waiting() is not None
 
     def edit_options(self) -> list[Any]:
         """Loader options of a row that is about to be changed or deleted."""
@@ -278,6 +262,10 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         if self.identity == "customer":
             return cast("ColumnElement[bool]", self.pk_column.in_(ids))
         return None if self.customer_path is None else paths.belongs_to(self.model, self.customer_path, ids)
+
+    @cached_property
+    def reaches_customers(self) -> bool:
+        return self.of_customers((0,)) is not None
 
     @cached_property
     def customer_path(self) -> tuple[str, ...] | None:
@@ -420,7 +408,7 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     async def sections(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         """The main column of the summary; the usual: the columns, by group."""
         shown = []
-        for label, columns in self.plan.details:
+        for label, columns in plan_of(request, self).details:
             items = [{"label": c.label, "value": ready(html)} for c in columns if (html := c.cell(obj))]
             if items:
                 shown.append({"label": gettext(label) if label else gettext("Details"), "kind": "kv", "items": items})

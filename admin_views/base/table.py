@@ -14,15 +14,10 @@ from markupsafe import Markup
 from admin_views.base.buttons import Button
 from admin_views.base.cells import ready
 from app.i18n import gettext
-from app.render import static_url
+from app.render import icon
 
 MANY = 3
 """More actions than so many: two as icons, all of them in a menu."""
-
-
-def icon(name: str, css: str = "") -> str:
-    css = f"icon {css}" if css else "icon"
-    return f'<svg class="{css}" aria-hidden="true"><use href="{static_url()}/sprite.svg#{name}"/></svg>'
 
 
 def head(columns: Iterable[dict[str, Any]], *, select: bool, actions: bool) -> str:

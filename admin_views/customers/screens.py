@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 from markupsafe import Markup
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 from starlette.requests import Request
@@ -59,9 +59,15 @@ class Customers(AppView, model=Customer):
 
     # ---- list and card -----------------------------------------------------------------------------------------
 
-    def list_options(self, sorted_by: Iterable[str] = ()) -> list[Any]:
-        login = joinedload(UserCustomer.user).load_only(User.id, User.username)
-        return [*super().list_options(sorted_by), selectinload(Customer.logins).options(login)]
+    def computed(self) -> dict[str, ColumnElement[Any]]:
+        first = (
+            select(User.username)
+            .join(UserCustomer, UserCustomer.user_id == User.id)
+            .where(UserCustomer.customer_id == Customer.id)
+            .order_by(UserCustomer.user_id)
+            .limit(1)
+        )
+        return {"login": first.correlate(Customer).scalar_subquery()}
 
     def card_options(self) -> list[Any]:
         return [
@@ -72,10 +78,10 @@ class Customers(AppView, model=Customer):
         ]
 
     @staticmethod
-    def cell_name(customer: Customer) -> str:
-        login = next((link.user.username for link in customer.logins if link.user), "")
+    def cell_name(customer: Any) -> str:
         named = f'<a href="/admin/customer/details/{customer.id}"><bdi>{esc(customer.name)}</bdi></a>'
-        return f'{named} <span class="faint">(<bdi>{esc(login)}</bdi>)</span>' if login else named
+        login = f' <span class="faint">(<bdi>{esc(customer.login)}</bdi>)</span>' if customer.login else ""
+        return named + login
 
     @staticmethod
     def cell_country(customer: Customer) -> str:

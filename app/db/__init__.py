@@ -22,6 +22,7 @@ from app.db.base import (
     utcnow,
 )
 from app.db.extra import Extra, extras
+from app.db.prepared import Prepared, ask, given
 from app.db.sessions import (
     AfterCommit,
     after_commit,
@@ -31,6 +32,7 @@ from app.db.sessions import (
     engine,
     estimated_rows,
     is_sqlite,
+    kept,
     make_engine,
     read_sessions,
     reads,
@@ -40,8 +42,9 @@ from app.db.sessions import (
 from app.db.trigrams import Narrowed, narrow, weigh
 
 __all__ = [
-    "AfterCommit", "AppSession", "Base", "BigId", "Choice", "Customised", "Email", "Extra", "Json", "Name", "Narrowed",
-    "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "choice", "configure", "database",
-    "dispose", "engine", "estimated_rows", "extras", "fold", "folded", "is_sqlite", "like", "make_engine", "moment",
-    "narrow", "read_sessions", "reads", "unit", "utcnow", "violated", "weigh",
+    "AfterCommit", "AppSession", "Base", "BigId", "Choice", "Customised", "Email", "Extra", "Json", "Name",
+    "Narrowed", "Prepared", "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "ask",
+    "choice", "configure", "database", "dispose", "engine", "estimated_rows", "extras", "fold", "folded", "given",
+    "is_sqlite", "kept", "like", "make_engine", "moment", "narrow", "read_sessions", "reads", "unit", "utcnow",
+    "violated", "weigh",
 ]  # fmt: skip

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Table, event, func, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Dialect, FromClause, event, func, make_url, select, text
+from sqlalchemy.exc import DisconnectionError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from app.db import sqlite
 from app.db.base import AppSession, Base
+from app.db.kept import Kept
 from app.db.trigrams import look_for_indexes
 from app.observe import log
 
@@ -19,55 +23,73 @@ from app.observe import log
 @dataclass
 class _Database:
     engine: AsyncEngine
+    reader: AsyncEngine
+    """A pool of its own, whose connections cannot write and need no transaction: each statement is one."""
     writes: async_sessionmaker[AsyncSession]
     reads: async_sessionmaker[AsyncSession]
+    kept: Kept = field(default_factory=Kept)
 
 
 _database: _Database | None = None
 
+IDLE = 1.0
+"""Seconds without use after which a connection is asked whether it still lives before it is used again."""
 
-def make_engine(url: str, **options: Any) -> AsyncEngine:
-    """An engine with what each database needs; parameters never appear in error messages."""
-    sqlite = url.startswith("sqlite")
-    if not sqlite:
-        options.setdefault("pool_pre_ping", True)
-        # a generic plan cannot know whether the text of a LIKE is rare
-        settings = {"jit": "off", "plan_cache_mode": "force_custom_plan", "application_name": "bursar"}
-        options.setdefault("connect_args", {"server_settings": settings, "timeout": 5})
-    engine = create_async_engine(url, hide_parameters=True, **options)
-    if sqlite:
+
+def make_engine(url: str, *, writes: bool = True, **options: Any) -> AsyncEngine:
+    """An engine with what each database needs; parameters never appear in error messages.
+
+    writes: False gives connections on which every change fails, without BEGIN and ROLLBACK around what is read.
+    """
+    if not writes:
+        options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True, "pool_reset_on_return": None}
+    if url.startswith("sqlite"):
+        place = make_url(url)
+        creator = sqlite.creator(place, place.get_dialect()())
+        engine = create_async_engine(place, async_creator=creator, hide_parameters=True, **options)
         dialect = engine.dialect
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(
+            engine.sync_engine, "connect", lambda connection, _record: sqlite.prepare(connection, writes=writes)
+        )
         event.listen(engine.sync_engine, "connect", lambda connection, _record: look_for_indexes(connection, dialect))
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        if writes:
+            # a deferred transaction that reads and then writes fails at once in spite of the busy timeout
+            event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        return engine
+    # a generic plan cannot know whether the text of a LIKE is rare
+    settings = {"jit": "off", "plan_cache_mode": "force_custom_plan", "application_name": "bursar"}
+    if not writes:
+        settings["default_transaction_read_only"] = "on"
+    options.setdefault("connect_args", {"server_settings": settings, "timeout": 5})
+    engine = create_async_engine(url, hide_parameters=True, **options)
+    event.listen(engine.sync_engine, "checkin", _note_use)
+    event.listen(engine.sync_engine, "checkout", partial(_ask_if_idle, engine.dialect))
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
-        connection.execute(f"PRAGMA {pragma}")
+def _note_use(_connection: Any, record: Any) -> None:
+    record.info["used"] = time.monotonic()
 
 
-def _begin_sqlite(connection: Any) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    if connection.info.get("writes") is not writes:
-        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
-        connection.info["writes"] = writes
-    # a deferred transaction that reads and then writes fails at once in spite of the busy timeout
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _ask_if_idle(dialect: Dialect, connection: Any, record: Any, _proxy: Any) -> None:
+    """What `pool_pre_ping` does, without a round trip for each of the many short uses on a busy day."""
+    used = record.info.get("used")
+    if used is None or time.monotonic() - used < IDLE:
+        return
+    try:
+        alive = dialect.do_ping(connection)
+    except Exception as error:
+        raise DisconnectionError from error
+    if not alive:
+        raise DisconnectionError
 
 
 def configure(url: str, **options: Any) -> None:
     """Name the database of this process. `url`: ``sqlite+aiosqlite:///file`` or ``postgresql+asyncpg://...``."""
     global _database
-    engine = make_engine(url, **options)
-    if engine.dialect.name == "sqlite":
-        writer, reader = engine.execution_options(writes=True), engine
-    else:
-        writer, reader = engine, engine.execution_options(postgresql_readonly=True)
+    writer, reader = make_engine(url, **options), make_engine(url, writes=False, **options)
     common: dict[str, Any] = {"sync_session_class": AppSession, "expire_on_commit": False}
-    _database = _Database(engine, async_sessionmaker(writer, **common), async_sessionmaker(reader, **common))
+    _database = _Database(writer, reader, async_sessionmaker(writer, **common), async_sessionmaker(reader, **common))
 
 
 def database() -> _Database:
@@ -84,15 +106,20 @@ def is_sqlite() -> bool:
     return engine().dialect.name == "sqlite"
 
 
+def kept() -> Kept:
+    """What this process keeps for a while about its database."""
+    return database().kept
+
+
 def read_sessions() -> async_sessionmaker[AsyncSession]:
     """A sessionmaker of its own for SQLAdmin, which changes the one that it is given; it can only read."""
-    bind = database().reads.kw["bind"]
-    return async_sessionmaker(bind, sync_session_class=AppSession, expire_on_commit=False)
+    return async_sessionmaker(database().reader, sync_session_class=AppSession, expire_on_commit=False)
 
 
 async def dispose() -> None:
     if _database is not None:
         await _database.engine.dispose()
+        await _database.reader.dispose()
 
 
 AfterCommit = Callable[[], Awaitable[None]]
@@ -128,7 +155,7 @@ LARGE = 50_000
 """Rows from which on a number that is nearly right will do."""
 
 
-async def estimated_rows(session: AsyncSession, table: Table) -> int:
+async def estimated_rows(session: AsyncSession, table: FromClause) -> int:
     """How many rows a table has, whoever asks: of large tables of PostgreSQL what it last noticed, else exact."""
     bind = session.get_bind()
     if bind.dialect.name == "postgresql":

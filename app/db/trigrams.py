@@ -8,16 +8,16 @@ Where either is missing everything works, by reading the whole table.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
     Boolean,
     ColumnElement,
     Dialect,
-    Select,
     String,
     Table,
     bindparam,
@@ -183,15 +183,16 @@ def look_for_indexes(connection: Any, dialect: Dialect) -> None:
     dialect.trigram_tables = frozenset(row[0] for row in rows)  # type: ignore[attr-defined]
 
 
-async def weigh(session: AsyncSession, statement: Select[Any]) -> None:
-    """Before `statement` runs: say which of its conditions are too common for the index.
+async def weigh(session: AsyncSession, conditions: Sequence[ColumnElement[bool]]) -> None:
+    """Before a statement with these conditions runs: say which of them are too common for the index.
 
     SQLite plans without knowing how often a text occurs; PostgreSQL knows, and nothing is done.
     """
-    if statement.whereclause is None or session.get_bind().dialect.name != "sqlite":
+    if not conditions or session.get_bind().dialect.name != "sqlite":
         return
+    await session.connection()  # the first one looks for the tables
     there = getattr(session.get_bind().dialect, "trigram_tables", None)
-    for element in iterate(statement.whereclause):
+    for element in chain.from_iterable(map(iterate, conditions)):
         if isinstance(element, Narrowed) and there is not None and element.fts in there:
             fts = table(element.fts, column("rowid"))
             rows = await session.scalar(select(func.max(column("id"))).select_from(table(element.fts[:-4]))) or 0

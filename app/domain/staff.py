@@ -263,7 +263,7 @@ async def _refuse_more_than_own(session: AsyncSession, wanted: set[tuple[str, st
     if who.kind is Kind.SYSTEM:
         return
     own = await grants_of(session, who.staff_id) if who.kind is Kind.STAFF and who.staff_id else set()
-    if not all(granted(own, screen, action) for screen, action in wanted):
+    if not all(granted(frozenset(own), screen, action) for screen, action in wanted):
         raise Forbidden(gettext("You cannot give more than you have yourself."))
 
 

@@ -34,6 +34,7 @@ from app.filters.fields import (
     computed,
     field,
     fields,
+    moves,
     refs,
     relation,
     say,
@@ -45,6 +46,6 @@ from app.filters.parsing import Allowed, from_query, parse, parse_text, to_query
 __all__ = [
     "MAX_CONDITIONS", "MAX_DEPTH", "MAX_LIST", "MAX_STRING", "MAX_VALUES", "All", "Allowed", "Any", "Condition",
     "Field", "FilterProblem", "Kind", "Leaf", "Not", "Source", "compile", "compile_stored", "computed", "explain",
-    "field", "fields", "from_query", "is_empty", "parse", "parse_text", "refs", "relation", "say", "search", "to_json",
-    "to_query", "value", "walk", "withdraw",
+    "field", "fields", "from_query", "is_empty", "moves", "parse", "parse_text", "refs", "relation", "say",
+    "search", "to_json", "to_query", "value", "walk", "withdraw",
 ]  # fmt: skip

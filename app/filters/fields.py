@@ -201,6 +201,19 @@ def refs(condition: Condition, model: Model) -> dict[Model, set[int]]:
     return found
 
 
+def moves(condition: Condition | None, model: Model) -> bool:
+    """Whether what is found depends on the moment at which it is asked: some leaf is about dates."""
+    if condition is None:
+        return False
+    for _path, leaf in walk(condition):
+        known = field(model, leaf.field)
+        if known.kind in (Kind.DATE, Kind.MOMENT):
+            return True
+        if leaf.where is not None and known.target is not None and moves(leaf.where, known.target):
+            return True
+    return False
+
+
 # ---- the registry ---------------------------------------------------------------------------------------------
 
 _declared: dict[Model, dict[str, Field]] = {}

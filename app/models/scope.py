@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import event, or_, select
+from sqlalchemy import Select, event, literal, or_, select
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 
 from app.db import AppSession
@@ -27,8 +28,13 @@ OF_CUSTOMER = (Payer, Service, Note, Membership, CustomerProject, Delivery, Tick
 @lru_cache(maxsize=256)
 def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
     """What each table is limited to, for staff of these projects."""
-    table = Customer.__table__.c
-    mine = select(table.id).where(table.project_id.in_(projects))
+    seen = Customer.__table__.alias("seen")
+
+    def mine(customer_id: Any) -> Any:
+        # asked row by row: SQLite would first list the customers of IN (SELECT ...), and there may be a million
+        found = select(literal(1)).where(seen.c.id == customer_id, seen.c.project_id.in_(projects))
+        return found.correlate_except(seen).exists()
+
     options = [
         with_loader_criteria(Project, Project.id.in_(projects), include_aliases=True),
         with_loader_criteria(Customer, Customer.project_id.in_(projects), include_aliases=True),
@@ -38,12 +44,26 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         ),
         with_loader_criteria(Campaign, Campaign.staff_id == staff_id, include_aliases=True),
         with_loader_criteria(
-            Attachment, or_(Attachment.staff_id == staff_id, Attachment.customer_id.in_(mine)), include_aliases=True
+            Attachment, or_(Attachment.staff_id == staff_id, mine(Attachment.customer_id)), include_aliases=True
         ),
         with_loader_criteria(Audit, Audit.staff_id == staff_id, include_aliases=True),
     ]  # fmt: skip
-    options += [with_loader_criteria(cls, cls.customer_id.in_(mine), include_aliases=True) for cls in OF_CUSTOMER]
+    options += [with_loader_criteria(cls, mine(cls.customer_id), include_aliases=True) for cls in OF_CUSTOMER]
     return tuple(options)
+
+
+def whose() -> Hashable:
+    """What `limited` depends on; part of the key of a statement that is kept."""
+    who = actor.get()
+    return (who.projects, who.staff_id) if who.kind is Kind.STAFF and who.projects is not None else None
+
+
+def limited(statement: Select[Any]) -> Select[Any]:
+    """The statement in the scope of the acting person, for where no session sees it (`db.ask`)."""
+    who = actor.get()
+    if who.kind is Kind.STAFF and who.projects is not None:
+        return statement.options(*criteria(who.projects, who.staff_id))
+    return statement
 
 
 @event.listens_for(AppSession, "do_orm_execute")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from litestar import Request, Response, get
@@ -46,10 +46,10 @@ async def download(storage: Storage, attachment: Attachment) -> Response[Any]:
 @get("/files/{key:str}", name="staff.file")
 async def staff_file(request: Request[Any, Any, Any], key: FromPath[str]) -> Response[Any]:
     """A file for staff who may see files or tickets; the session's scope decides which."""
-    if visitor(request.scope) is None:
+    view = visitor(request.scope)
+    if view is None:
         raise SignInNeeded
-    grants: set[tuple[str, str]] = cast("dict[str, Any]", request.scope["session"])["grants"]
-    if not (granted(grants, "attachment", "list") or granted(grants, "ticket", "details")):
+    if not (granted(view.grants, "attachment", "list") or granted(view.grants, "ticket", "details")):
         raise Forbidden
     async with db.reads() as session:
         attachment = await session.scalar(select(Attachment).where(Attachment.id == number(key)))

@@ -211,7 +211,7 @@ class Guard:
             view = await self._session(scope, cookies.STAFF, SessionKind.STAFF)
             if view is not None:
                 scope["session"] = {
-                    "staff_id": view.staff_id, "grants": set(view.grants), "name": view.staff_name,
+                    "staff_id": view.staff_id, "grants": view.grants, "name": view.staff_name,
                     "session_id": view.id,
                 }  # fmt: skip
             return view

@@ -208,7 +208,7 @@ async def test_a_common_text_is_found_without_the_index(database: str, monkeypat
         assert test is not None
         statement = select(Customer.id).where(test)
         async with db.reads() as session:
-            await db.weigh(session, statement)
+            await db.weigh(session, [test])
             assert [n.common for n in _narrowed(test)] == [common]
             assert set((await session.scalars(statement)).all()) == {c.id for c in expected}
         assert ("customer_fts" in await _plan(test)) is not common

@@ -14,6 +14,7 @@ from app.domain.sessions.passwords import (
     verify_password,
 )  # fmt: skip
 from app.domain.sessions.rows import (
+    Grants,
     SessionView,
     end_sessions_of,
     granted,
@@ -34,7 +35,26 @@ from app.domain.sessions.signing import (
 )  # fmt: skip
 
 __all__ = [
-    "CLIENT_LIFE", "STAFF_LIFE", "STAFF_PASSWORD", "USER_PASSWORD", "WRONG", "SessionView", "check_new_password",
-    "customers_of", "end_sessions_of", "granted", "hash_password", "open_session", "pick_customer", "session_of",
-    "set_password", "sign_in_staff", "sign_in_user", "sign_out", "token_hash", "touch", "verify_password",
+    "CLIENT_LIFE",
+    "STAFF_LIFE",
+    "STAFF_PASSWORD",
+    "USER_PASSWORD",
+    "WRONG",
+    "Grants",
+    "SessionView",
+    "check_new_password",
+    "customers_of",
+    "end_sessions_of",
+    "granted",
+    "hash_password",
+    "open_session",
+    "pick_customer",
+    "session_of",
+    "set_password",
+    "sign_in_staff",
+    "sign_in_user",
+    "sign_out",
+    "token_hash",
+    "touch",
+    "verify_password",
 ]  # fmt: skip

@@ -6,9 +6,10 @@ import hashlib
 import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import Select, String, cast, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
@@ -25,6 +26,10 @@ STAFF_IDLE = timedelta(hours=12)
 TOUCH_EVERY = timedelta(minutes=1)
 
 
+Grants = frozenset[tuple[str, str]]
+"""(screen, action) pairs; ``*`` stands for every one."""
+
+
 @dataclass(frozen=True)
 class SessionView:
     """A living session and what each request needs of it. For a visit, staff and customer are both set."""
@@ -35,7 +40,7 @@ class SessionView:
     last_seen_at: datetime
     staff_id: int | None = None
     staff_name: str = ""
-    grants: frozenset[tuple[str, str]] = frozenset()
+    grants: Grants = frozenset()
     projects: frozenset[int] | None = None
     user_id: int | None = None
     user_name: str = ""
@@ -60,15 +65,44 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
-def granted(grants: frozenset[tuple[str, str]] | set[tuple[str, str]], screen: str, action: str) -> bool:
-    """Whether these grants allow `action` on `screen`; ``*`` stands for every one."""
-    return any((s, a) in grants for s in (screen, "*") for a in (action, "*"))
+def granted(grants: Grants, screen: str, action: str) -> bool:
+    """Whether these grants allow `action` on `screen`."""
+    return (screen, action) in grants or (screen, "*") in grants or ("*", action) in grants or ("*", "*") in grants
 
 
-def _alive(row: LoginSession, now: datetime) -> bool:
+def _alive(row: Any, now: datetime) -> bool:
     if row.ended_at is not None or row.expires_at <= now:
         return False
     return row.kind is not SessionKind.STAFF or row.last_seen_at > now - STAFF_IDLE
+
+
+async def _living() -> Select[Any]:
+    """A session by its token, with the person of staff, their grants and their limits: asked at every request."""
+    grants = (
+        select(func.aggregate_strings(Grant.screen + " " + Grant.action, "\n"))
+        .join(StaffRole, StaffRole.role_id == Grant.role_id)
+        .where(StaffRole.staff_id == LoginSession.staff_id)
+        .scalar_subquery()
+    )
+    limits = (
+        select(func.aggregate_strings(cast(StaffProject.project_id, String), " "))
+        .where(StaffProject.staff_id == LoginSession.staff_id)
+        .scalar_subquery()
+    )
+    row = LoginSession.__table__.c
+    columns = [row[name] for name in row.keys() if name not in ("token_hash", "ip", "agent")]  # noqa: SIM118
+    staff = [Staff.username, Staff.full_name, Staff.enabled, Staff.language, Staff.timezone]
+    return (
+        select(*columns, *staff, grants.label("grants"), limits.label("limits"))
+        .select_from(LoginSession)
+        .outerjoin(Staff, Staff.id == LoginSession.staff_id)
+        .where(LoginSession.token_hash == db.given("token", String()))
+    )
+
+
+@lru_cache(maxsize=256)
+def _grants(text: str) -> Grants:
+    return frozenset((screen, action) for screen, _space, action in (line.partition(" ") for line in text.split("\n")))
 
 
 async def session_of(token: str) -> SessionView | None:
@@ -77,16 +111,7 @@ async def session_of(token: str) -> SessionView | None:
         return None
     now = utcnow()
     async with db.reads() as session:
-        row = await session.scalar(
-            select(LoginSession)
-            .where(LoginSession.token_hash == token_hash(token))
-            .options(
-                joinedload(LoginSession.staff).load_only(
-                    Staff.username, Staff.full_name, Staff.enabled, Staff.language, Staff.timezone
-                )
-            )
-            .execution_options(unscoped=True)
-        )
+        row = next(iter(await db.ask(session, "session", _living, token=token_hash(token))), None)
         if row is None or not _alive(row, now):
             return None
         view = SessionView(
@@ -94,7 +119,7 @@ async def session_of(token: str) -> SessionView | None:
             parent_id=row.parent_id, reason=row.reason, may_act=row.may_act,
         )  # fmt: skip
         if row.kind is SessionKind.STAFF:
-            return await _with_staff(session, view, row.staff)
+            return _with_staff(view, row)
         customer = await session.scalar(
             select(Customer)
             .where(Customer.id == row.customer_id)
@@ -109,18 +134,14 @@ async def session_of(token: str) -> SessionView | None:
         return await _with_visit(session, found, row, now)
 
 
-async def _with_staff(session: AsyncSession, view: SessionView, staff: Staff | None) -> SessionView | None:
-    if staff is None or not staff.enabled:
+def _with_staff(view: SessionView, row: Any) -> SessionView | None:
+    if row.staff_id is None or not row.enabled:
         return None
-    grants = await session.execute(
-        select(Grant.screen, Grant.action)
-        .join(StaffRole, StaffRole.role_id == Grant.role_id)
-        .where(StaffRole.staff_id == staff.id)
-    )
-    limits = (await session.scalars(select(StaffProject.project_id).where(StaffProject.staff_id == staff.id))).all()
     return replace(
-        view, staff_id=staff.id, staff_name=str(staff), grants=frozenset((s, a) for s, a in grants),
-        projects=frozenset(limits) or None, language=staff.language, timezone=staff.timezone,
+        view, staff_id=row.staff_id, staff_name=row.full_name or row.username,
+        grants=_grants(row.grants) if row.grants else frozenset(),
+        projects=frozenset(map(int, row.limits.split())) if row.limits else None,
+        language=row.language, timezone=row.timezone,
     )  # fmt: skip
 
 
@@ -145,13 +166,13 @@ async def _with_user(
     return replace(view, user_id=user.id, user_name=str(user), role=link.role, language=user.language or view.language)
 
 
-async def _with_visit(session: AsyncSession, view: SessionView, row: LoginSession, now: datetime) -> SessionView | None:
+async def _with_visit(session: AsyncSession, view: SessionView, row: Any, now: datetime) -> SessionView | None:
     parent = await session.scalar(
         select(LoginSession).where(LoginSession.id == row.parent_id).execution_options(unscoped=True)
     )
     if parent is None or not _alive(parent, now) or parent.staff_id != row.staff_id:
         return None
-    seen = await _with_staff(session, view, row.staff)
+    seen = _with_staff(view, row)
     if seen is None or not granted(seen.grants, "customer", "action:enter"):
         return None
     if seen.projects is not None and view.project_id not in seen.projects:

@@ -263,7 +263,7 @@ async def _build(url: str, path: Path, rows: int, server: Postgres | None) -> No
         await _on(server.database("postgres"), f"CREATE DATABASE {_name(url)}")
     await upgrade_url(url)
     await _small_tables(url)
-    engine = db.make_engine(url).execution_options(writes=True)
+    engine = db.make_engine(url)
     async with engine.begin() as connection:
         await connection.run_sync(drop_extras)
     await (_fill_sqlite(path, rows) if server is None else _fill_postgres(url, rows))

@@ -1,0 +1,84 @@
+"""The plan: a screen as one person sees it. Everything that a request asks of a screen's shape stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from admin_views.access import grants_of
+from admin_views.base.buttons import Button
+from admin_views.base.cells import Cell
+from admin_views.base.reading import Reading
+from app import filters
+from app.db import Base
+from app.domain.sessions import Grants, granted
+
+if TYPE_CHECKING:
+    from admin_views.base.screen import AppView
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the list or a line of the card."""
+
+    key: str
+    label: str
+    css: str
+    sort: str | None
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a screen shows and offers to whoever has these grants. `AppView.plan` makes it from the declaration, once
+    per set of grants; what people configure will change it here and nowhere else."""
+
+    view: AppView
+    grants: Grants
+    columns: tuple[Column, ...]
+    sortable: Mapping[str, str]
+    """Name in the address -> column that the database sorts by."""
+    details: tuple[tuple[str, tuple[Column, ...]], ...]
+    """Sections of the card: (label, columns)."""
+    form: tuple[tuple[str, tuple[str, ...]], ...]
+    """Sections of the form: (label, names of fields)."""
+    buttons: Mapping[str, tuple[Button, ...]]
+    """By place ("head", "row", "selection", "card"), those that the grants allow."""
+
+    def may(self, action: str) -> bool:
+        """Whether the grants allow `action` (``list``, ``edit``, ``action:message`` ...) here."""
+        return granted(self.grants, self.view.identity, action)
+
+    @cached_property
+    def may_create(self) -> bool:
+        return self.view.can_create and not self.view.readonly and self.may("create")
+
+    @cached_property
+    def may_edit(self) -> bool:
+        return self.view.can_edit and not self.view.readonly and self.may("edit")
+
+    @cached_property
+    def linked(self) -> bool:
+        """The rows lead to cards."""
+        return self.view.has_card and self.may("details")
+
+    @cached_property
+    def reading(self) -> Reading:
+        return Reading(self.view, [c.key for c in self.columns])
+
+    def may_filter(self, model: type[Base], name: str) -> bool:
+        """A filter may look into the related rows of screens whose list the person may see, and into no others:
+        counting what matches would answer any question about them."""
+        known = filters.fields(model)[name]
+        if known.kind is not filters.Kind.RELATION or known.target is None:
+            return True
+        return granted(self.grants, known.target.__tablename__, "list")
+
+
+def plan_of(request: Request, view: AppView) -> Plan:
+    """The plan of the person who asks."""
+    return view.plan(grants_of(request))
