@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from sqladmin import Admin
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -89,6 +90,8 @@ class PanelBase(Admin):
             )
         elif isinstance(error, AppError):
             status, message = error.status, str(error)
+        elif isinstance(error, DBAPIError) and db.took_too_long(error):
+            status, message = 422, gettext("This would take too long. Please narrow the search or the filter.")
         else:
             log("panel").warning("refused as bad input: %s", type(error).__name__, exc_info=error)
             status, message = 400, gettext("The address or the form holds a value that cannot be used.")

@@ -36,6 +36,7 @@ from app.db.sessions import (
     make_engine,
     read_sessions,
     reads,
+    took_too_long,
     unit,
     violated,
 )
@@ -45,6 +46,6 @@ __all__ = [
     "AfterCommit", "AppSession", "Base", "BigId", "Choice", "Customised", "Email", "Extra", "Json", "Name",
     "Narrowed", "Prepared", "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "ask",
     "choice", "configure", "database", "dispose", "engine", "estimated_rows", "extras", "fold", "folded", "given",
-    "is_sqlite", "kept", "like", "make_engine", "moment", "narrow", "read_sessions", "reads", "unit", "utcnow",
-    "violated", "weigh",
+    "is_sqlite", "kept", "like", "make_engine", "moment", "narrow", "read_sessions", "reads", "took_too_long",
+    "unit", "utcnow", "violated", "weigh",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Dialect, FromClause, event, func, make_url, select, text
-from sqlalchemy.exc import DisconnectionError, IntegrityError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.db import sqlite
@@ -59,7 +59,7 @@ def make_engine(url: str, *, writes: bool = True, **options: Any) -> AsyncEngine
     # a generic plan cannot know whether the text of a LIKE is rare
     settings = {"jit": "off", "plan_cache_mode": "force_custom_plan", "application_name": "bursar"}
     if not writes:
-        settings["default_transaction_read_only"] = "on"
+        settings |= {"default_transaction_read_only": "on", "statement_timeout": f"{sqlite.LONGEST:.0f}s"}
     options.setdefault("connect_args", {"server_settings": settings, "timeout": 5})
     engine = create_async_engine(url, hide_parameters=True, **options)
     event.listen(engine.sync_engine, "checkin", _note_use)
@@ -164,6 +164,11 @@ async def estimated_rows(session: AsyncSession, table: FromClause) -> int:
         if (rows := await session.scalar(known, {"name": name}) or 0) > LARGE:
             return int(rows)
     return await session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def took_too_long(error: DBAPIError) -> bool:
+    """Whether the database broke a statement off because of the time that it took."""
+    return getattr(error.orig, "sqlstate", "") == "57014" or str(error.orig) == "interrupted"
 
 
 def violated(error: IntegrityError) -> tuple[str, ...]:

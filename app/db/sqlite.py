@@ -7,6 +7,7 @@ took as long as the queries themselves.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,10 @@ from typing import Any
 import aiosqlite
 from sqlalchemy import URL, Dialect
 
+LONGEST = 20.0
+"""Seconds that a statement of a reading connection may take; then it is broken off."""
+STEPS = 200_000
+"""Steps of SQLite's machine between two looks at the clock: some ten milliseconds."""
 PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000")
 
 
@@ -31,6 +36,7 @@ class _Cursor:
 
     async def _trip(self, method: str, *args: Any) -> None:
         def run() -> tuple[Any, ...]:
+            self.connection.begun = time.monotonic()
             cursor = self.connection._conn.cursor()
             try:
                 getattr(cursor, method)(*args)
@@ -56,6 +62,12 @@ class _Cursor:
 
 
 class _Connection(aiosqlite.Connection):
+    begun = 0.0
+    """When the statement that runs was begun."""
+
+    def too_long(self) -> bool:
+        return time.monotonic() - self.begun > LONGEST
+
     def cursor(self) -> Any:
         return _Cursor(self)
 
@@ -77,3 +89,5 @@ def prepare(connection: Any, *, writes: bool) -> None:
     connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver
     for pragma in (*PRAGMAS, "query_only=OFF" if writes else "query_only=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    if not writes:
+        connection.run_async(lambda driver: driver.set_progress_handler(driver.too_long, STEPS))

@@ -126,7 +126,8 @@ FEW = 20_000
 class Narrowed(FunctionElement[bool]):
     """`exact`, which is what counts, and what an index can find of it first: `parts` of `search_text` of the row `pk`.
 
-    `common`: so many rows hold the parts that a list of them would cost more than it saves (see `weigh`).
+    `common`: so many rows hold the parts that a list of them would cost more than it saves (see `weigh`, which leaves
+    alone what is `settled`).
     """
 
     type = Boolean()
@@ -140,7 +141,7 @@ class Narrowed(FunctionElement[bool]):
     def __init__(
         self, exact: ColumnElement[bool], pk: Any, fts: str, match: str, likes: Iterable[ColumnElement[bool]]
     ) -> None:
-        self.fts, self.asked, self.common = fts, match, False
+        self.fts, self.asked, self.common, self.settled = fts, match, False, False
         super().__init__(exact, pk, bindparam(None, match, String, unique=True), *likes)
 
     def self_group(self, against: Any = None) -> Any:
@@ -193,7 +194,9 @@ async def weigh(session: AsyncSession, conditions: Sequence[ColumnElement[bool]]
     await session.connection()  # the first one looks for the tables
     there = getattr(session.get_bind().dialect, "trigram_tables", None)
     for element in chain.from_iterable(map(iterate, conditions)):
-        if isinstance(element, Narrowed) and there is not None and element.fts in there:
+        if not isinstance(element, Narrowed) or element.settled:
+            continue
+        if there is not None and element.fts in there:
             fts = table(element.fts, column("rowid"))
             rows = await session.scalar(select(func.max(column("id"))).select_from(table(element.fts[:-4]))) or 0
             most = max(FEW, rows // COMMON)

@@ -27,13 +27,15 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )  # fmt: skip
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import QueryableAttribute, aliased
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.visitors import iterate
 
-from app.db import fold, like, narrow
+from app.db import Narrowed, fold, like, narrow
 from app.errors import NotFound
 from app.filters.conditions import All, Any, Condition, FilterProblem, Leaf, Not, walk
 from app.filters.fields import NEGATED, Entity, Field, Kind, Model, Names, Source, field, say
@@ -48,6 +50,28 @@ _TRIGRAM = re.compile(r"[^\W_]{3}|\s[^\W_]")
 _ASCII = str.maketrans({c: chr(c + 32) for c in range(65, 91)})
 
 Test = ColumnElement[bool]
+
+
+class Among(FunctionElement[bool]):
+    """A row is among the rows of a link table, said twice: asked of each row (EXISTS), which PostgreSQL plans as it
+    likes, and as a list of ids (IN), for SQLite would look through the link table again for every row."""
+
+    type = Boolean()
+    name = "among"
+    inherit_cache = True
+
+    def self_group(self, against: t.Any = None) -> t.Any:
+        return self
+
+
+@compiles(Among)
+def _among(element: Among, compiler: t.Any, **kw: t.Any) -> str:
+    return str(compiler.process(next(iter(element.clauses)), **kw))
+
+
+@compiles(Among, "sqlite")
+def _among_sqlite(element: Among, compiler: t.Any, **kw: t.Any) -> str:
+    return f"({compiler.process(list(element.clauses)[1], **kw)})"
 
 
 class ascii_lower(FunctionElement[str]):
@@ -165,6 +189,14 @@ def _narrowed(exact: Test, source: Source, parts: list[str]) -> Test:
     return narrow(exact, attribute.parent.entity, parts, indexed=indexed)
 
 
+def _settle(clause: t.Any, *, common: bool) -> None:
+    """Whether the trigrams of a nested search are used does not wait to be weighed (`db.weigh`): they are where a list
+    of ids is made once, and not where each row is asked."""
+    for element in iterate(clause):
+        if isinstance(element, Narrowed):
+            element.settled, element.common = True, common
+
+
 def _negate(test: Test, certain: bool = False) -> Test:
     """`certain`: the test cannot be NULL, so that an index can serve it without coalesce in the way."""
     return not_(test if certain else func.coalesce(test, false(), type_=Boolean))
@@ -173,6 +205,7 @@ def _negate(test: Test, certain: bool = False) -> Test:
 class _Compiler:
     def __init__(self, now: datetime) -> None:
         self.now, self.zone = now, zone()
+        self.inside_not = 0
 
     # NULL spreads through AND and OR just as false does, so only a `Not` has to turn it into false
 
@@ -183,7 +216,10 @@ class _Compiler:
             case Any(of):
                 return or_(false(), *(self.condition(c, model, entity) for c in of))
             case Not(inner):
-                return _negate(self.condition(inner, model, entity))
+                self.inside_not += 1
+                test = self.condition(inner, model, entity)
+                self.inside_not -= 1
+                return _negate(test)
             case Leaf():
                 return self.leaf(condition, model, entity)
 
@@ -194,7 +230,9 @@ class _Compiler:
             test = self.related(known, op, leaf, entity)
             return _negate(test, certain=True) if leaf.op in NEGATED else test
         sources = known.sources(entity)
-        tests = [self.compare(known, op, leaf.value, source) for source in sources]
+        if len(sources) > 1 and any(s.key is not None for s in sources) and op == leaf.op and not self.inside_not:
+            return self.anywhere(known, leaf, model, entity)
+        tests = [self.place(source, self.compare(known, op, leaf.value, source), entity) for source in sources]
         test = or_(*tests) if len(tests) > 1 else tests[0]
         if leaf.op not in NEGATED:
             return test
@@ -210,6 +248,7 @@ class _Compiler:
             where.append(self.condition(leaf.where, known.target, target))
         rows = select(func.count() if op != "has" else literal(1)).select_from(*tables).where(*where)
         rows = rows.correlate_except(*tables)
+        _settle(rows, common=True)
         if op == "has":
             return rows.exists()
         count = rows.scalar_subquery()
@@ -227,7 +266,29 @@ class _Compiler:
                 Kind.BOOLEAN: self.boolean, Kind.NUMBER: self.number, Kind.MONEY: self.number, Kind.REF: self.number,
             }  # fmt: skip
             test = kinds[known.kind](known, op, value, source)
-        return test if source.among is None else source.among.where(test).exists()
+        return test
+
+    def place(self, source: Source, test: Test, entity: Entity) -> Test:
+        """The test of a value, asked of the rows that hold it."""
+        if source.among is None:
+            return test
+        _settle(test, common=source.key is None)
+        if source.key is None:
+            return source.among.where(test).exists()
+        rows = source.among.where(test)
+        each = rows.where(source.key == entity.id).correlate_except(*source.among.get_final_froms())
+        return Among(each.exists(), entity.id.in_(rows.with_only_columns(source.key)))
+
+    def anywhere(self, known: Field, leaf: Leaf, model: Model, entity: Entity) -> Test:
+        """One of several values: the ids that each source finds by its own index. With OR no index would serve."""
+        own: t.Any = aliased(model)
+        found = []
+        for source in known.sources(own):
+            test = self.compare(known, leaf.op, leaf.value, source)
+            _settle(test, common=False)
+            rows = select(own.id) if source.among is None else source.among
+            found.append(rows.where(test).with_only_columns(own.id if source.key is None else source.key))
+        return t.cast("Test", entity.id.in_(union_all(*found)))
 
     def text(self, _known: Field, op: str, value: str, source: Source) -> Test:
         column: ColumnElement[str]

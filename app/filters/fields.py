@@ -77,12 +77,14 @@ _LABELS: dict[str, str] = {
 @dataclass(frozen=True, eq=False)
 class Source:
     """A value of a row. `folded`: its folded twin. `among`: a Select (of anything) that yields the rows which hold the
-    value, when there may be several; a comparison holds when it holds for one of them."""
+    value, when there may be several; a comparison holds when it holds for one of them. `key`: where these are any
+    number of rows of a link table, its column with the id of the row; `among` then says nothing of the row itself."""
 
     value: ColumnElement[t.Any]
     folded: ColumnElement[str] | None = None
     among: Select[t.Any] | None = None
     nullable: bool = True
+    key: t.Any = None
 
 
 Expression = Callable[[Entity], "ColumnElement[t.Any] | Source | Sequence[Source]"]
@@ -294,14 +296,14 @@ def _declare(new: Field) -> None:
     _known.pop(new.model, None)
 
 
-def value(entity: Entity, key: str, among: Select[t.Any] | None = None) -> Source:
-    """The column `key` of an entity as a Source, with its folded twin when it has one."""
+def value(entity: Entity, name: str, among: Select[t.Any] | None = None, key: t.Any = None) -> Source:
+    """The column `name` of an entity as a Source, with its folded twin when it has one."""
     mapper: Mapper[t.Any] = inspect(entity).mapper
-    twins = (a.key for a in mapper.column_attrs if a.columns[0].info.get("folds") == key)
+    twins = (a.key for a in mapper.column_attrs if a.columns[0].info.get("folds") == name)
     twin = next(twins, None)
     return Source(
-        getattr(entity, key), getattr(entity, twin) if twin else None, among,
-        bool(getattr(mapper.column_attrs[key].columns[0], "nullable", True)),
+        getattr(entity, name), getattr(entity, twin) if twin else None, among,
+        bool(getattr(mapper.column_attrs[name].columns[0], "nullable", True)), key,
     )  # fmt: skip
 
 

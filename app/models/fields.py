@@ -23,11 +23,11 @@ from app.models.users import User, UserCustomer
 def _through(link: type[Base], own: str, target: type[Base], other: str) -> Any:
     """The ids of `target` that rows of `link` tie to a row; joined, so that the scope of the target holds too."""
 
-    def ids(entity: Any) -> Source:
+    def ids(_entity: Any) -> Source:
         tie, end = aliased(link), aliased(target)
         rows = select(literal(1)).select_from(tie, end)
-        rows = rows.where(getattr(tie, own) == entity.id, getattr(end, "id") == getattr(tie, other))  # noqa: B009
-        return Source(getattr(tie, other), among=rows.correlate_except(tie, end), nullable=False)
+        rows = rows.where(getattr(end, "id") == getattr(tie, other))  # noqa: B009
+        return Source(getattr(tie, other), among=rows, nullable=False, key=getattr(tie, own))
 
     return ids
 
@@ -56,8 +56,8 @@ def _has_active_service(customer: Any) -> Source:
 def _account_names(customer: Any) -> list[Source]:
     """The customer's name, and the user names of their users."""
     tie, user = aliased(UserCustomer), aliased(User)
-    rows = select(literal(1)).select_from(tie, user).where(tie.customer_id == customer.id, user.id == tie.user_id)
-    return [value(customer, "name"), value(user, "username", among=rows.correlate_except(tie, user))]
+    rows = select(literal(1)).select_from(tie, user).where(user.id == tie.user_id)
+    return [value(customer, "name"), value(user, "username", among=rows, key=tie.customer_id)]
 
 
 computed(

@@ -6,14 +6,16 @@ import re
 
 import httpx
 import pytest
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 
 from admin_views.base import listing
+from admin_views.customers.screens import Customers
 from app import db
-from app.db import sessions
+from app.db import sessions, sqlite
 from app.models.customers import Customer
 from app.observe import SYSTEM, Actor, Kind, acting
+from app.web.guard import Guard
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
 
@@ -86,7 +88,7 @@ async def test_reading_cannot_write(database: str) -> None:
             await factories.create_customer(session, name="Stays")
         for statement in ("DELETE FROM customer", "UPDATE customer SET name = 'x'", "CREATE TABLE t (x int)"):
             async with db.reads() as session:
-                with pytest.raises(DBAPIError, match="read-?only"):
+                with pytest.raises(DBAPIError, match=r"read-?only"):
                     await session.execute(text(statement))
         async with db.reads() as session:
             assert (await session.scalars(select(Customer.name))).all() == ["Stays"]
@@ -103,3 +105,21 @@ async def test_a_connection_that_died_idle_is_replaced(database: str, monkeypatc
             assert await session.scalar(text(f"{kill} AND datname = current_database()"))
         async with db.reads() as session:
             assert await session.scalar(text("SELECT 1")) == 1
+
+
+async def test_what_takes_too_long_is_broken_off_with_a_sentence(
+    app: Guard, sign_in: SignIn, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with db.unit() as session:
+        await factories.create_customer(session, name="One")
+    await db.dispose()
+    monkeypatch.setattr(sqlite, "LONGEST", 0.3)
+    db.configure(database)
+    forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    slow = select(literal_column(f"({forever})") > 0).scalar_subquery()
+    monkeypatch.setattr(Customers, "always", lambda _self: [slow])
+    browser = await sign_in(await create_staff([("*", "*")]))
+    page = await browser.get(LIST)
+    assert page.status_code == 422 and "narrow the search" in page.text
+    monkeypatch.undo()
+    assert (await browser.get(LIST)).status_code == 200
