@@ -138,7 +138,7 @@ async def change_self(session: AsyncSession, *, values: Mapping[str, Any]) -> St
 
 
 async def see_news(session: AsyncSession, *, until: datetime) -> None:
-    """The acting staff member has seen what the bell tells up to this moment. Nobody's business, so not audited."""
+    """The acting staff member has seen what the bell tells up to this moment; too small for the audit."""
     await session.execute(
         update(Staff)
         .where(Staff.id == actor.get().staff_id, or_(Staff.seen_at.is_(None), Staff.seen_at < until))
