@@ -6,7 +6,9 @@ import re
 from html import unescape
 
 import httpx
+import pytest
 
+from admin_views.projects import Projects
 from admin_views.screens import SCREENS
 from app import db
 from tests import factories
@@ -64,6 +66,14 @@ async def test_it_finds_rows_of_the_nouns_that_declare_it(desk: httpx.AsyncClien
     page = (await desk.get("/admin/find", params={"term": "kohler"})).text
     assert f"#{customer.id} · jk@x.example · Nordhost" in page and "Jörg &lt;Köhler&gt; · Waits for us" in page
     assert {v.identity for v in SCREENS if v.in_palette} >= {"customer", "user", "ticket"}
+
+
+async def test_a_noun_joins_by_its_declaration(desk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with db.unit() as session:
+        project = await factories.create_project(session, name="Solvex")
+    assert await found(desk, "solvex") == {}
+    monkeypatch.setattr(Projects, "in_palette", True)
+    assert await found(desk, "solvex") == {"Projects": [("Solvex", f"/admin/project/details/{project.id}")]}
 
 
 async def test_the_row_with_the_typed_id_comes_first_and_the_rest_is_a_link(desk: httpx.AsyncClient) -> None:
