@@ -74,7 +74,7 @@ class Finding(PanelBase):
         else:
             groups = [(label, some) for label, some in known[:1] if not term]
         shown = [(label, some) for label, some in groups if some]
-        return HTMLResponse(page("panel_found.html", groups=shown, term=term))
+        return HTMLResponse(page("panel_found.html", groups=shown))
 
 
 @lru_cache(maxsize=256)

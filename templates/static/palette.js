@@ -8,7 +8,7 @@
   "use strict";
   var doc = document, dialog = doc.getElementById("palette");
   if (!dialog || !dialog.showModal) return;
-  var input = doc.getElementById("palette-in"), list = doc.getElementById("palette-list"), said = dialog.querySelector("[data-said]");
+  var input = doc.getElementById("palette-in"), list = doc.getElementById("palette-list"), said = dialog.querySelector("[data-said]"), told = dialog.querySelector("[data-told]");
   var words = (doc.getElementById("words") || { dataset: {} }).dataset, KEY = "bursar-recent-" + dialog.dataset.person, MOST = 20, SHOWN = 6;
   if (/Mac|iPhone|iPad/.test(navigator.platform)) doc.querySelectorAll("[data-mod]").forEach(function (k) { k.textContent = "⌘"; });
   function fragment(url, signal) {
@@ -68,12 +68,13 @@
     });
   }
   function show(html, term) {
-    list.innerHTML = html; list.removeAttribute("aria-busy"); shown = term;
+    list.innerHTML = html.trim(); told.hidden = true; list.removeAttribute("aria-busy"); shown = term;
     if (!term) { var places = recents(); if (places) list.prepend(places); }
     mark(term); var all = options(); input.setAttribute("aria-expanded", String(all.length > 0)); list.scrollTop = 0; point(all[0]);
-    if (term) said.textContent = all.length ? (words.found || "").replace("{n}", all.length) : words.nothing;
+    if (term) { said.textContent = (words.found || "").replace("{n}", all.length); if (!all.length) tell(words.nothing); }
     if (press) { press = false; if (all.length) all[0].click(); }
   }
+  function tell(text) { told.textContent = said.textContent = text; told.hidden = false; }
   function look() {
     var term = input.value.trim(); clearTimeout(timer); if (asked) asked.abort();
     if (term === shown) { list.removeAttribute("aria-busy"); return; }
@@ -86,7 +87,7 @@
         if (!term) begin = html; show(html, term);
       }).catch(function () {
         if (mine !== asked || mine.signal.aborted) return;
-        press = false; shown = null; list.removeAttribute("aria-busy"); list.innerHTML = ""; var p = doc.createElement("p"); p.className = "told"; p.textContent = said.textContent = words.failed; list.append(p);
+        press = false; shown = null; list.removeAttribute("aria-busy"); list.replaceChildren(); input.setAttribute("aria-expanded", "false"); tell(words.failed);
       });
     }, term ? 90 : 0);
   }
@@ -94,7 +95,7 @@
     if (dialog.open) return input.select();
     doc.querySelectorAll("dialog[open]").forEach(function (d) { d.close(); });
     doc.querySelectorAll("details.menu[open]").forEach(function (d) { d.open = false; });
-    input.value = ""; shown = null; press = false; dialog.showModal(); look();
+    input.value = ""; said.textContent = ""; shown = null; press = false; dialog.showModal(); look();
   }
   doc.addEventListener("click", function (event) {
     if (event.target.closest("[data-palette]")) open();

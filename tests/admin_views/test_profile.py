@@ -123,7 +123,7 @@ async def test_it_shows_where_one_is_signed_in_and_signs_out_the_others(sign_in:
 
 def test_browsers_are_named_in_two_words() -> None:
     known = {
-        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130 Safari/537.36": "Chrome, Linux",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130 Safari/537.36": "Chrome, Linux",
         "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/130 Safari/537.36 Edg/130.0": "Edge, Windows",
         "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit Version/18 Safari/604": "Safari, iPhone",
         "Mozilla/5.0 (Android 15; Mobile; rv:132.0) Gecko/132.0 Firefox/132.0": "Firefox, Android",
