@@ -119,7 +119,7 @@ def _entry(
 
 @lru_cache(maxsize=64)
 def _reading(view: AppView) -> Reading:
-    return Reading(view, view.palette_hints)
+    return Reading(view, view.palette_hints, computed=False)
 
 
 async def rows(request: Request, session: AsyncSession, view: AppView, term: str) -> list[Entry]:

@@ -39,7 +39,8 @@ def _record(model: type, names: Iterable[str]) -> type:
 class Reading:
     """The statement of a list, and its rows as records: `record.project.name` for a relation that is shown."""
 
-    def __init__(self, view: AppView, keys: Sequence[str]) -> None:
+    def __init__(self, view: AppView, keys: Sequence[str], *, computed: bool = True) -> None:
+        """computed: with the values that only the cells of the list use."""
         mapper = view.mapper
         self.model: Any = view.model
         names = dict.fromkeys([*(p.key for p in view.pk_props), *view.needs, *labelled(mapper), *keys])
@@ -58,7 +59,7 @@ class Reading:
                 self.relations[relation.key] = (aliased(target), few, _record(target, few))
                 self.by_column[key] = relation.key
         self.names = list(names)
-        self.computed = view.computed()
+        self.computed = view.computed() if computed else {}
         self.record = _record(view.model, [*self.names, *self.computed, *self.relations])
 
     def select(self, *conditions: ColumnElement[bool], besides: Iterable[str] = ()) -> Select[Any]:
