@@ -20,7 +20,7 @@ from admin_views.base.panel import PanelBase
 from admin_views.base.plan import plan_of
 from admin_views.base.reading import Reading
 from app import db
-from app.db import Choice, fold
+from app.db import fold
 from app.domain.sessions import Grants
 from app.i18n import _, gettext, language
 from app.render import page
@@ -149,10 +149,5 @@ async def rows(request: Request, session: AsyncSession, view: AppView, term: str
 
 def _row(view: AppView, reading: Reading, record: Any) -> Entry:
     pk = view.pk_of(record)
-    hints = [f"#{pk}", *filter(None, (_plain(reading, record, name) for name in view.palette_hints))]
+    hints = [f"#{pk}", *filter(None, (reading.text(record, name) for name in view.palette_hints))]
     return Entry(view.row_label(record), view.icon, view.card_url(pk), " · ".join(hints))
-
-
-def _plain(reading: Reading, record: Any, name: str) -> str:
-    value = getattr(record, reading.by_column.get(name, name))
-    return str(value.label if isinstance(value, Choice) else value) if value is not None else ""

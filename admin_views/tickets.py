@@ -133,8 +133,8 @@ class Tickets(AppView, model=Ticket):
         mine = (Ticket.assigned_id == staff_id, Ticket.status == TicketStatus.OPEN)
         free = (Ticket.assigned_id.is_(None), Ticket.status == TicketStatus.OPEN)
         return (
-            News(_("Wait for your answer"), "ticket", mine, Ticket.updated_at, "warn"),
-            News(_("Wait for somebody to take them"), "inbox", free, Ticket.updated_at),
+            News(_("Wait for your answer"), "ticket", mine, Ticket.updated_at, "warn", "customer_id"),
+            News(_("Wait for somebody to take them"), "inbox", free, Ticket.updated_at, hint="customer_id"),
         )
 
     def facts(self, obj: Ticket) -> list[Markup | str]:

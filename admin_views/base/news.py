@@ -35,13 +35,15 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class News:
-    """Rows of which the bell tells. say: what is the matter with them; at: the column that says since when."""
+    """Rows of which the bell tells. say: what is the matter with them; at: the column that says since when; hint: one
+    that tells two of one name apart."""
 
     say: str
     icon: str
     where: tuple[ColumnElement[bool], ...]
     at: Any
     tone: str = ""
+    hint: str = ""
 
 
 def _told(request: Request, views: Sequence[AppView]) -> Iterator[tuple[AppView, News]]:
@@ -68,15 +70,16 @@ async def unseen(request: Request, session: AsyncSession, views: Sequence[AppVie
 
 
 async def latest(request: Request, session: AsyncSession, views: Sequence[AppView]) -> list[dict[str, Any]]:
-    """By kind: [{say, icon, tone, rows: [{label, url, at, new}]}]."""
+    """By kind: [{say, icon, tone, rows: [{label, hint, url, at, new}]}]."""
     seen: datetime | None = request.session.get("seen_at")
     groups = []
     for view, news in _told(request, views):
-        reading = Reading(view, (news.at.key,), computed=False)
+        reading = Reading(view, (news.at.key, *filter(None, [news.hint])), computed=False)
         found = await session.execute(reading.select(*news.where).order_by(news.at.desc()).limit(SHOWN))
         rows = [
             {
                 "label": view.row_label(row),
+                "hint": reading.text(row, news.hint) if news.hint else "",
                 "url": view.card_url(view.pk_of(row)),
                 "at": (at := getattr(row, news.at.key)),
                 "new": seen is None or at > seen,

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapper, aliased
 
 from admin_views.base.cells import relation_of
 from app import db
+from app.db import Choice
 from app.models import scope
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ class Reading:
         for key, (target, _few, _kind) in self.relations.items():
             statement = statement.outerjoin(getattr(self.model, key).of_type(target))
         return statement
+
+    def text(self, record: Any, name: str) -> str:
+        """The value of a column in plain words: the label of a related row or of a state; empty for none."""
+        value = getattr(record, self.by_column.get(name, name))
+        return str(value.label if isinstance(value, Choice) else value) if value is not None else ""
 
     def records(self, rows: Iterable[Any]) -> list[Any]:
         """Records of rows of `select`."""

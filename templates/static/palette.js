@@ -95,7 +95,9 @@
     if (dialog.open) return input.select();
     doc.querySelectorAll("dialog[open]").forEach(function (d) { d.close(); });
     doc.querySelectorAll("details.menu[open]").forEach(function (d) { d.open = false; });
-    input.value = ""; said.textContent = ""; shown = null; press = false; dialog.showModal(); look();
+    input.value = ""; said.textContent = ""; shown = null; press = false; dialog.showModal();
+    if (begin === null) { var places = recents(); list.replaceChildren.apply(list, places ? [places] : []); point(options()[0]); }
+    look();
   }
   doc.addEventListener("click", function (event) {
     if (event.target.closest("[data-palette]")) open();
