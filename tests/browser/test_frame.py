@@ -203,7 +203,7 @@ def test_without_scripts_the_box_searches_customers(house: House, chromium: Brow
     expect(page.locator("[data-palette]").first).to_be_hidden()
     page.get_by_label("Search customers").fill("eva")
     page.get_by_label("Search customers").press("Enter")
-    expect(page.get_by_role("link", name="Eva Alpina")).to_be_visible()
+    expect(link(page, "Eva Alpina")).to_be_visible()
     page.locator(".bell").click()
     page.locator(".pop.notices").get_by_role("link", name="Notifications").click()
     expect(heading(page, "Notifications")).to_be_visible()
