@@ -30,6 +30,7 @@ ACTIONS = {
 
 class AuditRows(AppView, model=Audit):
     name, name_plural, icon, category = _("Audit"), _("Audit"), "history", "Configuration"
+    letter = "a"
     readonly = True
     needs = ("noun_id",)
     can_create = can_edit = can_delete = False

@@ -24,6 +24,7 @@ class ProductGroups(AppView, model=ProductGroup):
 
 class Products(AppView, model=Product):
     name, name_plural, icon, category = _("Product"), _("Products"), "package", "Money"
+    letter = "p"
     related = (Related("service"),)
 
     def card_options(self) -> list[Any]:
@@ -60,6 +61,7 @@ class Products(AppView, model=Product):
 
 class Services(AppView, model=Service):
     name, name_plural, icon, category = _("Service"), _("Services"), "server-2", "Money"
+    letter = "s"
     create_label = _("Order a service")
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Service:

@@ -29,6 +29,9 @@ from admin_views.base.panel import posted_form
 from admin_views.base.plan import plan_of
 from admin_views.base.pressing import Pressing
 from admin_views.base.screen import AppView, Related
+from admin_views.notices import Notices
+from admin_views.palette import Finding
+from admin_views.profile import Profile
 from app import db
 from app.errors import AppError, NotFound
 from app.i18n import gettext
@@ -36,7 +39,7 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing):
+class Panel(Editing, Pressing, Finding, Notices, Profile):
     """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
@@ -55,6 +58,12 @@ class Panel(Editing, Pressing):
         self.admin.router.routes[:] = [
             Route("/", self.index, methods=get, name="index"),
             Route("/unpin", self.unpin, methods=post, name="unpin"),
+            Route("/find", self.find_anything, methods=get, name="find"),
+            Route("/notices", self.notices, methods=get, name="notices"),
+            Route("/notices/seen", self.seen, methods=post, name="notices_seen"),
+            Route("/profile", self.profile, methods=both, name="profile"),
+            Route("/profile/password", self.password, methods=post, name="profile_password"),
+            Route("/profile/sessions", self.sign_out_others, methods=post, name="profile_sessions"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),
             Route("/{identity}/filter", self.filter, methods=get, name="filter"),
             Route("/{identity}/details/{pk}", self.details, methods=get, name="details"),

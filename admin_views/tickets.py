@@ -15,6 +15,7 @@ from admin_views.attachments import store_uploads
 from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press, plan_of
 from admin_views.base.cells import ready
 from admin_views.base.fields import plain
+from admin_views.base.news import News
 from app.domain import tickets
 from app.i18n import _, gettext, show_bytes
 from app.models.tickets import Ticket, TicketAttachment, TicketMessage, TicketStatus
@@ -83,6 +84,7 @@ class Tickets(AppView, model=Ticket):
     can_create = can_delete = False
     leave_out = ("customer_id", "campaign_id", "status", "updated_at")
     search_hint = _("Number or subject")
+    letter, in_palette, palette_hints = "t", True, ("customer_id", "status")
     buttons = (
         Button(
             "answer",
@@ -126,6 +128,14 @@ class Tickets(AppView, model=Ticket):
 
     def waiting(self) -> Select[Any]:
         return select(Ticket.id).where(Ticket.status == TicketStatus.OPEN)
+
+    def news(self, staff_id: int) -> tuple[News, ...]:
+        mine = (Ticket.assigned_id == staff_id, Ticket.status == TicketStatus.OPEN)
+        free = (Ticket.assigned_id.is_(None), Ticket.status == TicketStatus.OPEN)
+        return (
+            News(_("Wait for your answer"), "ticket", mine, Ticket.updated_at, "warn", "customer_id"),
+            News(_("Wait for somebody to take them"), "inbox", free, Ticket.updated_at, hint="customer_id"),
+        )
 
     def facts(self, obj: Ticket) -> list[Markup | str]:
         customer = Markup('<a href="/admin/customer/details/{}"><bdi>{}</bdi></a>').format(

@@ -24,6 +24,7 @@ class Users(AppView, model=User):
     name, name_plural, icon, category = _("User"), _("Users"), "user-circle", "Customers"
     create_label, create_icon = _("Add a user"), "user-plus"
     search_hint = _("Name or e-mail")
+    letter, in_palette, palette_hints = "u", True, ("email", "project_id")
     leave_out = ("last_sign_in_at",)
     related = (Related("customer", of=lambda u: Customer.logins.any(UserCustomer.user_id == u.id)),)
 

@@ -118,6 +118,8 @@ class Button:
     lede: str = ""
     submit: str = ""
     grant: str = ""
+    grant_all: str = ""
+    """The action to be granted besides for all that a list shows; a button in the head means that."""
     primary: bool = False
     danger: bool = False
     more: bool = False

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from admin_views.access import may
+from admin_views.base import news
 from admin_views.base.listing import parse_ids
 from admin_views.base.screen import AppView
 from app import db, flash
@@ -24,6 +25,8 @@ from app.render import initials, page
 PIN_COOKIE = "bursar_pin"
 SITE = "Bursar"
 GROUPS = (_("Customers"), _("Money"), _("Messages"), _("Configuration"))
+HOME = (_("Dashboard"), "/admin/", "layout-dashboard", "h")
+"""The first page: label, address, icon, and its key after "g"."""
 
 
 def hue_of(name: str) -> int:
@@ -73,7 +76,10 @@ async def frame(
             may(request, "customer", "list"),
             request.query_params.get("search", "")[:200] if current == "customer" else "",
             here(request),
+            await news.unseen(request, session, views),
         ),
+        "over": over(language(), request.session["staff_id"], places(request, views)),
+        "look": look(*request.session["look"]),
         "locale": language(),
         "flashes": flash.take_flashes(request.scope),
         "crumbs": crumbs or [],
@@ -97,7 +103,7 @@ async def _menu(
         count = await _count(session, view)
         item = (str(view.name_plural), url, view.icon, view.identity == current, count)
         groups.setdefault(str.__str__(view.category), []).append(item)
-    home = (gettext("Dashboard"), "/admin/", "layout-dashboard", current == "index", None)
+    home = (str(HOME[0]), *HOME[1:3], current == "index", None)
     return ((None, (home,)), *((gettext(g), tuple(groups[g])) for g in GROUPS if g in groups))
 
 
@@ -109,9 +115,16 @@ def side(_language: str, menu: Menu) -> Markup:
 
 @lru_cache(maxsize=1024)
 def top(
-    code: str, person: tuple[str, str, int], pin: tuple[str, str] | None, finds: bool, search: str, here_url: str
+    code: str,
+    person: tuple[str, str, int],
+    pin: tuple[str, str] | None,
+    finds: bool,
+    search: str,
+    here_url: str,
+    bell: str,
 ) -> Markup:
-    """The top bar of one page. person: name, initials, hue. pin: label and address. finds: with the search box."""
+    """The top bar of one page. person: name, initials, hue. pin: label and address. finds: with the search box for
+    browsers without scripts. bell: how much is new."""
     context = {
         "person": dict(zip(("name", "initials", "hue"), person, strict=True)),
         "pin": {"label": pin[0], "url": pin[1], "remove_url": "/admin/unpin"} if pin else None,
@@ -119,10 +132,42 @@ def top(
         "search_url": "/admin/customer/list" if finds else None,
         "search": search,
         "here_url": here_url,
+        "bell": bell,
+        "notices_url": "/admin/notices",
+        "profile_url": "/admin/profile",
         "language_url": "/language",
         "logout_url": "/logout",
     }
     return Markup(page("panel_top.html", **context))  # noqa: S704
+
+
+Place = tuple[str, str, str]
+"""Key after "g", label, address."""
+
+
+def places(request: Request, views: list[AppView]) -> tuple[Place, ...]:
+    """The screens with a key of their own that the person may open."""
+    home, url, _icon, letter = HOME
+    shown = [(v.letter, str(v.name_plural), v.list_url) for v in views if v.letter and may(request, v.identity, "list")]
+    return ((letter, str(home), url), *shown)
+
+
+@lru_cache(maxsize=256)
+def over(_language: str, person: int, targets: tuple[Place, ...]) -> Markup:
+    """What scripts open over a page: the command palette and the sheet of the keys."""
+    context = {"person": person, "targets": targets, "find_url": "/admin/find", "profile_url": "/admin/profile"}
+    return Markup(page("panel_over.html", **context))  # noqa: S704
+
+
+@lru_cache(maxsize=32)
+def look(theme: str, density: str, shortcuts: bool) -> dict[str, str | None]:
+    """How the person wants the panel: attributes of the page for the styles and the scripts."""
+    return {
+        "data-account": theme,
+        "data-theme": None if theme == "system" else theme,
+        "data-density": None if density == "normal" else density,
+        "data-keys": None if shortcuts else "off",
+    }
 
 
 COUNTED_FOR = 3.0

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapper, aliased
 
 from admin_views.base.cells import relation_of
 from app import db
+from app.db import Choice
 from app.models import scope
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def _record(model: type, names: Iterable[str]) -> type:
 class Reading:
     """The statement of a list, and its rows as records: `record.project.name` for a relation that is shown."""
 
-    def __init__(self, view: AppView, keys: Sequence[str]) -> None:
+    def __init__(self, view: AppView, keys: Sequence[str], *, computed: bool = True) -> None:
+        """computed: with the values that only the cells of the list use."""
         mapper = view.mapper
         self.model: Any = view.model
         names = dict.fromkeys([*(p.key for p in view.pk_props), *view.needs, *labelled(mapper), *keys])
@@ -58,7 +60,7 @@ class Reading:
                 self.relations[relation.key] = (aliased(target), few, _record(target, few))
                 self.by_column[key] = relation.key
         self.names = list(names)
-        self.computed = view.computed()
+        self.computed = view.computed() if computed else {}
         self.record = _record(view.model, [*self.names, *self.computed, *self.relations])
 
     def select(self, *conditions: ColumnElement[bool], besides: Iterable[str] = ()) -> Select[Any]:
@@ -72,6 +74,11 @@ class Reading:
         for key, (target, _few, _kind) in self.relations.items():
             statement = statement.outerjoin(getattr(self.model, key).of_type(target))
         return statement
+
+    def text(self, record: Any, name: str) -> str:
+        """The value of a column in plain words: the label of a related row or of a state; empty for none."""
+        value = getattr(record, self.by_column.get(name, name))
+        return str(value.label if isinstance(value, Choice) else value) if value is not None else ""
 
     def records(self, rows: Iterable[Any]) -> list[Any]:
         """Records of rows of `select`."""

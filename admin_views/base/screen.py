@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, cast, no_type_check
+from typing import TYPE_CHECKING, Any, ClassVar, cast, no_type_check
 
 from markupsafe import Markup, escape
 from sqladmin import ModelView
@@ -28,6 +28,9 @@ from app.db import Base, Searchable, Versioned, fold, like
 from app.domain.sessions import Grants, granted
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext
+
+if TYPE_CHECKING:
+    from admin_views.base.news import News
 
 PLANS = 100
 """Sets of grants whose plans are kept; there are about as many as roles."""
@@ -85,6 +88,12 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     create_icon: ClassVar[str] = "plus"
     extra_groups: ClassVar[tuple[tuple[str, tuple[str, ...]], ...]] = ()
     form_template: ClassVar[str] = "sqladmin/form.html"
+    letter: ClassVar[str] = ""
+    """The key that leads here after "g"."""
+    in_palette: ClassVar[bool] = False
+    """The command palette finds its rows, by the quick search."""
+    palette_hints: ClassVar[tuple[str, ...]] = ()
+    """Columns that tell two rows of one name apart there."""
 
     # ---- derived from the model -----------------------------------------------------------------------------------
 
@@ -161,7 +170,8 @@ class AppView(ModelView, metaclass=_ScreenMeta):
             self, grants, columns, {c.key: c.sort for c in columns if c.sort},
             tuple((label, tuple(cells)) for label, cells in sections.items()),
             tuple((label, tuple(names)) for label, names in fields.items()),
-            {at: tuple(b for b in may if at in b.on and (one_key or at != "selection")) for at in PLACES},
+            {at: tuple(b for b in may if at in b.on and (one_key or at != "selection")
+                       and (at != "head" or granted(grants, self.identity, b.grant_all or b.action))) for at in PLACES},
         )  # fmt: skip
 
     def _info(self, name: str) -> Mapping[str, Any]:
@@ -224,6 +234,10 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     def waiting(self) -> Select[Any] | None:
         """What the figure beside the menu item counts: only what waits for somebody, so that the menu stays quiet."""
         return None
+
+    def news(self, staff_id: int) -> tuple[News, ...]:
+        """What the bell tells this person of the rows."""
+        return ()
 
     @cached_property
     def counts(self) -> bool:

@@ -35,6 +35,7 @@ class Customers(AppView, model=Customer):
     name, name_plural, icon, category = _("Customer"), _("Customers"), "users", "Customers"
     create_label, create_icon = _("Register customer"), "user-plus"
     search_hint = _("ID, name or e-mail")
+    letter, in_palette, palette_hints = "c", True, ("email", "project_id")
     filter_first = ("id", "account_name", "project", "group", "active_items")
     group_order = (_("Account"), _("Sign-in"))
     leave_out_new = (

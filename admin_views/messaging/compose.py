@@ -263,6 +263,7 @@ SEND = Button(
     "message-2",
     on=frozenset({"head", "row", "card", "selection"}),
     flow=ComposeFlow(),
+    grant_all="action:message_all",
     primary=True,
 )
 

@@ -15,6 +15,7 @@ from admin_views.access import may_press
 from admin_views.base import AppForm, AppView, Button, Related
 from admin_views.base.cells import esc
 from admin_views.base.fields import plain
+from admin_views.base.news import News, lately
 from admin_views.messaging.compose import language_tabs, languages, macro_list, text_fields
 from app.domain.messaging import campaigns, delivery
 from app.errors import Invalid
@@ -154,6 +155,7 @@ GOING = (CampaignState.STARTING, CampaignState.RUNNING)
 
 class Campaigns(AppView, model=Campaign):
     name, name_plural, icon, category = _("Campaign"), _("Campaigns"), "send", "Messages"
+    letter = "m"
     readonly = True
     can_create = can_edit = can_delete = False
     related = (Related("delivery", _("Recipients")), Related("ticket", _("Answers")))
@@ -191,6 +193,15 @@ class Campaigns(AppView, model=Campaign):
 
     def waiting(self) -> Select[Any]:
         return select(Campaign.id).where(Campaign.state.in_(GOING))
+
+    def news(self, staff_id: int) -> tuple[News, ...]:
+        mine = (Campaign.staff_id == staff_id, Campaign.finished_at > lately())
+        return (
+            News(_("Your campaigns that failed"), "send", (*mine, Campaign.state == CampaignState.FAILED),
+                 Campaign.finished_at, "bad"),
+            News(_("Your campaigns that are sent"), "send", (*mine, Campaign.state == CampaignState.DONE),
+                 Campaign.finished_at),
+        )  # fmt: skip
 
     def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool]:
         return exists().where(Delivery.campaign_id == Campaign.id, Delivery.customer_id.in_(ids))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
@@ -18,7 +19,7 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.i18n import LANGUAGES, gettext
 from app.models.projects import Project
 from app.models.sessions import LoginSession
-from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
+from app.models.staff import Density, Grant, Role, Staff, StaffProject, StaffRole, Theme
 from app.observe import Kind, actor
 
 OWNER = "Owner"
@@ -56,6 +57,13 @@ FIELDS: dict[str, checks.Check] = {
     "enabled": checks.yes_no,
 }
 """What may be entered for a staff member, and its shape."""
+OWN: dict[str, checks.Check] = {
+    **{name: FIELDS[name] for name in ("full_name", "email", "language", "timezone")},
+    "theme": checks.one_of(Theme),
+    "density": checks.one_of(Density),
+    "shortcuts": checks.yes_no,
+}
+"""What they may change of themselves."""
 
 
 async def add_staff(
@@ -117,6 +125,26 @@ async def change_staff(
         await sessions.set_password(session, staff=staff, password=password)
         changed.append("password_hash")
     return changed
+
+
+async def change_self(session: AsyncSession, *, values: Mapping[str, Any]) -> Staff:
+    """The acting staff member changes some of OWN. Raises Invalid with the bad fields."""
+    staff = await session.scalar(select(Staff).where(Staff.id == actor.get().staff_id))
+    if staff is None:
+        raise NotFound
+    checks.change(staff, checks.clean(values, OWN))
+    await session.flush()
+    return staff
+
+
+async def see_news(session: AsyncSession, *, until: datetime) -> None:
+    """The acting staff member has seen what the bell tells up to this moment; too small for the audit."""
+    await session.execute(
+        update(Staff)
+        .where(Staff.id == actor.get().staff_id, or_(Staff.seen_at.is_(None), Staff.seen_at < until))
+        .values(seen_at=until)
+        .execution_options(audited=True, synchronize_session=False)
+    )
 
 
 async def set_password(session: AsyncSession, *, username: str, password: str) -> Staff:

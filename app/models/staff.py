@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import ForeignKey, String, Text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.db import Base, BigId, Email, Name, Searchable, Stamped, Versioned, about
+from app.db import Base, BigId, Choice, Email, Name, Searchable, Stamped, Versioned, about, choice
 from app.i18n import _
 from app.models.projects import Project
+
+
+class Theme(Choice):
+    SYSTEM = "system", _("As the device")
+    LIGHT = "light", _("Light")
+    DARK = "dark", _("Dark")
+
+
+class Density(Choice):
+    COMPACT = "compact", _("Compact")
+    NORMAL = "normal", _("Normal")
+    ROOMY = "roomy", _("Roomy")
 
 
 class Staff(Base, Versioned, Stamped, Searchable):
@@ -30,6 +42,17 @@ class Staff(Base, Versioned, Stamped, Searchable):
     enabled: Mapped[bool] = mapped_column(default=True, info=about(_("May sign in"), listed=True))
     password_hash: Mapped[str | None] = mapped_column(String(200), info=about(_("Password"), sensitive=True))
     last_sign_in_at: Mapped[datetime | None] = mapped_column(info=about(_("Last sign-in"), listed=True, css="when"))
+
+    # how the panel looks for this person, and up to when they have seen what the bell tells: kept here and not in a
+    # cookie, so that it is the same in each of their browsers
+    theme: Mapped[Theme] = mapped_column(
+        choice(Theme), default=Theme.SYSTEM, server_default=Theme.SYSTEM.value, info={"hidden": True}
+    )
+    density: Mapped[Density] = mapped_column(
+        choice(Density), default=Density.NORMAL, server_default=Density.NORMAL.value, info={"hidden": True}
+    )
+    shortcuts: Mapped[bool] = mapped_column(default=True, server_default=true(), info={"hidden": True})
+    seen_at: Mapped[datetime | None] = mapped_column(info={"hidden": True})
 
     roles: Mapped[list[StaffRole]] = relationship(lazy="raise", cascade="all, delete-orphan", back_populates="staff")
     projects: Mapped[list[StaffProject]] = relationship(lazy="raise", cascade="all, delete-orphan")

@@ -33,6 +33,7 @@ class Ticket(Base, Versioned, Stamped, Searchable):
     __table_args__ = (
         Index("ix_ticket_status", "status", "updated_at"),
         Index("ix_ticket_customer", "customer_id", "updated_at"),
+        Index("ix_ticket_assigned", "assigned_id", "status", "updated_at"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, searched=True, css="id"))
@@ -48,7 +49,7 @@ class Ticket(Base, Versioned, Stamped, Searchable):
         ForeignKey("campaign.id", ondelete="SET NULL"), index=True, info=about(_("Answers the message"))
     )
     assigned_id: Mapped[int | None] = mapped_column(
-        ForeignKey("staff.id", ondelete="SET NULL"), index=True, info=about(_("Assigned to"), listed=True)
+        ForeignKey("staff.id", ondelete="SET NULL"), info=about(_("Assigned to"), listed=True)
     )
     status: Mapped[TicketStatus] = mapped_column(
         choice(TicketStatus), default=TicketStatus.OPEN, info=about(_("Status"), listed=True, css="state")

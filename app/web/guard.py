@@ -212,7 +212,8 @@ class Guard:
             if view is not None:
                 scope["session"] = {
                     "staff_id": view.staff_id, "grants": view.grants, "name": view.staff_name,
-                    "session_id": view.id,
+                    "session_id": view.id, "seen_at": view.seen_at,
+                    "look": (view.theme, view.density, view.shortcuts),
                 }  # fmt: skip
             return view
         if cookies.get(scope, cookies.VISIT):

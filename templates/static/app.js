@@ -24,7 +24,6 @@
    data-tidy                  on a GET form: leaves empty fields out of the address
    data-when="type=a|b"       shown only while the form's field `type` has one of the values
    data-relative              on <time datetime>: "3 days ago", the full moment as its title
-   data-find, data-search     what "/" and Ctrl+K focus
    details.menu, [popover].float   close on a click outside and on Escape; a float stands at its button
    Submit buttons are switched off while a form is on its way, and on again when the page is shown again. */
 (function () {
@@ -455,14 +454,6 @@
     });
   }
   setInterval(relative, 60000);
-
-  /* ---- Keys ------------------------------------------------------------------------------------------------------- */
-  on("keydown", function (event) {
-    var typing = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.target.isContentEditable, field;
-    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) field = one("[data-find]") || one("[data-search]");
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") field = one("[data-search]");
-    if (field && field.offsetParent !== null) { event.preventDefault(); field.focus(); field.select(); }
-  });
 
   /* ---- Begin ------------------------------------------------------------------------------------------------------ */
   relative(); when(); selection();

@@ -28,14 +28,8 @@ def test_signing_in_and_searching_with_the_keyboard_alone(walk: Walk) -> None:
     keys.press("Enter")
     expect_customers(page, "Bernd Jäger")
     keys.press("Control+k")
-    expect(page.get_by_label("Search customers")).to_be_focused()
+    expect(page.get_by_role("combobox", name="Customer, screen or action")).to_be_focused()
     keys.type("eva")
-    keys.press("Enter")
-    expect_customers(page, "Eva Alpina")
-    for _n in range(60):
-        keys.press("Tab")
-        if page.evaluate("document.activeElement.textContent") == "Eva Alpina":
-            break
     keys.press("Enter")
     expect(page.get_by_role("heading", level=1, name="Eva Alpina")).to_be_visible()
 

@@ -71,7 +71,8 @@ def panel_ways(host: Any, world: World) -> Iterator[Way]:
         for method in sorted((route.methods or set()) - {"HEAD"}):
             if "identity" not in names:
                 label = str(route.name)
-                yield Way(method, label, NONE, f"/admin{route.path}", {"next": "/admin/"}, route.path)
+                query = "?term=a" if label == "find" else ""
+                yield Way(method, label, NONE, f"/admin{route.path}{query}", {"next": "/admin/"}, route.path)
                 continue
             for view in screens:
                 yield from _of_screen(route, method, view, names, world)

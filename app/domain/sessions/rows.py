@@ -52,6 +52,10 @@ class SessionView:
     project_hue: int = 1
     language: str = ""
     timezone: str = ""
+    theme: str = ""
+    density: str = ""
+    shortcuts: bool = True
+    seen_at: datetime | None = None
     parent_id: int | None = None
     reason: str = ""
     may_act: bool = False
@@ -91,7 +95,10 @@ async def _living() -> Select[Any]:
     )
     row = LoginSession.__table__.c
     columns = [row[name] for name in row.keys() if name not in ("token_hash", "ip", "agent")]  # noqa: SIM118
-    staff = [Staff.username, Staff.full_name, Staff.enabled, Staff.language, Staff.timezone]
+    staff = [
+        Staff.username, Staff.full_name, Staff.enabled, Staff.language, Staff.timezone,
+        Staff.theme, Staff.density, Staff.shortcuts, Staff.seen_at,
+    ]  # fmt: skip
     return (
         select(*columns, *staff, grants.label("grants"), limits.label("limits"))
         .select_from(LoginSession)
@@ -142,6 +149,7 @@ def _with_staff(view: SessionView, row: Any) -> SessionView | None:
         grants=_grants(row.grants) if row.grants else frozenset(),
         projects=frozenset(map(int, row.limits.split())) if row.limits else None,
         language=row.language, timezone=row.timezone,
+        theme=row.theme, density=row.density, shortcuts=row.shortcuts, seen_at=row.seen_at,
     )  # fmt: skip
 
 
@@ -247,6 +255,21 @@ async def sign_out(session: AsyncSession, *, view: SessionView) -> None:
     await end(session, LoginSession.id == view.id)
     noun, noun_id = ("staff", view.staff_id) if view.kind is SessionKind.STAFF else ("user", view.user_id)
     await note(session, "sign_out", noun, noun_id, {"session": [view.id, None]})
+
+
+async def living_of_staff(session: AsyncSession, *, staff_id: int) -> list[LoginSession]:
+    """The sessions in which a staff member is signed in now, the one used last first; without visits."""
+    now = utcnow()
+    rows = await session.scalars(
+        select(LoginSession)
+        .where(
+            LoginSession.staff_id == staff_id, LoginSession.ended_at.is_(None),
+            LoginSession.kind == SessionKind.STAFF, LoginSession.expires_at > now,
+            LoginSession.last_seen_at > now - STAFF_IDLE,
+        )
+        .order_by(LoginSession.last_seen_at.desc(), LoginSession.id.desc())
+    )  # fmt: skip
+    return list(rows)
 
 
 async def end_sessions_of(

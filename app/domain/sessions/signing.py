@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import db
 from app.db import fold, utcnow
 from app.domain.sessions import throttle
-from app.domain.sessions.passwords import hash_password, hasher, verify_password
+from app.domain.sessions.passwords import hash_password, hasher, set_password, verify_password
 from app.domain.sessions.rows import SessionView, end, note, open_session, token_hash
 from app.errors import Conflict, Forbidden, Invalid, NotFound
-from app.i18n import _
+from app.i18n import _, gettext
 from app.models.customers import Customer, CustomerStatus
 from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
@@ -188,3 +188,24 @@ async def pick_customer(session: AsyncSession, *, view: SessionView, customer_id
         session, "pick_customer", "login_session", view.id, {"customer_id": [view.customer_id, customer_id]},
         customer_id=customer_id,
     )  # fmt: skip
+
+
+async def change_own_password(*, staff_id: int, session_id: int, old: str, new: str) -> None:
+    """A staff member takes a new password and names the present one; their sessions end but `session_id`.
+
+    Guessing the present one is slowed down like signing in. Raises Invalid (`old`: wrong; `password`: too short),
+    TooMany, NotFound.
+    """
+    account = throttle.key_of("staff password", str(staff_id))
+    await throttle.admit(account, None)
+    async with db.reads() as session:
+        staff = await session.scalar(select(Staff).where(Staff.id == staff_id))
+    if staff is None:
+        raise NotFound()
+    if not await verify_password(staff.password_hash, old):
+        await _refused("staff", staff_id, "password change")
+        raise Invalid(old=gettext("This is not your password."))
+    async with db.unit() as session:
+        await throttle.forgive(session, account, None)
+        changing = await session.get_one(Staff, staff_id)
+        await set_password(session, staff=changing, password=new, keep_session=session_id)
