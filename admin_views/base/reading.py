@@ -39,7 +39,8 @@ def _record(model: type, names: Iterable[str]) -> type:
 class Reading:
     """The statement of a list, and its rows as records: `record.project.name` for a relation that is shown."""
 
-    def __init__(self, view: AppView, keys: Sequence[str]) -> None:
+    def __init__(self, view: AppView, keys: Sequence[str], more: Iterable[str] = ()) -> None:
+        """keys: the columns that are shown. more: attributes that the screen fills in itself."""
         mapper = view.mapper
         self.model: Any = view.model
         names = dict.fromkeys([*(p.key for p in view.pk_props), *view.needs, *labelled(mapper), *keys])
@@ -59,7 +60,7 @@ class Reading:
                 self.by_column[key] = relation.key
         self.names = list(names)
         self.computed = view.computed()
-        self.record = _record(view.model, [*self.names, *self.computed, *self.relations])
+        self.record = _record(view.model, [*self.names, *self.computed, *self.relations, *more])
 
     def select(self, *conditions: ColumnElement[bool], besides: Iterable[str] = ()) -> Select[Any]:
         """The rows that meet the conditions. besides: columns that only the order needs."""

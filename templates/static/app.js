@@ -455,6 +455,7 @@
     });
   }
   setInterval(relative, 60000);
+  on("fragment", function (event) { relative(event.target); when(); });   // what a script of its own has put into the page
 
   /* ---- Keys ------------------------------------------------------------------------------------------------------- */
   on("keydown", function (event) {
