@@ -220,9 +220,9 @@ async def notes(request: Request, session: AsyncSession, customer: Any) -> list[
 async def _notes(session: AsyncSession, customer_id: int) -> Sequence[Any]:
     async def make() -> Select[Any]:
         author = func.coalesce(func.nullif(Staff.full_name, ""), Staff.username).label("staff")
-        written: Any = select(Note.text, Note.sticky, Note.created_at, author).outerjoin(Staff, Staff.id == Note.staff_id)
-        mine = written.where(Note.customer_id == _id()).order_by(Note.sticky.desc(), Note.id.desc())
-        return scope.limited(mine.limit(NOTES))
+        rows: Any = select(Note.text, Note.sticky, Note.created_at, author)
+        mine = rows.outerjoin(Staff, Staff.id == Note.staff_id).where(Note.customer_id == _id())
+        return scope.limited(mine.order_by(Note.sticky.desc(), Note.id.desc()).limit(NOTES))
 
     return await db.ask(session, ("card notes", scope.whose()), make, customer=customer_id)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import String
 
 from admin_views.audit import ACTIONS
+from admin_views.base.cells import esc, ready
 from admin_views.base.reading import names_of
 from admin_views.timeline.telling import Reader, Span, Told, say, strong
 from app.db import Base, UtcDateTime
@@ -98,6 +100,7 @@ def _payload(row: Any) -> dict[str, list[Any]]:
     return {k: v for k, v in found.items() if isinstance(v, list) and len(v) == 2}
 
 
+@lru_cache
 def _columns(noun: str) -> dict[str, Any]:
     """Name -> column, for those that say what they are called."""
     for mapper in Base.registry.mappers:
@@ -106,6 +109,7 @@ def _columns(noun: str) -> dict[str, Any]:
     return {}
 
 
+@lru_cache
 def _target(column: Any) -> Any:
     """The model that a foreign key leads to; None for other columns."""
     for key in column.foreign_keys:
@@ -141,9 +145,8 @@ def _lines(row: Any, reader: Reader) -> Iterable[Markup]:
         if None in pair:
             yield say(gettext("%(field)s changed"), field=label)
         else:
-            yield Markup('{}: <bdi>{}</bdi> <span aria-hidden="true">→</span><span class="sr">{}</span> {}').format(
-                label, pair[0], gettext("is now"), strong(pair[1] or "–")
-            )
+            arrow = f'<span aria-hidden="true">→</span><span class="sr">{esc(gettext("is now"))}</span>'
+            yield ready(f"{esc(label)}: <bdi>{esc(pair[0])}</bdi> {arrow} <b><bdi>{esc(pair[1])}</bdi></b>")
 
 
 def _value(column: Any, value: Any, reader: Reader) -> str | None:

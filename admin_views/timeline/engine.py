@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from admin_views.timeline.telling import SHAPE, Reader, Source, Span
 from app import db
 from app.db import utcnow
 from app.errors import AppError
-from app.i18n import _, gettext, locale, show_ago, show_date, show_moment, zone
+from app.i18n import _, gettext, language, locale, show_ago, show_date, zone
 from app.models import scope
 
 SIZE = 25
@@ -122,7 +122,7 @@ def _shown(rows: list[Any], reader: Reader) -> list[dict[str, Any]]:
     events, day, today = [], None, utcnow().astimezone(zone()).date()
     for row in rows:
         source, at = SOURCES[row.rank], row.at.astimezone(zone())
-        told = source.tell(row, reader)
+        told, clock = source.tell(row, reader), _clock(at.hour, at.minute, language())
         events.append(
             {
                 "day": _day(at.date(), today) if at.date() != day else None,
@@ -132,8 +132,8 @@ def _shown(rows: list[Any], reader: Reader) -> list[dict[str, Any]]:
                 "more": [m for m in told.more if m],
                 "quote": told.quote,
                 "iso": row.at.isoformat(),
-                "clock": format_time(at, "short", locale=locale()),
-                "exact": f"{show_moment(row.at)}, {show_ago(row.at)}",
+                "clock": clock,
+                "exact": f"{_full(at.date(), language())}, {clock} ({show_ago(row.at)})",
             }
         )
         day = at.date()
@@ -142,7 +142,17 @@ def _shown(rows: list[Any], reader: Reader) -> list[dict[str, Any]]:
 
 def _day(day: date, today: date) -> dict[str, str]:
     """The heading of a day: as people say it, the date in full on hover."""
-    return {"iso": day.isoformat(), "label": _day_label(day, today, str(locale())), "exact": show_date(day, "full")}
+    return {"iso": day.isoformat(), "label": _day_label(day, today, language()), "exact": _full(day, language())}
+
+
+@lru_cache(maxsize=4096)
+def _full(day: date, _language: str) -> str:
+    return show_date(day, "full")
+
+
+@lru_cache(maxsize=4096)
+def _clock(hour: int, minute: int, _language: str) -> str:
+    return str(format_time(time(hour, minute), "short", locale=locale()))
 
 
 @lru_cache(maxsize=4096)

@@ -12,6 +12,7 @@ from sqlalchemy.types import TypeEngine
 from starlette.requests import Request
 
 from admin_views.access import may
+from admin_views.base.cells import esc, ready
 from app import db
 from app.db import BigId, UtcDateTime
 
@@ -62,7 +63,7 @@ class Reader:
         """The name of a row of a screen; a link for those who may see its card."""
         if not may(self.request, screen, "details"):
             return strong(text)
-        return Markup('<a href="/admin/{}/details/{}"><bdi>{}</bdi></a>').format(screen, pk, text)
+        return ready(f'<a href="/admin/{screen}/details/{int(pk)}"><bdi>{esc(text)}</bdi></a>')
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Source:
 
 
 def strong(text: str) -> Markup:
-    return Markup("<b><bdi>{}</bdi></b>").format(text)
+    return ready(f"<b><bdi>{esc(text)}</bdi></b>")
 
 
 def say(sentence: str, **values: Any) -> Markup:
