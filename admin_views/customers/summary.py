@@ -149,7 +149,8 @@ def phone(customer: Any) -> str:
     number = copyable(customer.phone, f'<a class="num" href="tel:{esc(customer.phone)}">{esc(customer.phone)}</a>')
     if customer.verified_phone != customer.phone:
         return number
-    return f'{number} <span class="small t-ok nowrap">{icon("check", "tiny")} {esc(gettext("verified"))}</span>'
+    verified = esc(gettext("verified"))
+    return f'{number} <span class="small t-ok nowrap">{icon("check", "tiny")} {verified}</span>'
 
 
 def details(plan: Plan, customer: Any) -> tuple[dict[str, Any], dict[str, Any]]:

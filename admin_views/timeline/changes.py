@@ -145,7 +145,8 @@ def _lines(row: Any, reader: Reader) -> Iterable[Markup]:
         if None in pair:
             yield say(gettext("%(field)s changed"), field=label)
         else:
-            arrow = f'<span aria-hidden="true">→</span><span class="sr">{esc(gettext("is now"))}</span>'
+            now = esc(gettext("is now"))
+            arrow = f'<span aria-hidden="true">→</span><span class="sr">{now}</span>'
             yield ready(f"{esc(label)}: <bdi>{esc(pair[0])}</bdi> {arrow} <b><bdi>{esc(pair[1])}</bdi></b>")
 
 
