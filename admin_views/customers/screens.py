@@ -138,7 +138,9 @@ class Customers(AppView, model=Customer):
     async def side(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         plan = plan_of(request, self)
         contact, details = summary.details(plan, obj)
-        shown = [contact, *await summary.people(request, session, obj), *await summary.notes(request, session, obj)]
+        shown = [contact]
+        for part in (summary.services, summary.people, summary.notes):
+            shown += await part(request, session, obj)
         return [*shown, details] if details["items"] else shown
 
     def lookup_label(self, obj: Customer) -> str:

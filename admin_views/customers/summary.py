@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from admin_views.access import may, may_press
-from admin_views.base.cells import copyable, esc, ready
+from admin_views.base.cells import badge, copyable, esc, ready
 from admin_views.base.frame import hue_of
 from admin_views.base.plan import Plan
 from admin_views.base.reading import Reading
@@ -24,7 +24,7 @@ from app.errors import NotFound
 from app.i18n import gettext, locale, show_ago, show_date, show_number
 from app.models import scope
 from app.models.billing import Payer
-from app.models.catalog import Service, ServiceStatus
+from app.models.catalog import Product, Service, ServiceStatus
 from app.models.customers import Customer, Group, Membership, Note
 from app.models.messaging import Channel, Delivery
 from app.models.staff import Staff
@@ -32,7 +32,8 @@ from app.models.tickets import Ticket, TicketStatus
 from app.models.users import User, UserCustomer
 from app.render import icon, initials
 
-NOTES = 5
+MOST = 5
+"""Rows of each part of the side column; a tab has them all."""
 MESSAGES = 1000
 """The newest so many messages are counted; more are "1,000+"."""
 
@@ -72,13 +73,19 @@ async def figures(request: Request, session: AsyncSession, customer: Any) -> lis
             return scope.limited(select(*(_FIGURES[s]().subquery(s) for s in seen)))
 
         [n] = await db.ask(session, ("card figures", seen, scope.whose()), make, customer=customer.id)
-        shown = [_SHOWN[s](n) for s in seen]
+        shown = [_to_tab(_SHOWN[s](n), customer, s) for s in seen]
     ago = show_ago(customer.registered_at)
     return [*shown, _figure(gettext("Customer since"), show_date(customer.registered_at), ago)]
 
 
 def _figure(label: str, value: str, note: Markup | str | None = None) -> dict[str, Any]:
     return {"label": label, "value": value, "note": note}
+
+
+def _to_tab(figure: dict[str, Any], customer: Any, tab: str) -> dict[str, Any]:
+    """The figure as a link to the rows that it counts."""
+    url = f"/admin/customer/details/{customer.id}?tab={tab}"
+    return {**figure, "value": ready(f'<a class="ink" href="{url}">{esc(figure["value"])}</a>')}
 
 
 def _services() -> Any:
@@ -168,6 +175,33 @@ def details(plan: Plan, customer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     )
 
 
+async def services(request: Request, session: AsyncSession, customer: Any) -> list[dict[str, Any]]:
+    """What they have of us; what is closed stands last."""
+    if not may(request, "service", "list"):
+        return []
+
+    async def make() -> Select[Any]:
+        rows: Any = select(Service.id, Service.name, Service.status, Product.name.label("product"))
+        mine = rows.outerjoin(Product, Product.id == Service.product_id).where(Service.customer_id == _id())
+        closed = case((Service.status == ServiceStatus.CLOSED, 1), else_=0)
+        return scope.limited(mine.order_by(closed, Service.id.desc()).limit(MOST + 1))
+
+    rows = await db.ask(session, ("card services", scope.whose()), make, customer=customer.id)
+    linked = may(request, "service", "details")
+    shown = []
+    for s in rows[:MOST]:
+        name = f"<bdi>{esc(s.name)}</bdi>"
+        name = f'<a class="ink" href="/admin/service/details/{s.id}">{name}</a>' if linked else f"<b>{name}</b>"
+        what = f' <span class="faint">{esc(s.product or "")}</span>'
+        shown.append(ready(f'<span class="grow cut">{name}{what}</span>{badge(s.status)}'))
+    section = {"label": gettext("Services"), "kind": "words", "words": shown}
+    if len(rows) > MOST:
+        section["url"] = f"/admin/customer/details/{customer.id}?tab=service"
+    if may(request, "service", "create"):
+        section["add_url"] = f"/admin/service/create?customer={customer.id}"
+    return [section]
+
+
 async def people(request: Request, session: AsyncSession, customer: Any) -> list[dict[str, Any]]:
     """Who signs in for this customer."""
     if not may(request, "user", "list"):
@@ -176,7 +210,7 @@ async def people(request: Request, session: AsyncSession, customer: Any) -> list
     async def make() -> Select[Any]:
         users: Any = select(User.id, User.username, User.full_name, UserCustomer.role)
         mine = users.join(UserCustomer, UserCustomer.user_id == User.id).where(UserCustomer.customer_id == _id())
-        return scope.limited(mine.order_by(User.id).limit(NOTES + 1))
+        return scope.limited(mine.order_by(User.id).limit(MOST + 1))
 
     rows = await db.ask(session, ("card people", scope.whose()), make, customer=customer.id)
     linked = may(request, "user", "details")
@@ -189,10 +223,10 @@ async def people(request: Request, session: AsyncSession, customer: Any) -> list
             "initials": initials(u.full_name or u.username),
             "hue": hue_of(u.username),
         }
-        for u in rows[:NOTES]
+        for u in rows[:MOST]
     ]
     section = {"label": gettext("Users"), "kind": "people", "people": shown}
-    if len(rows) > NOTES:
+    if len(rows) > MOST:
         section["url"] = f"/admin/customer/details/{customer.id}?tab=user"
     if may(request, "user", "create"):
         section["add_url"] = f"/admin/user/create?customer={customer.id}"
@@ -223,7 +257,7 @@ async def _notes(session: AsyncSession, customer_id: int) -> Sequence[Any]:
         author = func.coalesce(func.nullif(Staff.full_name, ""), Staff.username).label("staff")
         rows: Any = select(Note.text, Note.sticky, Note.created_at, author)
         mine = rows.outerjoin(Staff, Staff.id == Note.staff_id).where(Note.customer_id == _id())
-        return scope.limited(mine.order_by(Note.sticky.desc(), Note.id.desc()).limit(NOTES))
+        return scope.limited(mine.order_by(Note.sticky.desc(), Note.id.desc()).limit(MOST))
 
     return await db.ask(session, ("card notes", scope.whose()), make, customer=customer_id)
 

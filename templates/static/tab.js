@@ -73,7 +73,7 @@
     var link = event.target.closest && event.target.closest("a[href]");
     if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     if (link.target || link.hasAttribute("download") || link.origin !== location.origin || link.pathname !== location.pathname || link.hash) return;
-    var among = nav && nav.contains(link);
+    var among = nav && (nav.contains(link) || link.closest(".stats"));
     if (!among && !tab.contains(link)) return;
     event.preventDefault();
     if (link.hasAttribute("data-more")) { more(link); return; }

@@ -257,3 +257,18 @@ async def test_the_card_asks_little(desk: httpx.AsyncClient, customer: Customer,
     await desk.get(card(customer))
     # who asks; the menu's figures; customer, groups, figures, tabs, timeline, names in changes, users, notes
     assert len(asked) <= 11, "\n".join(asked)
+
+
+async def test_what_is_added_from_the_card_is_for_this_customer(
+    desk: httpx.AsyncClient, sign_in: SignIn, customer: Customer, project: Project
+) -> None:
+    for noun in ("user", "service"):
+        link = f"/admin/{noun}/create?customer={customer.id}"
+        assert link in (await desk.get(card(customer))).text
+        form = (await desk.get(link)).text
+        assert f'name="customer" value="{customer.id}"' in form and "Bäckerei Grünwald" in form
+    async with db.unit() as session:
+        elsewhere = await factories.create_project(session, name="Elsewhere")
+    limited = await sign_in(await create_staff([("*", "*")], projects=(elsewhere,)))
+    assert "Bäckerei Grünwald" not in (await limited.get(f"/admin/user/create?customer={customer.id}")).text
+    assert (await desk.get(f"/admin/user/create?customer={'9' * 40}")).status_code == 200
