@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from admin_views import access
+from admin_views.base.cells import relation_of
 from admin_views.base.frame import hue_of
 from admin_views.base.listing import Page, fetch, read
 from admin_views.base.pages import _button, pager, table_of
@@ -62,16 +63,21 @@ def card_buttons(plan: Plan, obj: Any) -> list[dict[str, Any]]:
     return sorted(shown, key=lambda b: b["primary"])
 
 
+def _key_to(view: AppView, other: AppView) -> str | None:
+    """The column of the other screen that names this record."""
+    for column in other.mapper.local_table.c:
+        if any(k.column.table is view.mapper.local_table for k in column.foreign_keys):
+            return str(other.mapper.get_property_by_column(column).key)
+    return None
+
+
 def related_condition(view: AppView, other: AppView, related: Related, obj: Any) -> ColumnElement[bool] | None:
     """Which rows of the other screen belong to this record."""
     if related.of is not None:
         return related.of(obj)
-    for column in other.mapper.local_table.c:
-        if any(k.column.table is view.mapper.local_table for k in column.foreign_keys):
-            condition: ColumnElement[bool] = (
-                getattr(other.model, other.mapper.get_property_by_column(column).key) == obj.id
-            )
-            return condition
+    if (key := _key_to(view, other)) is not None:
+        condition: ColumnElement[bool] = getattr(other.model, key) == obj.id
+        return condition
     return other.of_customers((obj.id,)) if view.identity == "customer" else None
 
 
@@ -166,9 +172,13 @@ async def _related(
 ) -> dict[str, Any]:
     other = find(related.identity)
     params = [(n, v) for n, v in request.query_params.multi_items() if n != "tab"]
-    plan = plan_of(request, other)
+    key = _key_to(view, other)
+    plan = plan_of(request, other).without(key)
     asked = read(plan, params)
     rows = await fetch(session, plan, asked, only=related_condition(view, other, related, obj))
     fixed = f"tab={related.identity}"
     shown = embedded(plan, rows, view.card_url(view.pk_of(obj)), fixed)
-    return {"label": related.label or other.name_plural, "kind": "listing", "listing": shown}
+    section = {"label": related.label or other.name_plural, "kind": "listing", "listing": shown}
+    if key is not None and plan.may_create and (relation := relation_of(other.mapper, other.mapper.columns[key])):
+        section["add_url"] = f"/admin/{other.identity}/create?{relation.key}={view.pk_of(obj)}"
+    return section

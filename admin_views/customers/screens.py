@@ -52,7 +52,7 @@ class Customers(AppView, model=Customer):
         ),
         Related("payer", counts=True),
         Related("service", counts=True),
-        Related("delivery", _("Messages"), counts=True),
+        Related("delivery", _("Messages")),
         Related("ticket", counts=True),
         Related("note", counts=True),
         Related(
@@ -121,6 +121,10 @@ class Customers(AppView, model=Customer):
 
     def responsible(self, obj: Any) -> str | None:
         return str(obj.responsible) if obj.responsible else None
+
+    @staticmethod
+    def detail_address(customer: Any) -> str:
+        return f'<span class="prewrap">{esc(customer.address)}</span>' if customer.address else ""
 
     @staticmethod
     def detail_phone(customer: Any) -> str:

@@ -146,7 +146,18 @@ _SHOWN = {"service": _show_services, "ticket": _show_tickets, "delivery": _show_
 
 # ---- the side column ------------------------------------------------------------------------------------------------
 
-SHOWN_ELSEWHERE = {"id", "name", "project_id", "kind", "status", "attitude_id", "responsible_id", "note", "language"}
+SHOWN_ELSEWHERE = {
+    "id",
+    "name",
+    "project_id",
+    "kind",
+    "status",
+    "attitude_id",
+    "responsible_id",
+    "note",
+    "language",
+    "registered_at",
+}
 """Columns that the head of the card shows, or another part of it."""
 
 

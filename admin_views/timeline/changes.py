@@ -68,14 +68,14 @@ def rows(span: Span, staff: Any, person: Any) -> Select[Any]:
 
 def tell(row: Any, reader: Reader) -> Told:
     who = strong(row.staff or row.person or "Bursar")
-    what = "" if row.name == "customer" else _noun(row.name, row.ref)
+    what = _what(row, reader)
     word = str(ACTIONS.get(row.state, row.state.replace("_", " ")))
     sentence = {
         "create": gettext("%(who)s added %(what)s"),
         "update": gettext("%(who)s changed %(what)s"),
         "delete": gettext("%(who)s deleted %(what)s"),
     }.get(row.state, gettext("%(who)s: %(did)s, %(what)s"))
-    words = say(sentence, who=who, did=word, what=what or gettext("the customer"))
+    words = say(sentence, who=who, did=word, what=what)
     lines = list(_lines(row, reader)) if row.state == "update" else []
     more = lines[:SHOWN]
     if len(lines) > SHOWN:
@@ -84,12 +84,17 @@ def tell(row: Any, reader: Reader) -> Told:
     return Told(words, more=tuple(more), icon={"create": "circle-plus", "delete": "trash"}.get(row.state, ""))
 
 
-def _noun(noun: str, noun_id: int | None) -> str:
+def _what(row: Any, reader: Reader) -> Markup | str:
     from admin_views.screens import SCREENS
 
-    view = next((v for v in SCREENS if v.identity == noun), None)
-    name = str(view.name) if view is not None else noun.replace("_", " ")
-    return f"{name} #{noun_id}" if noun_id is not None else name
+    if row.name == "customer":
+        return gettext("the customer")
+    view = next((v for v in SCREENS if v.identity == row.name), None)
+    name = str(view.name) if view is not None else row.name.replace("_", " ")
+    if row.ref is None:
+        return name
+    name = f"{name} #{row.ref}"
+    return name if view is None or row.state == "delete" else reader.link(row.name, row.ref, name)
 
 
 # ---- fields -------------------------------------------------------------------------------------------------------

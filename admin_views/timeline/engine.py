@@ -125,7 +125,7 @@ def _shown(rows: list[Any], reader: Reader) -> list[dict[str, Any]]:
         told, clock = source.tell(row, reader), _clock(at.hour, at.minute, language())
         events.append(
             {
-                "day": _day(at.date(), today) if at.date() != day else None,
+                "day": _day(at.date(), today, show_ago(row.at)) if at.date() != day else None,
                 "icon": told.icon or source.icon,
                 "tone": told.tone,
                 "words": told.words,
@@ -140,9 +140,14 @@ def _shown(rows: list[Any], reader: Reader) -> list[dict[str, Any]]:
     return events
 
 
-def _day(day: date, today: date) -> dict[str, str]:
+def _day(day: date, today: date, ago: str) -> dict[str, str]:
     """The heading of a day: as people say it, the date in full on hover."""
-    return {"iso": day.isoformat(), "label": _day_label(day, today, language()), "exact": _full(day, language())}
+    return {
+        "iso": day.isoformat(),
+        "label": _day_label(day, today, language()),
+        "ago": ago if (today - day).days > 1 else "",
+        "exact": _full(day, language()),
+    }
 
 
 @lru_cache(maxsize=4096)
