@@ -272,3 +272,21 @@ async def test_what_is_added_from_the_card_is_for_this_customer(
     limited = await sign_in(await create_staff([("*", "*")], projects=(elsewhere,)))
     assert "Bäckerei Grünwald" not in (await limited.get(f"/admin/user/create?customer={customer.id}")).text
     assert (await desk.get(f"/admin/user/create?customer={'9' * 40}")).status_code == 200
+
+
+async def test_a_list_on_a_card_does_not_repeat_whose_it_is_and_offers_a_new_row(
+    desk: httpx.AsyncClient, customer: Customer
+) -> None:
+    async with db.unit() as session:
+        user = await factories.create_user(session, customer=customer)
+        await factories.create_service(session, customer=customer, name="shop.example")
+    alone = (await desk.get("/admin/service/list")).text
+    inside = (await desk.get(card(customer, "?tab=service"))).text
+    assert 'scope="col">Customer<' in alone and 'scope="col">Customer<' not in inside and "shop.example" in inside
+    assert f'href="/admin/service/create?customer={customer.id}"' in inside
+    theirs = (await desk.get(f"/admin/user/details/{user.id}")).text
+    assert f'href="/admin/customer/details/{customer.id}"' in theirs and customer.name in theirs
+
+
+async def test_an_unknown_tab_is_the_summary(desk: httpx.AsyncClient, customer: Customer) -> None:
+    assert 'id="timeline"' in (await desk.get(card(customer, "?tab=nonsense"))).text
