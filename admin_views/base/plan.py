@@ -75,7 +75,9 @@ class Plan:
         if key is None or all(c.key != key for c in self.columns):
             return self
         if key not in self._narrower:
-            self._narrower[key] = replace(self, columns=tuple(c for c in self.columns if c.key != key))
+            narrower = replace(self, columns=tuple(c for c in self.columns if c.key != key))
+            vars(narrower)["reading"] = self.reading  # read all the same: the names and cells of rows may use it
+            self._narrower[key] = narrower
         return self._narrower[key]
 
     @cached_property

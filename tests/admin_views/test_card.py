@@ -290,3 +290,13 @@ async def test_a_list_on_a_card_does_not_repeat_whose_it_is_and_offers_a_new_row
 
 async def test_an_unknown_tab_is_the_summary(desk: httpx.AsyncClient, customer: Customer) -> None:
     assert 'id="timeline"' in (await desk.get(card(customer, "?tab=nonsense"))).text
+
+
+async def test_every_tab_shows_its_rows(desk: httpx.AsyncClient, customer: Customer, owner: Staff) -> None:
+    await live(customer, owner)
+    async with db.unit() as session:
+        await factories.create_payer(session, customer=customer)
+    for tab in ("user", "payer", "service", "delivery", "ticket", "note", "audit"):
+        for headers in ({}, {"x-fragment": "tab"}):
+            answer = await desk.get(card(customer, f"?tab={tab}"), headers=headers)
+            assert answer.status_code == 200 and "<tbody><tr>" in answer.text, tab
