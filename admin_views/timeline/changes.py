@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
@@ -101,8 +102,12 @@ def _what(row: Any, reader: Reader) -> Markup | str:
 
 
 def _payload(row: Any) -> dict[str, list[Any]]:
-    found = json.loads(row.text) if row.text else {}
-    return {k: v for k, v in found.items() if isinstance(v, list) and len(v) == 2}
+    """Column -> [before, after]; empty for a detail that was cleared or cannot be read."""
+    try:
+        found = json.loads(row.text) if row.text else {}
+    except ValueError:
+        return {}
+    return {k: v for k, v in found.items() if isinstance(v, list) and len(v) == 2} if isinstance(found, dict) else {}
 
 
 @lru_cache
@@ -169,13 +174,14 @@ def _value(column: Any, value: Any, reader: Reader) -> str | None:
     if isinstance(kind, Enum) and kind.enum_class is not None:
         known: Any = {m.value: str(m.label) for m in kind.enum_class}  # type: ignore[attr-defined]
         return str(known.get(value, value))
-    if isinstance(kind, UtcDateTime):
-        return show_moment(datetime.fromisoformat(value))
-    if isinstance(kind, Date):
-        return show_date(date.fromisoformat(value))
+    with suppress(ValueError, TypeError):  # the column may have been of another type then
+        if isinstance(kind, UtcDateTime):
+            return show_moment(datetime.fromisoformat(value))
+        if isinstance(kind, Date):
+            return show_date(date.fromisoformat(value))
     if info["widget"] == "country":
-        return country_name(value)
+        return country_name(str(value))
     if info["widget"].startswith("language"):
-        return language_name(value)
+        return language_name(str(value))
     text = " ".join(str(value).split())
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

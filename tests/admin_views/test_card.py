@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 
 import httpx
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from app import db
 from app.db import utcnow
 from app.domain import customers, users
+from app.models.audit import AuditDetail
 from app.models.customers import Customer, CustomerStatus, Note
 from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
@@ -300,3 +301,13 @@ async def test_every_tab_shows_its_rows(desk: httpx.AsyncClient, customer: Custo
         for headers in ({}, {"x-fragment": "tab"}):
             answer = await desk.get(card(customer, f"?tab={tab}"), headers=headers)
             assert answer.status_code == 200 and "<tbody><tr>" in answer.text, tab
+
+
+@pytest.mark.parametrize("payload", ["/etc/passwd", "[1]", '{"status": 1, "registered_at": ["yesterday", 7]}', ""])
+async def test_a_detail_that_cannot_be_read_breaks_no_card(
+    desk: httpx.AsyncClient, customer: Customer, owner: Staff, payload: str
+) -> None:
+    await live(customer, owner)
+    async with db.unit() as session:
+        await session.execute(update(AuditDetail).values(payload=payload).execution_options(audited=True))
+    assert any("changed the customer" in e for e in events(await desk.get(card(customer))))
