@@ -12,7 +12,6 @@ from sqladmin.authentication import login_required
 from sqlalchemy import Select, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -21,14 +20,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from admin_views import access, dashboard, screens
-from admin_views.base import pages
+from admin_views.base import card, pages
 from admin_views.base.editing import Editing
 from admin_views.base.frame import PIN_COOKIE, pinned
 from admin_views.base.listing import fetch, read
 from admin_views.base.panel import posted_form
 from admin_views.base.plan import plan_of
 from admin_views.base.pressing import Pressing
-from admin_views.base.screen import AppView, Related
 from admin_views.notices import Notices
 from admin_views.palette import Finding
 from admin_views.profile import Profile
@@ -127,69 +125,35 @@ class Panel(Editing, Pressing, Finding, Notices, Profile):
 
     @login_required
     async def details(self, request: Request) -> Response:
+        """A card; for a script that has opened another tab, only what stands below the tabs."""
         view = self.screen(request, "details")
+        tab = card.open_tab(request, view)
+        if "x-fragment" in request.headers:
+            async with db.reads() as session:
+                obj = await view.card(session, request.path_params["pk"])
+                inside = await card.inside(request, session, view, obj, tab, self.find)
+            return HTMLResponse(page("sqladmin/card_tab.html", **inside))
         title = str(view.name_plural)
         async with self.frame(request, title=title, current=view.identity) as (session, around):
-            obj = await view.load(session, request.path_params["pk"], *view.card_options())
+            obj = await view.card(session, request.path_params["pk"])
             around["title"] = view.title(obj)
             around["crumbs"] = [{"label": title, "url": view.list_url}, {"label": view.title(obj), "url": None}]
-            tab = request.query_params.get("tab", "")
-            related = next((r for r in view.related if r.identity == tab), None)
-            if related is not None and access.may(request, related.identity, "list"):
-                sections, side = [await self._related(request, session, view, related, obj)], []
-            else:
-                tab = ""
-                sections = await view.sections(session, obj, request)
-                side = await view.side(session, obj, request)
             context: dict[str, Any] = {
-                "record": pages.record_of(view, obj),
-                "buttons": pages.card_buttons(plan_of(request, view), obj),
+                "record": card.record_of(view, obj),
+                "buttons": card.card_buttons(plan_of(request, view), obj),
                 "strip": await view.strip(session, obj, request),
-                "tabs": await self._tabs(request, session, view, obj, tab),
-                "sections": sections,
-                "side": side,
+                "tabs": await card.tabs(request, session, view, obj, tab, self.find),
+                **await card.inside(request, session, view, obj, tab, self.find),
                 **await view.card_context(session, obj, request),
             }
             return HTMLResponse(page("sqladmin/card.html", frame=around, **context))
-
-    async def _tabs(
-        self, request: Request, session: AsyncSession, view: AppView, obj: Any, current: str
-    ) -> list[dict[str, Any]]:
-        shown = [r for r in view.related if access.may(request, r.identity, "list")]
-        if not shown:
-            return []
-        url = view.card_url(view.pk_of(obj))
-        tabs = [{"label": gettext("Summary"), "url": url, "current": not current, "count": None}]
-        for r in shown:
-            other = self.find(r.identity)
-            tabs.append(
-                {
-                    "label": r.label or other.name_plural,
-                    "url": f"{url}?tab={r.identity}",
-                    "current": r.identity == current,
-                    "count": None,
-                }
-            )
-        return tabs
-
-    async def _related(
-        self, request: Request, session: AsyncSession, view: AppView, related: Related, obj: Any
-    ) -> dict[str, Any]:
-        other = self.find(related.identity)
-        params = [(n, v) for n, v in request.query_params.multi_items() if n != "tab"]
-        plan = plan_of(request, other)
-        asked = read(plan, params)
-        rows = await fetch(session, plan, asked, only=pages.related_condition(view, other, related, obj))
-        fixed = f"tab={related.identity}"
-        shown = pages.embedded(plan, rows, view.card_url(view.pk_of(obj)), fixed)
-        return {"label": related.label or other.name_plural, "kind": "listing", "listing": shown}
 
     @login_required
     async def part(self, request: Request) -> Response:
         """A fragment of a card that renews itself, such as the progress of a campaign."""
         view = self.screen(request, "details")
         async with db.reads() as session:
-            obj = await view.load(session, request.path_params["pk"], *view.card_options())
+            obj = await view.card(session, request.path_params["pk"])
             context = await view.card_context(session, obj, request)
         if request.path_params["part"] not in context:
             raise NotFound

@@ -141,7 +141,7 @@ class Tickets(AppView, model=Ticket):
         customer = Markup('<a href="/admin/customer/details/{}"><bdi>{}</bdi></a>').format(
             obj.customer_id, obj.customer.name
         )
-        return [f"#{obj.id}", customer, *([obj.category.name] if obj.category else [])]
+        return [self.shown_id(obj), customer, *([obj.category.name] if obj.category else [])]
 
     def responsible(self, obj: Ticket) -> str | None:
         return str(obj.assigned) if obj.assigned else None

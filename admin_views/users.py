@@ -8,16 +8,20 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
+from starlette.requests import Request
 from wtforms import BooleanField, validators
 from wtforms.fields.core import UnboundField
 
+from admin_views.access import may
 from admin_views.base import AppView, LookupField, Related
 from admin_views.base.fields import ChoiceField, password_fields
+from admin_views.base.frame import hue_of
 from app.domain import users
 from app.errors import Invalid
 from app.i18n import _, gettext
 from app.models.customers import Customer
 from app.models.users import User, UserCustomer, UserRole
+from app.render import initials
 
 
 class Users(AppView, model=User):
@@ -29,10 +33,27 @@ class Users(AppView, model=User):
     related = (Related("customer", of=lambda u: Customer.logins.any(UserCustomer.user_id == u.id)),)
 
     def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool]:
-        return User.customers.any(UserCustomer.customer_id.in_(ids))
+        return User.id.in_(select(UserCustomer.user_id).where(UserCustomer.customer_id.in_(ids)))
 
     def card_options(self) -> list[Any]:
         return [joinedload(User.project), selectinload(User.customers).joinedload(UserCustomer.customer)]
+
+    async def side(self, session: AsyncSession, obj: User, request: Request) -> list[dict[str, Any]]:
+        if not may(request, "customer", "list"):
+            return []
+        served = [
+            {
+                "url": f"/admin/customer/details/{s.customer_id}" if may(request, "customer", "details") else None,
+                "name": s.customer.name,
+                "hint": f"#{s.customer_id}",
+                "note": str(s.role.label),
+                "initials": initials(s.customer.name),
+                "hue": hue_of(s.customer.name),
+            }
+            for s in obj.customers
+            if s.customer is not None  # one outside the scope
+        ]
+        return [{"label": gettext("Customers"), "kind": "people", "people": served[:10]}]
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
         fields: dict[str, Any] = password_fields()

@@ -23,6 +23,7 @@ from app.i18n import (
     show_number,
     zone,
 )
+from app.render import icon
 
 Cell = Callable[[Any], str]
 """Gives HTML: everything that comes from a row is escaped here."""
@@ -92,6 +93,22 @@ def link(screen: str, pk: int, text: str) -> str:
 def short(code: str, name: Callable[[str], str]) -> str:
     """A code with its name on hover."""
     return f'<span title="{esc(name(code))}">{esc(code)}</span>'
+
+
+def copyable(text: Any, html: str = "") -> str:
+    """A value with a button that copies it; `html` where it is shown in another way."""
+    label = esc(gettext("Copy %(text)s") % {"text": text})
+    return (
+        f'<span class="copy">{html or esc(text)}<button class="btn plain square sm" type="button" '
+        f'data-copy-text="{esc(text)}" aria-label="{label}" title="{label}">{icon("copy", "tiny")}</button></span>'
+    )
+
+
+def mail(address: str) -> str:
+    """An e-mail address on a card: to write to, and to copy."""
+    if not address:
+        return ""
+    return copyable(address, f'<a href="mailto:{esc(address)}"><bdi>{esc(address)}</bdi></a>')
 
 
 def money(minor: int, currency: str) -> str:

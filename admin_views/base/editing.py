@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from admin_views.base import pages
 from admin_views.base.cells import ready
-from admin_views.base.fields import AppForm, set_currencies
+from admin_views.base.fields import SAFE_INTEGER, AppForm, LookupField, set_currencies
 from admin_views.base.panel import STALE, PanelBase, posted_form
 from admin_views.base.plan import plan_of
 from admin_views.base.screen import AppView
@@ -74,6 +74,8 @@ class Editing(PanelBase):
             kind = await view.form_class(session, obj)
             start = {**(view.form_data(obj) if obj is not None else {}), **await view.initial(session, obj)}
             form = kind(posted) if posted is not None else kind(data=start)
+            if posted is None and pk is None:
+                _begin_with(form, request)
             set_currencies(form, getattr(obj, "currency", None))
             valid = posted is not None and form.validate()
             sound = await pages.resolve_lookups(session, form, check=posted is not None)
@@ -158,3 +160,11 @@ class Editing(PanelBase):
                     if isinstance(value, datetime) and plain_value(getattr(obj, name, None)) == plain_value(value):
                         values[name] = getattr(obj, name)
             return await view.save(session, obj, values)
+
+
+def _begin_with(form: Any, request: Request) -> None:
+    """A new row for something: the address names it (``?customer=7``), as the buttons of a card do."""
+    for field in form:
+        given = request.query_params.get(field.name, "")
+        if isinstance(field, LookupField) and not field.multiple and given.isascii() and given.isdecimal():
+            field.data = min(int(given[:19]), SAFE_INTEGER)

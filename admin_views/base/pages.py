@@ -8,7 +8,7 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 from markupsafe import Markup
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from wtforms import BooleanField, Form, SelectField, StringField
 from wtforms.fields.core import UnboundField
@@ -17,16 +17,14 @@ from admin_views.base import table
 from admin_views.base.buttons import Button
 from admin_views.base.cells import money, ready
 from admin_views.base.fields import AppForm, LookupField
-from admin_views.base.frame import hue_of
 from admin_views.base.listing import SIZES, Asked, Page, totals
 from admin_views.base.plan import Plan
 from admin_views.base.reading import names_of
-from admin_views.base.screen import AppView, Related
+from admin_views.base.screen import AppView
 from app import filters
 from app.db import Base
 from app.errors import Invalid
 from app.i18n import gettext, show_number
-from app.render import initials
 
 
 def _button(b: Button, identity: str, pk: Any = None) -> dict[str, Any]:
@@ -344,68 +342,3 @@ def carried(form: Form) -> dict[str, Any]:
         elif field.data is not None:
             hidden[field.name] = field._value() if hasattr(field, "_value") else str(field.data)
     return hidden
-
-
-# ---- the card ------------------------------------------------------------------------------------------------------
-
-
-def record_of(view: AppView, obj: Any) -> dict[str, Any]:
-    responsible = view.responsible(obj)
-    title = view.title(obj)
-    return {
-        "title": title,
-        "initials": initials(title),
-        "hue": view.hue(obj) or hue_of(title),
-        "badge": view.badge(obj),
-        "facts": view.facts(obj),
-        "tags": view.tags(obj),
-        "responsible": {"name": responsible, "initials": initials(responsible), "hue": hue_of(responsible)}
-        if responsible
-        else None,
-    }
-
-
-def card_buttons(plan: Plan, obj: Any) -> list[dict[str, Any]]:
-    view = plan.view
-    pk = view.pk_of(obj)
-    shown = [_button(b, view.identity, pk) for b in plan.buttons["card"] if b.shown is None or b.shown(obj)]
-    if plan.may_edit:
-        edit = {
-            "label": gettext("Edit"),
-            "icon": "pencil",
-            "url": f"/admin/{view.identity}/edit/{pk}",
-            "primary": False,
-            "danger": False,
-            "more": False,
-        }
-        shown.insert(0, edit)
-    return sorted(shown, key=lambda b: b["primary"])
-
-
-def related_condition(view: AppView, other: AppView, related: Related, obj: Any) -> ColumnElement[bool] | None:
-    """Which rows of the other screen belong to this record."""
-    if related.of is not None:
-        return related.of(obj)
-    for column in other.mapper.local_table.c:
-        if any(k.column.table is view.mapper.local_table for k in column.foreign_keys):
-            condition: ColumnElement[bool] = (
-                getattr(other.model, other.mapper.get_property_by_column(column).key) == obj.id
-            )
-            return condition
-    return other.of_customers((obj.id,)) if view.identity == "customer" else None
-
-
-def embedded(plan: Plan, page: Page, url: str, fixed: str) -> dict[str, Any]:
-    """A list inside a card: the same screen, without boxes."""
-    columns: list[dict[str, Any]] = [
-        {"label": c.label, "css": c.css, "sort_url": None, "sorted": None} for c in plan.columns
-    ]
-    view = plan.view
-    return {
-        "identity": view.identity,
-        "rows": page.rows,
-        "table": table_of(plan, page.rows, columns),
-        "page": pager(url, page, fixed) if page.rows else None,
-        "totals": [],
-        "empty": {"icon": view.icon, "line": gettext("Nothing here yet"), "action_label": None, "action_url": None},
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -69,6 +69,20 @@ class Plan:
     @cached_property
     def reading(self) -> Reading:
         return Reading(self.view, [c.key for c in self.columns])
+
+    def without(self, key: str | None) -> Plan:
+        """The same plan without a column of the list: on a card, the one that would say the card's own name."""
+        if key is None or all(c.key != key for c in self.columns):
+            return self
+        if key not in self._narrower:
+            narrower = replace(self, columns=tuple(c for c in self.columns if c.key != key))
+            vars(narrower)["reading"] = self.reading  # read all the same: the names and cells of rows may use it
+            self._narrower[key] = narrower
+        return self._narrower[key]
+
+    @cached_property
+    def _narrower(self) -> dict[str, Plan]:
+        return {}
 
     def may_filter(self, model: type[Base], name: str) -> bool:
         """A filter may look into the related rows of screens whose list the person may see, and into no others:

@@ -40,8 +40,9 @@ def _record(model: type, names: Iterable[str]) -> type:
 class Reading:
     """The statement of a list, and its rows as records: `record.project.name` for a relation that is shown."""
 
-    def __init__(self, view: AppView, keys: Sequence[str], *, computed: bool = True) -> None:
-        """computed: with the values that only the cells of the list use."""
+    def __init__(self, view: AppView, keys: Sequence[str], more: Iterable[str] = (), *, computed: bool = True) -> None:
+        """keys: the columns that are shown. more: attributes that the screen fills in itself. computed: with the values
+        that only the cells of the list use."""
         mapper = view.mapper
         self.model: Any = view.model
         names = dict.fromkeys([*(p.key for p in view.pk_props), *view.needs, *labelled(mapper), *keys])
@@ -61,7 +62,7 @@ class Reading:
                 self.by_column[key] = relation.key
         self.names = list(names)
         self.computed = view.computed() if computed else {}
-        self.record = _record(view.model, [*self.names, *self.computed, *self.relations])
+        self.record = _record(view.model, [*self.names, *self.computed, *self.relations, *more])
 
     def select(self, *conditions: ColumnElement[bool], besides: Iterable[str] = ()) -> Select[Any]:
         """The rows that meet the conditions. besides: columns that only the order needs."""

@@ -19,7 +19,7 @@ from wtforms.fields.core import UnboundField
 
 from admin_views.base import paths
 from admin_views.base.buttons import DELETE, PLACES, Button
-from admin_views.base.cells import Cell, badge, cell_of, ready, relation_of
+from admin_views.base.cells import Cell, badge, cell_of, copyable, mail, ready, relation_of
 from admin_views.base.export import EXPORT
 from admin_views.base.fields import AppForm, Converter, LookupField
 from admin_views.base.plan import Column, Plan, plan_of
@@ -44,6 +44,8 @@ class Related:
     label: str = ""
     of: Callable[[Any], ColumnElement[bool]] | None = None
     """The condition for one record; None: by the only foreign key, or the path to the customer."""
+    counts: bool = False
+    """The tab says how many there are: only where an index finds them."""
 
 
 class _ScreenMeta(ModelViewMeta):
@@ -189,6 +191,8 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         elif f"{prop.key}_folded" in self.mapper.column_attrs:
             sort = f"{prop.key}_folded"
         own = getattr(self, f"{prefix}_{prop.key}", None)
+        if own is None and prefix == "detail" and column.info.get("widget") == "email":
+            own = lambda obj: mail(getattr(obj, prop.key))  # noqa: E731
         return Column(
             prop.key, column.info["label"], column.info.get("css", ""), sort, own or cell_of(self.mapper, prop)
         )
@@ -292,11 +296,14 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     def pk_column(self) -> Any:
         return getattr(self.model, self.pk_props[0].key)
 
-    def by_pk(self, pk: str) -> Select[Any]:
-        """One row by its id as it stands in an address. Raises NotFound for what cannot be an id."""
+    def number(self, pk: str) -> int:
+        """The id of a row as it stands in an address. Raises NotFound for what cannot be one."""
         if not self.has_card or not (pk.isascii() and pk.isdecimal() and len(pk) < 19):
             raise NotFound
-        return select(self.model).where(self.pk_column == int(pk))
+        return int(pk)
+
+    def by_pk(self, pk: str) -> Select[Any]:
+        return select(self.model).where(self.pk_column == self.number(pk))
 
     async def load(self, session: AsyncSession, pk: str, *options: Any) -> Any:
         """The row, in the scope of the acting person. Raises NotFound."""
@@ -304,6 +311,10 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         if obj is None:
             raise NotFound
         return obj
+
+    async def card(self, session: AsyncSession, pk: str) -> Any:
+        """The row for its card, in the scope of the acting person. Raises NotFound."""
+        return await self.load(session, pk, *self.card_options())
 
     # ---- writing -------------------------------------------------------------------------------------------------
 
@@ -407,7 +418,11 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         return getattr(obj, "hue", None)
 
     def facts(self, obj: Any) -> list[Markup | str]:
-        return [f"#{self.pk_of(obj)}"]
+        return [self.shown_id(obj)]
+
+    def shown_id(self, obj: Any) -> Markup:
+        pk = self.pk_of(obj)
+        return ready(copyable(pk, f"#{pk}"))
 
     def tags(self, obj: Any) -> list[dict[str, Any]]:
         return []

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, cast
 
 from markupsafe import Markup
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import selectinload
 from starlette.requests import Request
 from wtforms import BooleanField, StringField, validators
 from wtforms.fields.core import UnboundField
 
-from admin_views.base import AppView, LookupField, Related
+from admin_views import timeline
+from admin_views.access import may_press
+from admin_views.base import AppView, LookupField, Related, plan_of
 from admin_views.base.cells import esc, ready, short, swatch
 from admin_views.base.fields import password_fields, plain
-from admin_views.base.frame import hue_of
+from admin_views.base.reading import Reading
+from admin_views.customers import summary
 from admin_views.customers.buttons import BUTTONS
 from app.domain import customers
 from app.errors import Invalid
-from app.i18n import _, country_name, gettext, language_name, show_date, show_number
+from app.i18n import _, country_name, gettext, language_name
 from app.models.audit import Audit
-from app.models.billing import Payer
-from app.models.catalog import Service, ServiceStatus
-from app.models.customers import Customer, CustomerProject, CustomerStatus, Membership, Note
-from app.models.messaging import Delivery
-from app.models.tickets import Ticket, TicketStatus
+from app.models.customers import Customer, CustomerProject, CustomerStatus, Membership
 from app.models.users import User, UserCustomer
-from app.render import initials
+from app.render import page
 
 
 class Customers(AppView, model=Customer):
@@ -46,12 +46,16 @@ class Customers(AppView, model=Customer):
         (_("For staff"), ("groups", "available_projects", "send_welcome")),
     )
     related = (
-        Related("user", of=lambda c: User.customers.any(UserCustomer.customer_id == c.id)),
-        Related("payer"),
-        Related("service"),
+        Related(
+            "user",
+            of=lambda c: User.id.in_(select(UserCustomer.user_id).where(UserCustomer.customer_id == c.id)),
+            counts=True,
+        ),
+        Related("payer", counts=True),
+        Related("service", counts=True),
         Related("delivery", _("Messages")),
-        Related("ticket"),
-        Related("note"),
+        Related("ticket", counts=True),
+        Related("note", counts=True),
         Related(
             "audit", of=lambda c: (Audit.customer_id == c.id) | (Audit.noun == "customer") & (Audit.noun_id == c.id)
         ),
@@ -92,117 +96,57 @@ class Customers(AppView, model=Customer):
     def cell_language(customer: Customer) -> str:
         return short(customer.language, language_name) if customer.language else ""
 
-    @staticmethod
-    def detail_email(customer: Customer) -> str:
-        return f'<a href="mailto:{esc(customer.email)}">{esc(customer.email)}</a>' if customer.email else ""
+    # ---- card -----------------------------------------------------------------------------------------------------
 
-    def facts(self, obj: Customer) -> list[Markup | str]:
-        facts: list[Markup | str] = [
-            f"#{obj.id}",
-            ready(swatch(obj.project.hue, obj.project.name)),
-            str(obj.kind.label),
-        ]
+    @cached_property
+    def _card(self) -> Reading:
+        return Reading(self, [p.key for p in self._props()], more=("groups",))
+
+    async def card(self, session: AsyncSession, pk: str) -> Any:
+        """A plain record: a card that is only looked at needs no object of the ORM."""
+        return await summary.load(session, self._card, self.number(pk))
+
+    def facts(self, obj: Any) -> list[Markup | str]:
+        facts = [self.shown_id(obj), ready(swatch(obj.project.hue, obj.project.name)), str(obj.kind.label)]
         if obj.country:
             facts.append(country_name(obj.country))
         if obj.language:
             facts.append(language_name(obj.language))
+        if clock := summary.local_time(obj.timezone):
+            facts.append(clock)
         return facts
 
-    def tags(self, obj: Customer) -> list[dict[str, Any]]:
+    def tags(self, obj: Any) -> list[dict[str, Any]]:
         shown = [{"hue": obj.attitude.hue, "label": obj.attitude.name, "round": True}] if obj.attitude else []
-        groups = sorted((m.group for m in obj.memberships), key=lambda g: -g.priority)
-        return shown + [{"hue": g.hue, "label": g.name} for g in groups]
+        return shown + [{"hue": g.hue, "label": g.name} for g in obj.groups]
 
-    def responsible(self, obj: Customer) -> str | None:
+    def responsible(self, obj: Any) -> str | None:
         return str(obj.responsible) if obj.responsible else None
 
-    async def strip(self, session: AsyncSession, obj: Customer, request: Request) -> list[dict[str, Any]]:
-        by_status = select(Service.status, func.count()).where(Service.customer_id == obj.id).group_by(Service.status)
-        services = dict((await session.execute(by_status)).all())
-        waiting = (
-            await session.execute(
-                select(func.count(), func.min(Ticket.updated_at)).where(
-                    Ticket.customer_id == obj.id, Ticket.status == TicketStatus.OPEN
-                )
-            )
-        ).one()
-        sent = (
-            await session.execute(
-                select(func.count(), func.max(Delivery.sent_at)).where(
-                    Delivery.customer_id == obj.id, Delivery.channel == "inbox", Delivery.sent_at.is_not(None)
-                )
-            )
-        ).one()
-        payers = await session.scalar(select(func.count()).select_from(Payer).where(Payer.customer_id == obj.id)) or 0
-        others = [f"{n} {s.label}" for s, n in services.items() if s is not ServiceStatus.ACTIVE]
-        return [
-            {
-                "label": gettext("Active services"),
-                "value": show_number(services.get(ServiceStatus.ACTIVE, 0)),
-                "note": ", ".join(others) or None,
-            },
-            {
-                "label": gettext("Open tickets"),
-                "value": show_number(waiting[0]),
-                "note": gettext("oldest since %(day)s") % {"day": show_date(waiting[1])} if waiting[1] else None,
-            },
-            {
-                "label": gettext("Messages"),
-                "value": show_number(sent[0]),
-                "note": gettext("last on %(day)s") % {"day": show_date(sent[1])} if sent[1] else None,
-            },
-            {"label": gettext("Payers"), "value": show_number(payers), "note": None},
-            {
-                "label": gettext("Customer since"),
-                "value": show_date(obj.registered_at),
-                "note": gettext("from %(ip)s") % {"ip": obj.registration_ip} if obj.registration_ip else None,
-            },
-        ]
+    @staticmethod
+    def detail_address(customer: Any) -> str:
+        return f'<span class="prewrap">{esc(customer.address)}</span>' if customer.address else ""
 
-    async def side(self, session: AsyncSession, obj: Customer, request: Request) -> list[dict[str, Any]]:
-        people = [
-            {
-                "url": f"/admin/user/details/{u.user_id}",
-                "name": u.user.username,
-                "hint": u.user.full_name,
-                "note": str(u.role.label),
-                "initials": initials(str(u.user)),
-                "hue": hue_of(u.user.username),
-            }
-            for u in obj.logins
-            if u.user
-        ]
-        notes = (
-            await session.scalars(
-                select(Note)
-                .where(Note.customer_id == obj.id)
-                .options(joinedload(Note.staff))
-                .order_by(Note.sticky.desc(), Note.id.desc())
-                .limit(5)
-            )
-        ).all()
-        shown = [
-            {"text": n.text, "author": str(n.staff or "Bursar"), "when": n.created_at, "sticky": n.sticky}
-            for n in notes
-        ]
-        if obj.note:
-            shown.append(
-                {"text": obj.note, "author": gettext("On the form"), "when": obj.registered_at, "sticky": False}
-            )
-        return [
-            {
-                "label": gettext("Users"),
-                "kind": "people",
-                "people": people,
-                "add_url": f"/admin/user/create?customer={obj.id}",
-            },
-            {
-                "label": gettext("Notes"),
-                "kind": "notes",
-                "notes": shown,
-                "add_url": f"/admin/customer/action/note?pks={obj.id}",
-            },
-        ]
+    @staticmethod
+    def detail_phone(customer: Any) -> str:
+        return summary.phone(customer)
+
+    async def strip(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
+        return await summary.figures(request, session, obj)
+
+    async def sections(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
+        shown = await timeline.context(request, session, obj, self.card_url(obj.id))
+        note = obj.id if may_press(request, self.identity, "note") else None
+        html = ready(page("sqladmin/timeline.html", timeline=shown, note_for=note))
+        return [{"label": gettext("Timeline"), "kind": "html", "html": html}]
+
+    async def side(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
+        plan = plan_of(request, self)
+        contact, details = summary.details(plan, obj)
+        shown = [contact]
+        for part in (summary.services, summary.people, summary.notes):
+            shown += await part(request, session, obj)
+        return [*shown, details] if details["items"] else shown
 
     def lookup_label(self, obj: Customer) -> str:
         return f"{obj.name} (#{obj.id})"

@@ -31,8 +31,8 @@ SCREENS = (
 )  # fmt: skip
 """What grants can be about: the names of the tables, which are the identities of their screens."""
 ACTIONS = ("list", "details", "create", "edit", "delete", "export")
-CUSTOMER_ACTIONS = ("action:message", "action:message_all", "action:enter", "action:act")
-"""Message one, message many, enter the customer's panel, and act there instead of only looking."""
+CUSTOMER_ACTIONS = ("action:message", "action:message_all", "action:enter", "action:act", "action:note")
+"""Message one, message many, enter the customer's panel, act there instead of only looking, write a note."""
 
 _of = Staff.__table__.c
 

@@ -43,7 +43,7 @@ class Audit(Base):
     enter/return) the entering itself. `digest` is the SHA-256 of the detail's payload."""
 
     __tablename__ = "audit"
-    __table_args__ = (Index("ix_audit_noun", "noun", "noun_id"), Index("ix_audit_customer", "customer_id", "id"))
+    __table_args__ = (Index("ix_audit_noun", "noun", "noun_id", "at"), Index("ix_audit_customer", "customer_id", "at"))
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     at: Mapped[datetime] = mapped_column(default=utcnow, index=True, info=about(_("When"), listed=True, css="when"))

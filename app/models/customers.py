@@ -259,10 +259,11 @@ class Note(Base, Versioned, Stamped):
     """What staff write down about a customer; a sticky note stays on top of the card."""
 
     __tablename__ = "note"
+    __table_args__ = (Index("ix_note_customer", "customer_id", "created_at"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     customer_id: Mapped[int] = mapped_column(
-        ForeignKey("customer.id", ondelete="CASCADE"), index=True, info=about(_("Customer"), listed=True, css="lead")
+        ForeignKey("customer.id", ondelete="CASCADE"), info=about(_("Customer"), listed=True, css="lead")
     )
     staff_id: Mapped[int | None] = mapped_column(
         ForeignKey("staff.id", ondelete="SET NULL"), info=about(_("Written by"), listed=True)

@@ -219,7 +219,7 @@ class Delivery(Base):
     lease_until: Mapped[datetime | None] = mapped_column(info={"hidden": True})
     started_at: Mapped[datetime | None] = mapped_column(info={"hidden": True})
     sent_at: Mapped[datetime | None] = mapped_column(info=about(_("Sent"), listed=True, css="when"))
-    read_at: Mapped[datetime | None] = mapped_column(info=about(_("Read"), listed=True, css="when"))
+    read_at: Mapped[datetime | None] = mapped_column(info=about(_("Read"), listed=True, css="lesser"))
 
     campaign: Mapped[Campaign] = relationship(lazy="raise")
     customer: Mapped[Customer] = relationship(lazy="raise")

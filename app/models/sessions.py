@@ -28,14 +28,17 @@ class LoginSession(Base, Stamped):
     """
 
     __tablename__ = "login_session"
-    __table_args__ = (Index("ix_login_session_staff", "staff_id", "ended_at"),)
+    __table_args__ = (
+        Index("ix_login_session_staff", "staff_id", "ended_at"),
+        Index("ix_login_session_customer", "customer_id", "kind", "created_at"),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True, info=about(_("Token"), sensitive=True))
     kind: Mapped[SessionKind] = mapped_column(choice(SessionKind))
     staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"))
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
-    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id", ondelete="CASCADE"), index=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id", ondelete="CASCADE"))
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("login_session.id", ondelete="CASCADE"), index=True)
     reason: Mapped[str] = mapped_column(String(500), default="")
     may_act: Mapped[bool] = mapped_column(default=False)

@@ -454,6 +454,7 @@
     });
   }
   setInterval(relative, 60000);
+  on("fragment", function (event) { relative(event.target); when(); });   // what a script of its own has put into the page
 
   /* ---- Begin ------------------------------------------------------------------------------------------------------ */
   relative(); when(); selection();

@@ -26,13 +26,14 @@ LOOK = ("list", "details")
 
 ROLES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
     "Support": ("Answers customers and helps in their panel.", (
-        ("customer", (*LOOK, "edit", "action:message", "action:enter")), ("user", (*LOOK, "edit")), ("payer", LOOK),
-        ("service", LOOK), ("note", (*LOOK, "create", "edit")), ("ticket", (*LOOK, "create", "edit")),
+        ("customer", (*LOOK, "edit", "action:message", "action:enter", "action:note")), ("user", (*LOOK, "edit")),
+        ("payer", LOOK), ("service", LOOK), ("note", (*LOOK, "create", "edit")), ("ticket", (*LOOK, "create", "edit")),
         ("delivery", LOOK), ("product", LOOK), ("attachment", LOOK),
     )),
     "Finance": ("Payers, services, products and prices.", (
-        ("customer", (*LOOK, "edit", "export", "action:message")), ("payer", ACTIONS), ("service", ACTIONS),
-        ("product", ACTIONS), ("product_group", ACTIONS), ("payment_method", ACTIONS), ("note", (*LOOK, "create")),
+        ("customer", (*LOOK, "edit", "export", "action:message", "action:note")), ("payer", ACTIONS),
+        ("service", ACTIONS), ("product", ACTIONS), ("product_group", ACTIONS), ("payment_method", ACTIONS),
+        ("note", (*LOOK, "create")),
     )),
     "Marketing": ("Campaigns and their templates.", (
         ("customer", (*LOOK, "export", "action:message", "action:message_all")), ("campaign", ACTIONS),

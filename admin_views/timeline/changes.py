@@ -1,0 +1,187 @@
+"""Edits on the timeline: rows of the audit that concern a customer, field by field, before and after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+
+from markupsafe import Markup
+from sqlalchemy import ColumnElement, Date, Enum, Select, select, type_coerce, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import String
+
+from admin_views.audit import ACTIONS
+from admin_views.base.cells import esc, ready
+from admin_views.base.reading import names_of
+from admin_views.timeline.telling import Reader, Span, Told, say, strong
+from app.db import Base, UtcDateTime
+from app.i18n import country_name, gettext, language_name, show_date, show_moment, show_number
+from app.models.audit import MASK, Audit, AuditDetail
+from app.models.billing import Payer
+from app.models.catalog import Service
+from app.models.staff import Staff
+from app.models.users import User, UserCustomer
+
+TOLD_ELSEWHERE = ("ticket", "ticket_message", "ticket_attachment", "note", "login_session", "delivery")
+"""Nouns that are sources of their own."""
+NOT_CHANGES = ("read", "enter", "return", "sign_in", "sign_in_refused", "sign_out", "pick_customer")
+SHOWN = 5
+"""Fields of one change; the rest stands on the card of the audit row."""
+LONGEST = 80
+
+
+def rows(span: Span, staff: Any, person: Any) -> Select[Any]:
+    """What was done to the customer, to what belongs to them, and by their users."""
+    mine = {
+        "service": select(Service.id).where(Service.customer_id == span.customer),
+        "payer": select(Payer.id).where(Payer.customer_id == span.customer),
+        "user": select(UserCustomer.user_id).where(UserCustomer.customer_id == span.customer),
+    }
+    told = (Audit.action.not_in(NOT_CHANGES),)
+    ways: list[tuple[ColumnElement[bool], ...]] = [
+        (Audit.noun == "customer", Audit.noun_id == span.customer, Audit.action != "create", *told)
+    ]
+    for noun, ids in mine.items():
+        begun = (Audit.action != "create",) if noun == "service" else ()
+        ways.append((Audit.noun == noun, Audit.noun_id.in_(ids), *begun, *told))
+    # what their users did besides; for the four nouns above it is among their rows
+    ways.append((Audit.customer_id == span.customer, Audit.noun.not_in((*TOLD_ELSEWHERE, "customer", *mine)), *told))
+    found: list[Any] = [
+        select(span.newest(select(Audit.id, Audit.at).where(*way), Audit.at, Audit.id).subquery()) for way in ways
+    ]
+    keys = union_all(*found).subquery()
+    newest = select(keys.c.id).order_by(keys.c.at.desc(), keys.c.id.desc()).limit(span.limit).subquery()
+    return (
+        select(
+            Audit.id, Audit.at, Audit.noun_id.label("ref"), Audit.noun.label("name"), AuditDetail.payload.label("text"),
+            type_coerce(Audit.action, String()).label("state"), staff, person,
+        )
+        .join(newest, newest.c.id == Audit.id)
+        .outerjoin(AuditDetail, AuditDetail.audit_id == Audit.id)
+        .outerjoin(Staff, Staff.id == Audit.staff_id)
+        .outerjoin(User, User.id == Audit.user_id)
+    )  # fmt: skip
+
+
+def tell(row: Any, reader: Reader) -> Told:
+    who = strong(row.staff or row.person or "Bursar")
+    what = _what(row, reader)
+    word = str(ACTIONS.get(row.state, row.state.replace("_", " ")))
+    sentence = {
+        "create": gettext("%(who)s added %(what)s"),
+        "update": gettext("%(who)s changed %(what)s"),
+        "delete": gettext("%(who)s deleted %(what)s"),
+    }.get(row.state, gettext("%(who)s: %(did)s, %(what)s"))
+    words = say(sentence, who=who, did=word, what=what)
+    lines = list(_lines(row, reader)) if row.state == "update" else []
+    more = lines[:SHOWN]
+    if len(lines) > SHOWN:
+        rest = gettext("and %(n)s more") % {"n": show_number(len(lines) - SHOWN)}
+        more.append(reader.link("audit", row.id, rest))
+    return Told(words, more=tuple(more), icon={"create": "circle-plus", "delete": "trash"}.get(row.state, ""))
+
+
+def _what(row: Any, reader: Reader) -> Markup | str:
+    from admin_views.screens import SCREENS
+
+    if row.name == "customer":
+        return gettext("the customer")
+    view = next((v for v in SCREENS if v.identity == row.name), None)
+    name = str(view.name) if view is not None else row.name.replace("_", " ")
+    if row.ref is None:
+        return name
+    name = f"{name} #{row.ref}"
+    return name if view is None or row.state == "delete" else reader.link(row.name, row.ref, name)
+
+
+# ---- fields -------------------------------------------------------------------------------------------------------
+
+
+def _payload(row: Any) -> dict[str, list[Any]]:
+    """Column -> [before, after]; empty for a detail that was cleared or cannot be read."""
+    try:
+        found = json.loads(row.text) if row.text else {}
+    except ValueError:
+        return {}
+    return {k: v for k, v in found.items() if isinstance(v, list) and len(v) == 2} if isinstance(found, dict) else {}
+
+
+@lru_cache
+def _columns(noun: str) -> dict[str, Any]:
+    """Name -> column, for those that say what they are called."""
+    for mapper in Base.registry.mappers:
+        if mapper.class_.__tablename__ == noun:
+            return {a.key: a.columns[0] for a in mapper.column_attrs if a.columns[0].info.get("label")}
+    return {}
+
+
+@lru_cache
+def _target(column: Any) -> Any:
+    """The model that a foreign key leads to; None for other columns."""
+    for key in column.foreign_keys:
+        for mapper in Base.registry.mappers:
+            if mapper.local_table is key.column.table:
+                return mapper.class_
+    return None
+
+
+async def names(session: AsyncSession, rows: Iterable[Any]) -> dict[tuple[Any, int], str]:
+    """What the foreign keys in these changes lead to, within the scope of the reader."""
+    wanted: dict[Any, set[int]] = {}
+    for row in rows:
+        columns = _columns(row.name)
+        for name, pair in _payload(row).items():
+            target = _target(columns[name]) if name in columns else None
+            if target is not None:
+                wanted.setdefault(target, set()).update(v for v in pair if isinstance(v, int))
+    found: dict[tuple[Any, int], str] = {}
+    for target, ids in wanted.items():
+        found |= {(target, i): name for i, name in (await names_of(session, target, ids)).items()}
+    return found
+
+
+def _lines(row: Any, reader: Reader) -> Iterable[Markup]:
+    columns = _columns(row.name)
+    for name, (before, after) in _payload(row).items():
+        column = columns.get(name)
+        if column is None:
+            continue
+        pair = [_value(column, v, reader) for v in (before, after)]
+        label = str(column.info["label"])
+        if None in pair:
+            yield say(gettext("%(field)s changed"), field=label)
+        else:
+            now = esc(gettext("is now"))
+            arrow = f'<span aria-hidden="true">→</span><span class="sr">{now}</span>'
+            yield ready(f"{esc(label)}: <bdi>{esc(pair[0])}</bdi> {arrow} <b><bdi>{esc(pair[1])}</bdi></b>")
+
+
+def _value(column: Any, value: Any, reader: Reader) -> str | None:
+    """A stored value in words; None for what is not to be shown, or says nothing."""
+    info, kind = column.info, column.type
+    if info["sensitive"] or value == MASK or isinstance(value, dict | list) or info["widget"] == "money":
+        return None  # an amount says nothing without its currency, which did not change
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return gettext("Yes") if value else gettext("No")
+    if column.foreign_keys:
+        return reader.names.get((_target(column), value), f"#{value}")
+    if isinstance(kind, Enum) and kind.enum_class is not None:
+        known: Any = {m.value: str(m.label) for m in kind.enum_class}  # type: ignore[attr-defined]
+        return str(known.get(value, value))
+    with suppress(ValueError, TypeError):  # the column may have been of another type then
+        if isinstance(kind, UtcDateTime):
+            return show_moment(datetime.fromisoformat(value))
+        if isinstance(kind, Date):
+            return show_date(date.fromisoformat(value))
+    if info["widget"] == "country":
+        return country_name(str(value))
+    if info["widget"].startswith("language"):
+        return language_name(str(value))
+    text = " ".join(str(value).split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
