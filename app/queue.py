@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -61,6 +61,30 @@ async def close() -> None:
     if _pool is not None:
         await _pool.aclose()
         _pool = None
+
+
+BEATS = "bursar:workers"
+"""A hash in Redis: worker -> when it last said that it is alive, as seconds since 1970."""
+FORGET = 86_400.0
+"""Seconds after which a worker that died is not spoken of any more."""
+
+
+async def beat(worker: str, *, ended: bool = False) -> None:
+    """Say that this worker is alive; ended: that it has stopped as it should."""
+    pool = await redis()
+    if ended:
+        await pool.hdel(BEATS, worker)
+        return
+    await pool.hset(BEATS, worker, str(utcnow().timestamp()))
+    late = [name for name, at in (await beats()).items() if (utcnow() - at).total_seconds() > FORGET]
+    if late:
+        await pool.hdel(BEATS, *late)
+
+
+async def beats() -> dict[str, datetime]:
+    """When each worker last said that it is alive. Raises what Redis raises."""
+    found = await (await redis()).hgetall(BEATS)
+    return {name.decode(): datetime.fromtimestamp(float(at), UTC) for name, at in found.items()}
 
 
 async def ring(name: str, job_id: int) -> None:
