@@ -177,7 +177,7 @@ def _ago(code: str, seconds: int) -> str:
 
 def show_span(seconds: float) -> str:
     """A length of time in one unit: "48 min", "5 hr"."""
-    return format_timedelta(timedelta(seconds=max(1, int(seconds))), threshold=1.2, format="short", locale=locale())
+    return format_timedelta(timedelta(seconds=max(1, int(seconds))), threshold=1, format="short", locale=locale())
 
 
 def show_number(value: int | Decimal) -> str:

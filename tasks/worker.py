@@ -20,10 +20,15 @@ from app.integrations.mail import make_mailer
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
-from tasks import base, customers, jobs, messaging
+from tasks import base, customers, imports, jobs, messaging
 from tasks.base import Resources
 
-__all__ = ["customers", "models", "run"]  # importing the models registers every mapper, importing the tasks every task
+__all__ = [
+    "customers",
+    "imports",
+    "models",
+    "run",
+]  # importing the models registers every mapper, importing the tasks every task
 
 POLL = 0.1
 HEALTH = 5

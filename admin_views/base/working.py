@@ -1,5 +1,5 @@
-"""Long work as people see it: how far, how fast, how long still, and how to stop it. One shape for everything that takes
-its time; `ui.work` shows it whole, `ui.work_row` as one of several."""
+"""Long work as people see it: how far, how fast, how long still, and how to stop it. One shape for all that takes its
+time; `ui.work` shows it whole, `ui.work_row` as one of several."""
 
 from __future__ import annotations
 
@@ -35,12 +35,11 @@ def work(
     seconds_left: float | None = None,
     counts: Sequence[dict[str, Any]] = (),
     note: str = "",
-    poll_url: str = "",
-    stop: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """The context of the progress component. total 0: nobody knows yet how much there is to do. rate: a second.
 
-    counts: [{label, n, kind, url}], the parts that `done` consists of. note: a sentence, such as why it waits.
+    counts: [{label, n, kind, url}], the parts that `done` consists of. note: a sentence, such as why it waits. A card
+    adds `poll_url`, from where it renews itself, and `stop`.
     """
     percent = min(100, 100 * done // total) if total else 0
     tone = TONES.get(state.value) or ""
@@ -63,9 +62,9 @@ def work(
         "left": gettext("about %(span)s left") % {"span": show_span(seconds_left)} if going and seconds_left else "",
         "note": note,
         "announce": said,
-        "poll_url": poll_url if going else "",
+        "poll_url": "",
         "every": EVERY,
-        "stop": stop if going else None,
+        "stop": None,
     }
 
 
