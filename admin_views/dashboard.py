@@ -164,7 +164,7 @@ async def _tickets(
     may_take = may(request, "ticket", "edit")
     rows = [_row(ticket, may_take) for ticket in oldest]
     text = show_number(n) if n < MOST else f"{MOST - 1}+"
-    waits = gettext("the oldest for %(span)s") % {"span": rows[0]["waits"]} if rows else None
+    waits = gettext("longest wait: %(span)s") % {"span": rows[0]["waits"]} if rows else None
     strip.append({"label": gettext("Tickets that wait for us"), "value": text, "note": waits})
     url = "/admin/ticket/list?status.in=open&sort=updated_at"
     blocks.append({"kind": "tickets", "label": gettext("Waiting longest"), "count": text, "rows": rows, "url": url})

@@ -163,7 +163,7 @@ async def health(session: AsyncSession) -> dict[str, Any]:
     if q.failed:
         said = ngettext("%(n)s job has failed.", "%(n)s jobs have failed.", q.failed)
         lines.append({"kind": "bad", "text": said % {"n": _count(q.failed)}, "url": "/admin/job/list?state.in=failed"})
-    note = gettext("the oldest for %(span)s") % {"span": show_span(waits)} if waits >= 1 else None
+    note = gettext("longest wait: %(span)s") % {"span": show_span(waits)} if waits >= 1 else None
     return {"lines": lines, "figure": {"label": gettext("Jobs due"), "value": _count(q.due), "note": note}}
 
 
