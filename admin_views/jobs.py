@@ -89,7 +89,8 @@ class Jobs(AppView, model=Job):
 
 
 def _going(job: Job) -> bool:
-    return job.state in (JobState.RUNNING, JobState.DUE)
+    soon = job.state is JobState.DUE and job.due_at < utcnow() + timedelta(minutes=1)
+    return soon or job.state is JobState.RUNNING
 
 
 def _stop(job: Job, request: Request) -> dict[str, str] | None:

@@ -11,7 +11,7 @@ from app.i18n import zone
 from app.models import scope
 
 T = TypeVar("T")
-LEAST = 2.0
+LEAST = 1.0
 """Seconds that every figure is kept."""
 SHARE = 100
 """A figure is kept this many times as long as it took to find: one per cent of a processor, however large the table."""

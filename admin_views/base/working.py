@@ -42,7 +42,6 @@ def work(
     adds `poll_url`, from where it renews itself, and `stop`.
     """
     percent = min(100, 100 * done // total) if total else 0
-    tone = TONES.get(state.value) or ""
     if going and seconds_left is None and rate > 0 and total > done:
         seconds_left = (total - done) / rate
     said = str(state.label)
@@ -56,7 +55,7 @@ def work(
         "percent": percent,
         "going": going,
         "state_label": str(state.label),
-        "state_kind": "live" if going else tone,
+        "state_kind": TONES.get(state.value) or "",
         "counts": [c for c in counts if c["n"]],
         "rate": _pace(rate) if going else "",
         "left": gettext("about %(span)s left") % {"span": show_span(seconds_left)} if going and seconds_left else "",

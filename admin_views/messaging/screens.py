@@ -17,8 +17,8 @@ from admin_views.base.cells import esc
 from admin_views.base.fields import plain
 from admin_views.base.working import stop_button
 from admin_views.messaging.compose import language_tabs, languages, macro_list, text_fields
-from admin_views.messaging.working import GOING, work_of
-from app.domain.messaging import campaigns, delivery
+from admin_views.messaging.working import GOING, counted, work_of
+from app.domain.messaging import campaigns
 from app.errors import Invalid
 from app.i18n import LANGUAGES, _, gettext, language_name, ngettext, show_bytes, show_moment, show_number
 from app.models.messaging import (
@@ -207,7 +207,7 @@ class Campaigns(AppView, model=Campaign):
         stop = stop_button(f"/admin/campaign/action/stop?pks={obj.id}", asked)
         return {
             "progress": {
-                **work_of(obj, await delivery.progress(session, campaign_id=obj.id)),
+                **work_of(obj, await counted(session, obj)),
                 "poll_url": f"/admin/campaign/details/{obj.id}/part/progress" if obj.state in GOING else "",
                 "stop": stop if obj.state in GOING and may_press(request, self.identity, "stop") else None,
             }

@@ -39,7 +39,8 @@ def work_of(campaign: Campaign, p: delivery.Progress) -> dict[str, Any]:
     )
 
 
-async def _counted(session: AsyncSession, campaign: Campaign) -> delivery.Progress:
+async def counted(session: AsyncSession, campaign: Campaign) -> delivery.Progress:
+    """How far it is; of a large campaign, how far it was a moment ago."""
     return await figure(
         f"campaign {campaign.id} {campaign.version}", partial(delivery.progress, session, campaign_id=campaign.id)
     )
@@ -48,7 +49,7 @@ async def _counted(session: AsyncSession, campaign: Campaign) -> delivery.Progre
 async def running(session: AsyncSession, limit: int) -> list[dict[str, Any]]:
     """Campaigns that are being sent."""
     found = (await session.scalars(select(Campaign).where(Campaign.state.in_(GOING)).limit(limit))).all()
-    shown = [work_of(campaign, await _counted(session, campaign)) for campaign in found]
+    shown = [work_of(campaign, await counted(session, campaign)) for campaign in found]
     return [{**w, "label": gettext("Campaign: %(name)s") % {"name": w["label"]}} for w in shown]
 
 
@@ -56,7 +57,7 @@ async def latest(session: AsyncSession, limit: int) -> list[dict[str, Any]]:
     """The latest campaigns and what became of their messages; the note says what did not arrive."""
     shown = []
     for campaign in (await session.scalars(select(Campaign).order_by(Campaign.id.desc()).limit(limit))).all():
-        p = await _counted(session, campaign)
+        p = await counted(session, campaign)
         troubled = [(s, p.counts.get(s, 0)) for s in (DeliveryState.FAILED, DeliveryState.REVIEW)]
         note = ", ".join(f"{s.label} {show_number(n)}" for s, n in troubled if n)
         shown.append({**work_of(campaign, p), "note": note})

@@ -39,6 +39,7 @@
   }
   function draw(figure) {
     var box = figure.querySelector(".plot-box"), data = read(figure), bars = figure.dataset.chart === "bars", n = data.labels.length;
+    figure.dataset.drawn = "";
     if (!n || !window.uPlot) { figure.classList.add("as-table"); return; }
     var ink = inks(box), style = getComputedStyle(box), font = style.fontSize + " " + style.fontFamily, place = bars ? 0.5 : 0;
     var most = Math.max.apply(null, [1].concat.apply([1], data.values)), wide = brief.format(most).length * 7 + 16;
@@ -78,15 +79,16 @@
     });
     box.addEventListener("blur", function () { plot.setCursor({ left: -10, top: -10 }); });
     new ResizeObserver(function () { if (box.clientWidth && box.clientHeight) plot.setSize({ width: box.clientWidth, height: box.clientHeight }); }).observe(box);
-    drawn.push(function () { ink = inks(box); plot.redraw(false, true); });
+    drawn.push({ box: box, again: function () { ink = inks(box); plot.redraw(false, true); } });
   }
   doc.addEventListener("click", function (event) {
     var button = event.target.closest("[data-plot-table]"); if (!button) return;
     var figure = button.closest("[data-chart]"), shown = figure.classList.toggle("as-table");
     button.setAttribute("aria-pressed", String(shown)); figure.querySelector(".plot-table").tabIndex = shown ? 0 : -1;
   });
-  function again() { drawn.forEach(function (one) { one(); }); }
+  function again() { drawn = drawn.filter(function (one) { return one.box.isConnected; }); drawn.forEach(function (one) { one.again(); }); }
+  function all() { doc.querySelectorAll("[data-chart]:not([data-drawn])").forEach(draw); }
   new MutationObserver(again).observe(root, { attributes: true, attributeFilter: ["data-theme"] });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
-  (doc.fonts ? doc.fonts.ready : Promise.resolve()).then(function () { doc.querySelectorAll("[data-chart]").forEach(draw); });
+  (doc.fonts ? doc.fonts.ready : Promise.resolve()).then(function () { all(); new MutationObserver(all).observe(doc.body, { childList: true, subtree: true }); });   // also in fragments that come later
 })();
