@@ -52,8 +52,8 @@
     });
     var plot = new uPlot({
       width: box.clientWidth, height: box.clientHeight, legend: { show: false }, padding: [8, 4, 0, 0],
-      cursor: { y: false, drag: { x: false, y: false, setScale: false }, points: { show: !bars } },
-      scales: { x: { time: false, range: [-place, Math.max(n - 1, 1 - place) + place] }, y: { range: function (_u, _low, high) { return [0, Math.max(high, 1) * 1.06]; } } },
+      cursor: { y: false, drag: { x: false, y: false, setScale: false }, points: bars ? { show: false } : {} },
+      scales: { x: { time: false, range: function () { return [-place, Math.max(n - 1, bars ? 0 : 1) + place]; } }, y: { range: function (_u, _low, high) { return [0, Math.max(high, 1) * 1.06]; } } },
       axes: [
         Object.assign({}, axis, {
           size: 24, gap: 6, grid: { show: false },
@@ -79,7 +79,7 @@
     });
     box.addEventListener("blur", function () { plot.setCursor({ left: -10, top: -10 }); });
     new ResizeObserver(function () { if (box.clientWidth && box.clientHeight) plot.setSize({ width: box.clientWidth, height: box.clientHeight }); }).observe(box);
-    drawn.push({ box: box, again: function () { ink = inks(box); plot.redraw(false, true); } });
+    drawn.push({ box: box, again: function () { ink = inks(box); plot.redraw(true, true); } });
   }
   doc.addEventListener("click", function (event) {
     var button = event.target.closest("[data-plot-table]"); if (!button) return;
