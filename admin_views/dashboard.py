@@ -42,21 +42,16 @@ async def context(request: Request, session: AsyncSession) -> dict[str, Any]:
     blocks: list[dict[str, Any]] = []
     if may(request, "customer", "list"):
         await _customers(session, strip, blocks)
-    if may(request, "campaign", "list"):
-        rows = await campaigns.latest(session, SHOWN - 1)
-        block: dict[str, Any] = {
-            "kind": "works",
-            "label": gettext("Latest campaigns"),
-            "rows": rows,
-            "url": "/admin/campaign/list",
-        }
-        blocks.append({**block, "icon": "send", "empty": gettext("Nothing here yet")})
     if may(request, "ticket", "list"):
         await _tickets(request, session, strip, blocks)
     if (work := await running(request, session)) is not None:
         blocks.append(work)
         if work["health"] is not None:
             strip.append(work["health"]["figure"])
+    if may(request, "campaign", "list"):
+        latest = {"kind": "works", "label": gettext("Latest campaigns"), "url": "/admin/campaign/list", "icon": "send"}
+        rows = await campaigns.latest(session, SHOWN - 1)
+        blocks.append({**latest, "rows": rows, "empty": gettext("Nothing here yet")})
     hello = gettext("Hello %(name)s") % {"name": request.session["name"]}
     return {"strip": strip, "blocks": blocks, "welcome": hello, "lede": show_date(utcnow(), "full")}
 

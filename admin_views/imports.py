@@ -22,12 +22,14 @@ from app.domain.imports import runs
 from app.errors import Invalid
 from app.i18n import _, gettext, ngettext, show_bytes, show_moment, show_number
 from app.integrations.storage import DirectoryStorage, StoredFile
+from app.models.customers import Customer
 from app.models.imports import ImportRun, ImportState
 
 
 class UploadForm(AppForm):
     files = FileField(
         _("File"),
+        [validators.InputRequired(_("Choose a file."))],
         description=_(
             "CSV with the names of the columns in the first line, as spreadsheets and other panels write it."
         ),
@@ -107,6 +109,7 @@ class Imports(AppView, model=ImportRun):
             on=frozenset({"head"}),
             flow=UploadFlow(),
             grant="create",
+            primary=True,
             submit=_("Check the file"),
             lede=_(
                 "The file is checked first: you see what would be taken and what is wrong, before anything changes."
@@ -192,7 +195,7 @@ class Imports(AppView, model=ImportRun):
                     "label": gettext("Columns"),
                     "kind": "table",
                     "columns": [gettext("In the file"), gettext("Is taken as")],
-                    "rows": [[column, field] for column, field in mapping.items()] + unused,
+                    "rows": [[column, field_name(field)] for column, field in mapping.items()] + unused,
                 }
             )
         return shown
@@ -206,6 +209,20 @@ class Imports(AppView, model=ImportRun):
             {"label": gettext("Finished"), "value": show_moment(obj.finished_at) if obj.finished_at else ""},
         ]
         return [{"label": gettext("Details"), "kind": "kv", "items": [i for i in items if i["value"]]}]
+
+
+FIELDS = {
+    "ref": _("ID"), "company": _("Company"), "first_name": _("First name"), "last_name": _("Last name"),
+    "street": _("Street"), "city": _("City"), "state": _("State or province"), "postal_code": _("Postal code"),
+    "username": _("User name"),
+}  # fmt: skip
+"""What the fields of an import are called that a customer has not under the same name."""
+
+
+def field_name(field: str) -> str:
+    if field in FIELDS:
+        return str(FIELDS[field])
+    return str(Customer.__table__.c[field].info["label"])
 
 
 def _next(run: ImportRun) -> dict[str, str] | None:

@@ -15,15 +15,19 @@ from app.i18n import gettext, show_number
 from app.models.messaging import Campaign, CampaignState, DeliveryState
 
 GOING = (CampaignState.STARTING, CampaignState.RUNNING)
-KINDS = {DeliveryState.SENT: "ok", DeliveryState.FAILED: "bad", DeliveryState.REVIEW: "warn"}
+KINDS = {
+    DeliveryState.SENT: "ok", DeliveryState.REVIEW: "warn", DeliveryState.FAILED: "bad", DeliveryState.SKIPPED: "",
+    DeliveryState.LEASED: "info", DeliveryState.DUE: "",
+}  # fmt: skip
+"""In the order in which they are shown."""
 
 
 def work_of(campaign: Campaign, p: delivery.Progress) -> dict[str, Any]:
     """A campaign with the counts of its deliveries."""
     card = f"/admin/campaign/details/{campaign.id}"
     counts = [
-        {"label": str(s.label), "n": n, "kind": KINDS.get(s, ""), "url": f"{card}?tab=delivery&state.in={s.value}"}
-        for s, n in p.counts.items()
+        {"label": str(s.label), "n": p.counts.get(s, 0), "kind": kind, "url": f"{card}?tab=delivery&state.in={s.value}"}
+        for s, kind in KINDS.items()
     ]
     return work(
         label=campaign.subject,

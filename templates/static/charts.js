@@ -51,14 +51,14 @@
       return one;
     });
     var plot = new uPlot({
-      width: box.clientWidth, height: box.clientHeight, legend: { show: false }, padding: [8, 4, 0, 0],
+      width: box.clientWidth, height: box.clientHeight, legend: { show: false }, padding: [8, bars ? 16 : 22, 0, 0],
       cursor: { y: false, drag: { x: false, y: false, setScale: false }, points: bars ? { show: false } : {} },
       scales: { x: { time: false, range: function () { return [-place, Math.max(n - 1, bars ? 0 : 1) + place]; } }, y: { range: function (_u, _low, high) { return [0, Math.max(high, 1) * 1.06]; } } },
       axes: [
         Object.assign({}, axis, {
           size: 24, gap: 6, grid: { show: false },
           splits: function (u) {
-            var longest = Math.max.apply(null, data.shorts.map(function (s) { return s.length; })) * 6 + 20, step = Math.max(1, Math.ceil(n * longest / Math.max(1, u.over.clientWidth || box.clientWidth - wide)));
+            var longest = Math.max.apply(null, data.shorts.map(function (s) { return s.length; })) * 6 + 20, step = Math.max(1, Math.ceil(n * longest / Math.max(1, u.width - wide)));
             return data.shorts.map(function (_s, i) { return i; }).filter(function (i) { return (n - 1 - i) % step === 0; });
           },
           values: function (_u, splits) { return splits.map(function (i) { return data.shorts[i]; }); }

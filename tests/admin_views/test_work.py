@@ -47,6 +47,7 @@ async def test_a_file_is_uploaded_checked_and_started(desk: httpx.AsyncClient, r
     assert "Being checked" in (await desk.get(card)).text
     await run_jobs(resources)
     html = (await desk.get(card)).text
+    assert "Contact person" in html and "contact_person" not in html
     assert f"Import {ROWS} customers" in html and "Atlantis" in html and "Nothing is changed yet" in html
     assert await how_many() == 0
     started = await desk.post("/admin/import_run/action/start", data={"pks": str(import_id)})
