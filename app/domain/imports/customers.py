@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import reads, unit
+from app.db import is_sqlite, reads, unit
 from app.domain import customers, users
 from app.domain.imports import mapping as columns_to_fields
 from app.domain.imports.places import country_code, language_of
@@ -27,6 +27,8 @@ from app.models.customers import Customer, CustomerKind, ExternalRef
 from app.models.projects import Project
 
 BATCH = 100
+TURN = 0.12
+"""Seconds between two batches in the background: SQLite has one writer, and who waits for it looks every 0.1 s."""
 SAMPLE = 50
 KEPT = 1000
 """Errors and notes that a report spells out; the rest it only counts."""
@@ -163,6 +165,8 @@ async def import_customers(
             await told
         if not go_on:
             break
+        if keep is not None and is_sqlite():
+            await asyncio.sleep(TURN)
     else:
         report.ended = True
     report.errors.sort(key=lambda error: error.line)  # within a batch, what the database refuses comes last
