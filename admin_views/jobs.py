@@ -1,11 +1,55 @@
-"""Jobs: what the workers have done, do, and will do."""
+"""Jobs: what the workers have done, do, and will do; whether the workers are well."""
 
 from __future__ import annotations
 
-from admin_views.base import AppView
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from admin_views.access import may_press
+from admin_views.base import AppView, Button
+from admin_views.base.cells import esc
+from admin_views.base.figures import figure
 from admin_views.base.news import News, lately
-from app.i18n import _
+from admin_views.base.working import stop_button, work
+from app import queue
+from app.db import utcnow
+from app.domain import jobs
+from app.i18n import _, gettext, ngettext, show_number, show_span
 from app.models.jobs import Job, JobState
+from app.observe import log
+
+WORDS = {
+    "customers.welcome": _("Welcome message"),
+    "imports.check": _("Check of an import"),
+    "imports.take": _("Import"),
+    "imports.forget": _("Deleting the file of an import"),
+    "messaging.materialise": _("Choosing recipients"),
+    "messaging.deliver": _("Sending a campaign"),
+    "messaging.wind_up": _("Stopping a campaign"),
+}
+"""What a task is called by people."""
+SILENT = 20.0
+"""Seconds after which a worker that says nothing counts as gone: four rounds."""
+SLOW = 60.0
+"""Seconds after which a due job has waited too long."""
+WAIT = 1.0
+"""Seconds that Redis has to answer."""
+
+
+def words(name: str) -> str:
+    return str(WORDS.get(name, name))
+
+
+async def try_again(session: AsyncSession, chosen: list[Job]) -> str:
+    for job in chosen:
+        await jobs.retry(session, job_id=job.id)
+    return gettext("It is tried again.")
 
 
 class Jobs(AppView, model=Job):
@@ -17,3 +61,137 @@ class Jobs(AppView, model=Job):
     def news(self, staff_id: int) -> tuple[News, ...]:
         failed = (Job.state == JobState.FAILED, Job.due_at > lately())
         return (News(_("Failed jobs"), "bolt", failed, Job.due_at, "bad"),)
+
+    buttons = (
+        Button(
+            "retry",
+            _("Try again"),
+            "refresh",
+            on=frozenset({"card", "selection"}),
+            verb=try_again,
+            grant="edit",
+            shown=lambda j: j.state is JobState.FAILED,
+        ),
+    )
+
+    @staticmethod
+    def cell_name(job: Job) -> str:
+        return f'<a href="/admin/job/details/{job.id}">{esc(words(job.name))}</a>'
+
+    @staticmethod
+    def detail_name(job: Job) -> str:
+        return f'{esc(words(job.name))} <code class="mono">{esc(job.name)}</code>'
+
+    def title(self, obj: Job) -> str:
+        return words(obj.name)
+
+    async def card_context(self, session: AsyncSession, obj: Job, request: Request) -> dict[str, Any]:
+        return {
+            "progress": {
+                **work_of(obj),
+                "poll_url": f"/admin/job/details/{obj.id}/part/progress" if _going(obj) else "",
+                "stop": _stop(obj, request),
+            }
+        }
+
+
+def _going(job: Job) -> bool:
+    soon = job.state is JobState.DUE and job.due_at < utcnow() + timedelta(minutes=1)
+    return soon or job.state is JobState.RUNNING
+
+
+def _stop(job: Job, request: Request) -> dict[str, str] | None:
+    """What the job is for can be stopped, not the job alone: half a campaign would stay behind."""
+    if not _going(job):
+        return None
+    if "campaign_id" in job.args and may_press(request, "campaign", "stop"):
+        said = gettext("Stop this campaign? What was already sent stays sent.")
+        return stop_button(f"/admin/campaign/action/stop?pks={job.args['campaign_id']}", said)
+    if "import_id" in job.args and may_press(request, "import_run", "stop"):
+        said = gettext("Stop this import? What was already taken stays.")
+        return stop_button(f"/admin/import_run/action/stop?pks={job.args['import_id']}", said)
+    return None
+
+
+def work_of(job: Job) -> dict[str, Any]:
+    """A job as long work."""
+    seconds = (utcnow() - job.started_at).total_seconds() if job.started_at else 0.0
+    note = job.error
+    if job.state is JobState.DONE and job.started_at and job.finished_at:
+        took = (job.finished_at - job.started_at).total_seconds()
+        note = gettext("It took %(span)s.") % {"span": show_span(took)}
+    return work(
+        label=words(job.name),
+        url=f"/admin/job/details/{job.id}",
+        state=job.state,
+        going=_going(job),
+        done=job.done,
+        total=job.total,
+        rate=job.done / seconds if seconds > 1 and job.state is JobState.RUNNING else 0.0,
+        note=note,
+    )
+
+
+async def running(session: AsyncSession, without: tuple[str, ...], limit: int) -> list[dict[str, Any]]:
+    """Jobs that run now, but for those of the nouns in `without`, which show their work themselves."""
+    query = select(Job).where(Job.state == JobState.RUNNING).order_by(Job.due_at).limit(10 * limit)
+    found = [job for job in await session.scalars(query) if not job.name.startswith(without)]
+    return [work_of(job) for job in found[:limit]]
+
+
+# ---- the workers ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Beats:
+    """When each worker last said that it is alive; `known` is False while Redis does not answer."""
+
+    known: bool
+    at: tuple[datetime, ...] = ()
+
+
+async def _beats() -> Beats:
+    try:
+        return Beats(True, tuple((await asyncio.wait_for(queue.beats(), WAIT)).values()))
+    except Exception as error:
+        log("jobs").warning("the workers cannot be asked for: %s", type(error).__name__)
+        return Beats(False)
+
+
+async def health(session: AsyncSession) -> dict[str, Any]:
+    """How the workers are, as lines {kind, text, url}, and how many jobs wait, for the strip."""
+    q: jobs.Queue = await figure("queue", lambda: jobs.queue(session))
+    beats: Beats = await figure("workers", _beats)
+    now = utcnow()
+    waits = (now - q.oldest).total_seconds() if q.oldest is not None else 0.0
+    lines = [_workers(beats, now)]
+    if q.due and waits > SLOW:
+        said = gettext("The oldest job that is due has waited for %(span)s.") % {"span": show_span(waits)}
+        lines.append({"kind": "warn", "text": said, "url": "/admin/job/list?state.in=due&sort=due_at"})
+    if q.failed:
+        said = ngettext("%(n)s job has failed.", "%(n)s jobs have failed.", q.failed)
+        lines.append({"kind": "bad", "text": said % {"n": _count(q.failed)}, "url": "/admin/job/list?state.in=failed"})
+    note = gettext("longest wait: %(span)s") % {"span": show_span(waits)} if waits >= 1 else None
+    return {"lines": lines, "figure": {"label": gettext("Jobs due"), "value": _count(q.due), "note": note}}
+
+
+def _workers(beats: Beats, now: datetime) -> dict[str, Any]:
+    alive = [at for at in beats.at if now - at < timedelta(seconds=SILENT)]
+    if not beats.known:
+        return {"kind": "bad", "text": gettext("Redis does not answer. Work waits until it does."), "url": None}
+    if not alive:
+        text = gettext("No worker runs. Work waits until one is started.")
+        if beats.at:
+            span = show_span((now - max(beats.at)).total_seconds())
+            text = gettext("No worker has been heard of for %(span)s. Work waits.") % {"span": span}
+        return {"kind": "bad", "text": text, "url": None}
+    said = ngettext("%(n)s worker runs", "%(n)s workers run", len(alive)) % {"n": show_number(len(alive))}
+    heard = gettext("last heard of %(span)s ago") % {"span": show_span((now - max(alive)).total_seconds())}
+    if silent := len(beats.at) - len(alive):
+        gone = ngettext("%(n)s has fallen silent", "%(n)s have fallen silent", silent) % {"n": show_number(silent)}
+        return {"kind": "warn", "text": f"{said}, {gone}", "url": None}
+    return {"kind": "ok", "text": f"{said}, {heard}", "url": None}
+
+
+def _count(n: int) -> str:
+    return show_number(n) if n < jobs.MOST else f"{show_number(jobs.MOST - 1)}+"

@@ -55,6 +55,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile):
         get, both, post = ["GET"], ["GET", "POST"], ["POST"]
         self.admin.router.routes[:] = [
             Route("/", self.index, methods=get, name="index"),
+            Route("/running", self.running, methods=get, name="running"),
             Route("/unpin", self.unpin, methods=post, name="unpin"),
             Route("/find", self.find_anything, methods=get, name="find"),
             Route("/notices", self.notices, methods=get, name="notices"),
@@ -94,6 +95,13 @@ class Panel(Editing, Pressing, Finding, Notices, Profile):
         async with self.frame(request, title=gettext("Dashboard"), current="index") as (session, around):
             context = await dashboard.context(request, session)
             return HTMLResponse(page("sqladmin/index.html", frame=around, **context))
+
+    @login_required
+    async def running(self, request: Request) -> Response:
+        """What runs now, as a fragment of the first page that renews itself."""
+        async with db.reads() as session:
+            block = await dashboard.running(request, session)
+        return HTMLResponse(page("sqladmin/running.html", block=block) if block is not None else "")
 
     @login_required
     async def rows(self, request: Request) -> Response:

@@ -9,6 +9,7 @@ from admin_views.billing import Payers, PaymentMethods
 from admin_views.catalog import ProductGroups, Products, Services
 from admin_views.customers.dictionaries import Attitudes, Groups, Notes
 from admin_views.customers.screens import Customers
+from admin_views.imports import Imports
 from admin_views.jobs import Jobs
 from admin_views.messaging.screens import Campaigns, Categories, Deliveries, Templates
 from admin_views.projects import Projects
@@ -36,6 +37,7 @@ SCREENS: tuple[type[AppView], ...] = (
     PaymentMethods,
     StaffMembers,
     Roles,
+    Imports,
     Jobs,
     AuditRows,
 )

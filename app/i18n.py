@@ -175,6 +175,11 @@ def _ago(code: str, seconds: int) -> str:
     return format_timedelta(timedelta(seconds=seconds), add_direction=True, locale=_locale(code), threshold=1.2)
 
 
+def show_span(seconds: float) -> str:
+    """A length of time in one unit: "48 min", "5 hr"."""
+    return format_timedelta(timedelta(seconds=max(1, int(seconds))), threshold=1, format="short", locale=locale())
+
+
 def show_number(value: int | Decimal) -> str:
     return _number(value, language())
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from collections.abc import Awaitable
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.jobs import Deserializer, Serializer
@@ -61,6 +62,28 @@ async def close() -> None:
     if _pool is not None:
         await _pool.aclose()
         _pool = None
+
+
+BEATS = "bursar:workers"
+"""A hash in Redis: worker -> when it last said that it is alive, as seconds since 1970."""
+FORGET = 86_400.0
+"""Seconds after which a worker that died is not spoken of any more."""
+
+
+async def beat(worker: str, *, ended: bool = False) -> None:
+    """Say that this worker is alive; ended: that it has stopped as it should. Raises what Redis raises."""
+    pool, now = await redis(), utcnow()
+    late = [name for name, at in (await beats()).items() if (now - at).total_seconds() > FORGET]
+    for name in [worker] if ended else late:
+        await cast("Awaitable[int]", pool.hdel(BEATS, name))
+    if not ended:
+        await cast("Awaitable[int]", pool.hset(BEATS, worker, str(now.timestamp())))
+
+
+async def beats() -> dict[str, datetime]:
+    """When each worker last said that it is alive. Raises what Redis raises."""
+    found = await cast("Awaitable[dict[bytes, bytes]]", (await redis()).hgetall(BEATS))
+    return {name.decode(): datetime.fromtimestamp(float(at), UTC) for name, at in found.items()}
 
 
 async def ring(name: str, job_id: int) -> None:

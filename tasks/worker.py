@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -18,13 +20,20 @@ from app.integrations.mail import make_mailer
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
-from tasks import base, customers, jobs, messaging
+from tasks import base, customers, imports, jobs, messaging
 from tasks.base import Resources
 
-__all__ = ["customers", "models", "run"]  # importing the models registers every mapper, importing the tasks every task
+__all__ = [
+    "customers",
+    "imports",
+    "models",
+    "run",
+]  # importing the models registers every mapper, importing the tasks every task
 
 POLL = 0.1
 HEALTH = 5
+BEAT = 5.0
+"""Seconds between two signs of life."""
 SWEEP = 1.0
 MAX_JOBS = 10
 LONGEST_SLICE = 10.0
@@ -52,14 +61,26 @@ async def _main(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     log("worker").info("the worker starts")
     try:
-        async with base.beside(SWEEP, _Sweep().once):
+        async with base.beside(SWEEP, _Sweep().once), base.beside(BEAT, _alive):
+            await _alive()
             await _distribute(settings, resources, stop)
     finally:
+        with suppress(Exception):
+            await queue.beat(NAME, ended=True)
         await mailer.close()
         with suppress(RedisError, OSError):
             await queue.close()
         await db.dispose()
         log("worker").info("the worker has ended")
+
+
+NAME = f"{socket.gethostname()}:{os.getpid()}"
+
+
+async def _alive() -> None:
+    """The sign of life that the first page of the panel shows; without Redis it waits for the next round."""
+    with suppress(RedisError, OSError):
+        await queue.beat(NAME)
 
 
 async def _distribute(settings: Settings, resources: Resources, stop: asyncio.Event) -> None:

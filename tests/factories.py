@@ -14,6 +14,7 @@ from app.models.attachments import Attachment
 from app.models.billing import Payer, PaymentMethod
 from app.models.catalog import Product, ProductGroup, Service
 from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
+from app.models.imports import ImportRun
 from app.models.jobs import Job
 from app.models.messaging import (
     Campaign,
@@ -219,3 +220,9 @@ async def create_ticket(session: AsyncSession, **kw: Any) -> Ticket:
 async def create_job(session: AsyncSession, **kw: Any) -> Job:
     """A job row only; nobody rings for it."""
     return await _save(session, Job(**{"name": "test.nothing", "due_at": utcnow()} | kw))
+
+
+async def create_import(session: AsyncSession, **kw: Any) -> ImportRun:
+    """A row only, checked by default: nothing lies in the store under its key."""
+    kw = {"name": "customers.csv", "state": "checked", "key": f"{next(_numbers):064x}", "size": 120} | kw
+    return await _save(session, ImportRun(**kw))

@@ -43,6 +43,8 @@ TONES = {
     "cancelled": "",
     "running": "live",
     "starting": "live",
+    "checking": "live",
+    "checked": "open",
     "due": "open",
     "leased": "live",
     "skipped": "",

@@ -116,7 +116,9 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
     """The context of list.html."""
     view, asked = plan.view, page.asked
     pinned = urlencode({"pin": ",".join(map(str, asked.pin))}) if asked.pin else ""
-    head = [{**_button(b, view.identity), "primary": False} for b in plan.buttons["head"]]
+    alone = not plan.may_create  # one decisive button is enough
+    head = [{**_button(b, view.identity), "primary": b.primary and alone} for b in plan.buttons["head"]]
+    head.sort(key=lambda button: button["primary"])
     for button in head:  # pressed here, it means all that this list shows
         button["url"] = f"{button['url']}?all=1&{asked.query()}".rstrip("&")
     create = {

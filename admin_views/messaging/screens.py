@@ -16,8 +16,10 @@ from admin_views.base import AppForm, AppView, Button, Related
 from admin_views.base.cells import esc
 from admin_views.base.fields import plain
 from admin_views.base.news import News, lately
+from admin_views.base.working import stop_button
 from admin_views.messaging.compose import language_tabs, languages, macro_list, text_fields
-from app.domain.messaging import campaigns, delivery
+from admin_views.messaging.working import GOING, counted, work_of
+from app.domain.messaging import campaigns
 from app.errors import Invalid
 from app.i18n import LANGUAGES, _, gettext, language_name, ngettext, show_bytes, show_moment, show_number
 from app.models.messaging import (
@@ -27,7 +29,6 @@ from app.models.messaging import (
     CampaignText,
     Category,
     Delivery,
-    DeliveryState,
     Template,
     TemplateText,
 )
@@ -150,7 +151,6 @@ async def decide(session: AsyncSession, chosen: list[Campaign], *, what: str) ->
 
 
 CARD = frozenset({"card"})
-GOING = (CampaignState.STARTING, CampaignState.RUNNING)
 
 
 class Campaigns(AppView, model=Campaign):
@@ -214,38 +214,13 @@ class Campaigns(AppView, model=Campaign):
         ]
 
     async def card_context(self, session: AsyncSession, obj: Campaign, request: Request) -> dict[str, Any]:
-        p = await delivery.progress(session, campaign_id=obj.id)
-        going = obj.state in GOING
-        stop_url = f"/admin/campaign/action/stop?pks={obj.id}"
-        may_stop = going and may_press(request, self.identity, "stop")
-        kinds = {DeliveryState.SENT: "ok", DeliveryState.FAILED: "bad", DeliveryState.REVIEW: "warn"}
+        asked = gettext("Stop this campaign? What was already sent stays sent.")
+        stop = stop_button(f"/admin/campaign/action/stop?pks={obj.id}", asked)
         return {
             "progress": {
-                "done": p.done,
-                "total": p.total,
-                "percent": round(100 * p.done / p.total) if p.total else 0,
-                "state_label": str(obj.state.label),
-                "state_kind": "live" if going else "ok" if obj.state is CampaignState.DONE else "",
-                "counts": [
-                    {
-                        "label": str(state.label),
-                        "n": n,
-                        "kind": kinds.get(state, ""),
-                        "url": f"/admin/campaign/details/{obj.id}?tab=delivery&state.in={state.value}",
-                    }
-                    for state, n in p.counts.items()
-                    if n
-                ],
-                "rate": gettext("%(n)s a second") % {"n": show_number(round(p.rate))}
-                if going and p.rate >= 1
-                else None,
-                "left": gettext("about %(n)s s left") % {"n": show_number(p.seconds_left)}
-                if going and p.seconds_left
-                else None,
-                "poll_url": f"/admin/campaign/details/{obj.id}/part/progress" if going else None,
-                "stop": [{"label": gettext("Stop"), "url": stop_url, "icon": "player-stop", "danger": True}]
-                if may_stop
-                else [],
+                **work_of(obj, await counted(session, obj)),
+                "poll_url": f"/admin/campaign/details/{obj.id}/part/progress" if obj.state in GOING else "",
+                "stop": stop if obj.state in GOING and may_press(request, self.identity, "stop") else None,
             }
         }
 

@@ -1,6 +1,6 @@
 """own settings of staff, and an index for whose tickets wait
 
-Revision ID: 0002_staff_settings
+Revision ID: 0002
 Revises: 0001
 Create Date: 2026-11-22 14:20:00
 """
@@ -11,7 +11,7 @@ from alembic import op
 import app.db
 
 
-revision: str = '0002_staff_settings'
+revision: str = '0002'
 down_revision: str | None = '0001'
 branch_labels: str | None = None
 depends_on: str | None = None

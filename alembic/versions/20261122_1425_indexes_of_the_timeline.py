@@ -1,15 +1,15 @@
 """indexes of the timeline
 
-Revision ID: 0002
-Revises: 0001
+Revision ID: 0003
+Revises: 0002
 Create Date: 2026-11-22 14:25:10.301512
 """
 
 from alembic import op
 
 
-revision: str = '0002'
-down_revision: str | None = '0001'
+revision: str = '0003'
+down_revision: str | None = '0002'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Update, and_, or_, select, update
+from sqlalchemy import Update, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import moment
@@ -55,7 +55,8 @@ async def claim(session: AsyncSession, *, job_id: int, lease_seconds: float) -> 
         update(Job)
         .where(Job.id == job_id, _runnable())
         .values(
-            state=JobState.RUNNING, lease_token=token, lease_until=moment(lease_seconds), attempt=Job.attempt + 1
+            state=JobState.RUNNING, lease_token=token, lease_until=moment(lease_seconds), attempt=Job.attempt + 1,
+            started_at=func.coalesce(Job.started_at, moment()),
         )
         .returning(Job.id, Job.name, Job.args, Job.attempt, Job.owner_id)
         .execution_options(synchronize_session=False)
@@ -79,7 +80,7 @@ async def report(
 
 async def finish(session: AsyncSession, *, job_id: int, token: str) -> bool:
     """The job is done. False, and nothing changed: the token is outdated."""
-    return await _write(session, _held(job_id, token).values(state=JobState.DONE, error="", **_FREE))
+    return await _write(session, _held(job_id, token).values(state=JobState.DONE, error="", **_END))
 
 
 async def again(
@@ -93,7 +94,7 @@ async def again(
 
 async def fail(session: AsyncSession, *, job_id: int, token: str, error: str) -> bool:
     """The job will not be tried again. False, and nothing changed: the token is outdated."""
-    return await _write(session, _held(job_id, token).values(state=JobState.FAILED, error=error[:2000], **_FREE))
+    return await _write(session, _held(job_id, token).values(state=JobState.FAILED, error=error[:2000], **_END))
 
 
 async def due(session: AsyncSession, *, limit: int = 100) -> list[Due]:
@@ -114,13 +115,35 @@ async def retry(session: AsyncSession, *, job_id: int) -> None:
     await session.execute(
         update(Job)
         .where(Job.id == job_id)
-        .values(state=JobState.DUE, due_at=moment(), attempt=0, error="")
+        .values(state=JobState.DUE, due_at=moment(), attempt=0, error="", started_at=None, finished_at=None)
         .execution_options(synchronize_session=False)
     )
     await session.refresh(job)
 
 
+@dataclass(frozen=True)
+class Queue:
+    """What waits for a worker: how many jobs are due (at most MOST are counted), since when the oldest is, and how many
+    have failed."""
+
+    due: int
+    oldest: datetime | None
+    failed: int
+
+
+MOST = 1000
+
+
+async def queue(session: AsyncSession) -> Queue:
+    """How the queue stands. Reads only."""
+    runnable = select(Job.due_at).where(_runnable()).limit(MOST).subquery()
+    due, oldest = (await session.execute(select(func.count(), func.min(runnable.c.due_at)))).one()
+    failed = select(Job.id).where(Job.state == JobState.FAILED).limit(MOST).subquery()
+    return Queue(due, oldest, await session.scalar(select(func.count()).select_from(failed)) or 0)
+
+
 _FREE: dict[str, Any] = {"lease_token": None, "lease_until": None}
+_END: dict[str, Any] = {**_FREE, "finished_at": moment()}
 
 
 def _held(job_id: int, token: str) -> Update:

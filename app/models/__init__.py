@@ -7,6 +7,7 @@ from app.models import (
     catalog,
     customers,
     fields,
+    imports,
     jobs,
     messaging,
     projects,
@@ -18,6 +19,6 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "customers", "fields", "jobs", "messaging", "projects", "scope",
-    "sessions", "staff", "tickets", "users",
+    "attachments", "audit", "billing", "catalog", "customers", "fields", "imports", "jobs", "messaging", "projects",
+    "scope", "sessions", "staff", "tickets", "users",
 ]  # fmt: skip

@@ -37,6 +37,8 @@ class Job(Base, Stamped):
     lease_until: Mapped[datetime | None] = mapped_column(info={"hidden": True})
     done: Mapped[int] = mapped_column(default=0, info=about(_("Done"), listed=True))
     total: Mapped[int] = mapped_column(default=0, info=about(_("Of"), listed=True))
+    started_at: Mapped[datetime | None] = mapped_column(info=about(_("Started"), css="when"))
+    finished_at: Mapped[datetime | None] = mapped_column(info=about(_("Finished"), css="when"))
     error: Mapped[str] = mapped_column(Text, default="", info=about(_("Error"), listed=True))
     owner_id: Mapped[int | None] = mapped_column(
         ForeignKey("staff.id", ondelete="SET NULL"), info=about(_("Started by"), listed=True)

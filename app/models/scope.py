@@ -15,6 +15,7 @@ from app.models.audit import Audit
 from app.models.billing import Payer
 from app.models.catalog import Service
 from app.models.customers import Customer, CustomerProject, Membership, Note
+from app.models.imports import ImportRun
 from app.models.messaging import Campaign, Delivery, Template
 from app.models.projects import Project
 from app.models.tickets import Ticket
@@ -38,6 +39,7 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
     options = [
         with_loader_criteria(Project, Project.id.in_(projects), include_aliases=True),
         with_loader_criteria(Customer, Customer.project_id.in_(projects), include_aliases=True),
+        with_loader_criteria(ImportRun, ImportRun.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(User, User.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(
             Template, or_(Template.project_id.is_(None), Template.project_id.in_(projects)), include_aliases=True

@@ -15,10 +15,10 @@
    data-insert="text"         inserts text at the cursor of the field whose id is in data-into
    data-files                 a file input whose chosen files are listed ([data-file-list]), removable, and may be dropped
    data-poll="URL"            replaced by the fragment fetched from URL each data-every ms, until one comes without data-poll;
-                              data-announce is read out every ten seconds and at the end
+                              data-announce is read out when it has changed
    data-load="URL"            on a popover: its [data-loaded] is filled with the fragment of URL when it is opened first
    data-post-on-view          a form that is posted in the background once its page is looked at, then goes away
-   data-confirm="question"    on a link, button or form: asks first
+   data-confirm="question"    on a link, button or form: asks first; a form with data-sure-method is then sent that way
    data-dismiss               closes its [data-dismissable]; data-passing closes by itself
    data-guard                 on a form: warns before leaving with unsaved changes
    data-tidy                  on a GET form: leaves empty fields out of the address
@@ -109,6 +109,7 @@
       event.preventDefault();
       ask(form.dataset.confirm, form.dataset.yes).then(function (sure) {
         if (!sure) return;
+        if (form.dataset.sureMethod) form.method = form.dataset.sureMethod;
         form.dataset.sure = "1"; form.requestSubmit(button || undefined); delete form.dataset.sure;
       });
       return;
@@ -391,21 +392,20 @@
   });
 
   /* ---- Polling --------------------------------------------------------------------------------------------------- */
-  var spoken = 0;
   function poll(element) {
     if (element.dataset.polling) return; element.dataset.polling = "1";
     var wait = Math.max(250, Number(element.dataset.every) || 1000), failures = 0;
     (function again() {
       setTimeout(function () {
         if (!element.isConnected) return;
-        if (doc.hidden || element.matches(":focus-within") && element.contains(one("details[open]", element))) return again();
+        if (doc.hidden || one("dialog[open]") || element.matches(":focus-within") && element.contains(one("details[open]", element))) return again();
         fetch(element.dataset.poll, { headers: { "X-Fragment": "1" }, credentials: "same-origin" }).then(function (r) { if (!r.ok || r.redirected) throw new Error(r.status); return r.text(); }).then(function (html) {
           var holder = doc.createElement("template"); holder.innerHTML = html.trim();
           var fresh = holder.content.firstElementChild; if (!fresh) throw new Error("empty");
-          var focused = doc.activeElement && element.contains(doc.activeElement) ? doc.activeElement.getAttribute("href") : null;
+          var now = doc.activeElement, at = now && now !== element && element.contains(now) ? all("a, button", element).indexOf(now) : -1;
           element.replaceWith(fresh); relative(fresh);
-          if (focused) all("a", fresh).some(function (a) { if (a.getAttribute("href") === focused) { a.focus(); return true; } return false; });
-          if (fresh.dataset.announce && (!fresh.dataset.poll || Date.now() - spoken > 10000)) { spoken = Date.now(); say(fresh.dataset.announce); }
+          if (at >= 0) { var same = all("a, button", fresh)[at]; if (same) same.focus(); else { fresh.tabIndex = -1; fresh.focus(); } }
+          if (fresh.dataset.announce !== element.dataset.announce) say(fresh.dataset.announce);
           if (fresh.dataset.poll) poll(fresh);
         }).catch(function () { if (++failures < 20) { wait = Math.min(30000, wait * 2); again(); } });
       }, wait);

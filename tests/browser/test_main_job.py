@@ -145,13 +145,13 @@ def watch_it_arrive(walk: Walk, house: House) -> None:
     page, sink = walk.page, house.sink
     progress = page.get_by_role("region", name="Progress")
     expect(progress).to_contain_text("Sending")
-    expect(link(page, "Stop")).to_be_visible()
+    expect(button(page, "Stop")).to_be_visible()
     page.evaluate("window.sameDocument = true")
     walk.shot("campaign-sending")
     sink.go_on()
     expect(progress).to_contain_text("100", timeout=15_000)
     expect(progress).not_to_contain_text("Sending")
-    expect(link(page, "Stop")).to_have_count(0)
+    expect(button(page, "Stop")).to_have_count(0)
     expect(page.get_by_text("Choosing recipients")).to_have_count(0)
     assert page.evaluate("window.sameDocument"), "the page has not been loaded again"
     walk.shot("campaign-sent")

@@ -144,11 +144,16 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     await factories.create_membership(session, customer=customer, group=group)
     service = await factories.create_service(session, customer=customer, name=f"{mark}-service.example".lower())
     payer = await factories.create_payer(session, customer=customer, name=f"{mark} Payer")
+    report = {"errors": [[3, "email", f"{mark} error"]], "notes": [[4, f"{mark} note"]], "mapping": {"Mail": "email"}}
+    upload = await factories.create_import(
+        session, name=f"{mark}.csv", project_id=project.id, staff_id=sender.id, report=report, created=1, failed=1
+    )
     written = await factories.create_note(session, customer=customer, text=f"{mark} note")
     ids |= {
         "project": project.id, "customer": customer.id, "user": user.id, "attachment": file.id,
         "message_template": template.id, "campaign": campaign.id, "ticket": ticket.id, "service": service.id,
-        "payer": payer.id, "note": written.id, "ticket file": theirs.id, "delivery": campaign.id,
+        "payer": payer.id, "note": written.id, "import_run": upload.id,
+        "ticket file": theirs.id, "delivery": campaign.id,
     }  # fmt: skip
     return project, customer
 

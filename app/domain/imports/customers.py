@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -15,7 +16,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import reads, unit
+from app.db import is_sqlite, reads, unit
 from app.domain import customers, users
 from app.domain.imports import mapping as columns_to_fields
 from app.domain.imports.places import country_code, language_of
@@ -26,6 +27,8 @@ from app.models.customers import Customer, CustomerKind, ExternalRef
 from app.models.projects import Project
 
 BATCH = 100
+TURN = 0.12
+"""Seconds between two batches in the background: SQLite has one writer, and who waits for it looks every 0.1 s."""
 SAMPLE = 50
 KEPT = 1000
 """Errors and notes that a report spells out; the rest it only counts."""
@@ -37,6 +40,7 @@ _KINDS = {
 }  # fmt: skip
 
 Progress = Callable[[int], Awaitable[None] | None]
+Keep = Callable[[AsyncSession, "ImportReport"], Awaitable[bool]]
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,10 @@ class ImportReport:
     unused: list[str] = field(default_factory=list)
     project: str = ""
     dry_run: bool = False
+    done: int = 0
+    """Rows of the file that were looked at, also by the run that this one goes on from."""
+    ended: bool = False
+    """Whether that were all."""
 
     def lines(self) -> list[str]:
         """The report for a terminal."""
@@ -103,6 +111,8 @@ async def import_customers(
     source: str = "csv",
     dry_run: bool = False,
     progress: Progress | None = None,
+    start: int = 0,
+    keep: Keep | None = None,
 ) -> ImportReport:
     """Import a CSV file in short units of its own, 100 rows each; good rows are taken, bad ones reported by line.
 
@@ -111,6 +121,10 @@ async def import_customers(
 
     New customers get a user without a password. A filled Company makes a company; an absent language is the country's
     main one. Both are decided once: later imports leave them alone, and an empty cell never erases what is there.
+
+    start: go on after so many rows; the report is about the rest. keep: is called after each batch with what was done
+    so far, in the unit that takes the batch (of a dry run: in one of its own), so that both are kept or neither is;
+    False takes nothing more.
     Raises Invalid when the file or the project cannot be used at all.
     """  # fmt: skip
     if not 0 < len(source) <= 60:
@@ -126,22 +140,35 @@ async def import_customers(
         listed = ", ".join(sheet.columns[:40])
         said = gettext("No column looks like a name or an e-mail: %(list)s. Say which is which.")
         raise Invalid(said % {"list": listed})
-    report.notes += [RowNote(sheet.header_line, gettext("The column %(name)s stands there twice.") % {"name": name})
+    if not start:
+        report.notes += [RowNote(sheet.header_line, gettext("The column %(name)s stands there twice.") % {"name": name})
                      for name in sheet.doubled]  # fmt: skip
     work = _Import(sheet, chosen, source, report)
     records = rows(sheet)
-    done = 0
+    if start:
+        await asyncio.to_thread(work.pass_over, islice(records, start))
+        report.done = start
     while batch := list(islice(records, BATCH)):
+        go_on = True
         try:
             async with unit() as session:
                 await work.batch(session, batch)
+                report.done += len(batch)
                 if dry_run:
                     raise _TakeBack
+                go_on = keep is None or await keep(session, report)
         except _TakeBack:
-            pass
-        done += len(batch)
-        if progress is not None and inspect.isawaitable(told := progress(done)):
+            if keep is not None:
+                async with unit() as session:
+                    go_on = await keep(session, report)
+        if progress is not None and inspect.isawaitable(told := progress(report.done)):
             await told
+        if not go_on:
+            break
+        if keep is not None and is_sqlite():
+            await asyncio.sleep(TURN)
+    else:
+        report.ended = True
     report.errors.sort(key=lambda error: error.line)  # within a batch, what the database refuses comes last
     return report
 
@@ -181,6 +208,14 @@ class _Import:
             if column in report.mapping:
                 self.places.setdefault(report.mapping[column], []).append(place)
         self.seen: dict[str, int] = {}
+
+    def pass_over(self, records: Iterable[Record]) -> None:
+        """Rows that were taken before: only who they are is remembered, for a later row that is the same."""
+        counted = self.report
+        self.report = ImportReport()
+        for record in records:
+            self._understood(record)
+        self.report = counted
 
     async def batch(self, session: AsyncSession, records: list[Record]) -> None:
         """Take up to BATCH records in the running unit, each in a SAVEPOINT of its own."""

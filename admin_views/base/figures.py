@@ -1,0 +1,28 @@
+"""Figures that cost something to find: kept a while, in the scope of the acting person, longer when they cost more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from app import db
+from app.i18n import zone
+from app.models import scope
+
+T = TypeVar("T")
+LEAST = 1.0
+"""Seconds that every figure is kept."""
+SHARE = 100
+"""A figure is kept this many times as long as it took to find: one per cent of a processor, however large the table."""
+
+
+async def figure(name: str, make: Callable[[], Awaitable[T]]) -> T:
+    """What `make` gives, now or a little while ago. It may not give None."""
+    key = ("figure", name, scope.whose(), str(zone()))
+    found: T | None = db.kept().get(key)
+    if found is None:
+        begin = time.monotonic()
+        found = await make()
+        db.kept().put(key, found, max(LEAST, SHARE * (time.monotonic() - begin)))
+    return found

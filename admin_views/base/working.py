@@ -1,0 +1,73 @@
+"""Long work as people see it: how far, how fast, how long still, and how to stop it. One shape for all that takes its
+time; `ui.work` shows it whole, `ui.work_row` as one of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from admin_views.base.cells import TONES
+from app.db import Choice
+from app.i18n import gettext, show_number, show_span
+
+EVERY = 1000
+"""Milliseconds after which a card asks again."""
+STEP = 25
+"""Per cent between two announcements: who listens wants to know, not to be talked at."""
+
+
+def stop_button(url: str, question: str) -> dict[str, str]:
+    """A button that asks `question` and posts; without scripts it opens the page of the button, which asks as well.
+    url: of the button's page, with ``?pks=``."""
+    path, _mark, pks = url.partition("?pks=")
+    return {"url": path, "pks": pks, "label": gettext("Stop"), "question": question}
+
+
+def work(
+    *,
+    label: str,
+    url: str,
+    state: Choice,
+    going: bool,
+    done: int,
+    total: int,
+    rate: float = 0.0,
+    seconds_left: float | None = None,
+    counts: Sequence[dict[str, Any]] = (),
+    note: str = "",
+) -> dict[str, Any]:
+    """The context of the progress component. total 0: nobody knows yet how much there is to do. rate: a second.
+
+    counts: [{label, n, kind, url}], the parts that `done` consists of. note: a sentence, such as why it waits. A card
+    adds `poll_url`, from where it renews itself, and `stop`.
+    """
+    percent = min(100, 100 * done // total) if total else 0
+    if going and seconds_left is None and rate > 0 and total > done:
+        seconds_left = (total - done) / rate
+    said = str(state.label)
+    if going and percent >= STEP:
+        said = gettext("%(state)s, %(n)s %%") % {"state": said, "n": percent // STEP * STEP}
+    return {
+        "label": label,
+        "url": url,
+        "done": done,
+        "total": total,
+        "percent": percent,
+        "going": going,
+        "state_label": str(state.label),
+        "state_kind": TONES.get(state.value) or "",
+        "counts": [c for c in counts if c["n"]],
+        "rate": _pace(rate) if going else "",
+        "left": gettext("about %(span)s left") % {"span": show_span(seconds_left)} if going and seconds_left else "",
+        "note": note,
+        "announce": said,
+        "poll_url": "",
+        "every": EVERY,
+        "stop": None,
+    }
+
+
+def _pace(rate: float) -> str:
+    if rate >= 1:
+        return gettext("%(n)s a second") % {"n": show_number(round(rate))}
+    return gettext("%(n)s a minute") % {"n": show_number(round(rate * 60))} if rate * 60 >= 1 else ""

@@ -1,0 +1,45 @@
+"""Imports in the background: check a file, take its rows in slices, forget the file."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.imports import runs
+from app.errors import NotFound
+from app.models.imports import ImportState
+from tasks.base import Again, JobRun, task
+
+SLICE = 20.0
+"""Seconds: each slice reads again what was done before it, so that short ones would cost more than they do."""
+
+
+async def _gave_up(session: AsyncSession, *, job_id: int, reason: str, import_id: int) -> None:
+    with suppress(NotFound):
+        await runs.fail_import(session, import_id=import_id, reason=reason)
+
+
+@task("imports.check", slice_seconds=SLICE, on_failed=_gave_up)
+async def check(job: JobRun, *, import_id: int) -> Again | None:
+    """Read a file as if it were imported, and change nothing."""
+    return await _work(job, import_id, ImportState.CHECKING)
+
+
+@task("imports.take", slice_seconds=SLICE, on_failed=_gave_up)
+async def take(job: JobRun, *, import_id: int) -> Again | None:
+    """Register and change the customers of a file."""
+    return await _work(job, import_id, ImportState.RUNNING)
+
+
+async def _work(job: JobRun, import_id: int, state: ImportState) -> Again | None:
+    storage = job.resources.storage
+    left = await runs.work_off(storage, import_id=import_id, state=state, more=lambda: not job.slice_over)
+    await job.progress(left.done, left.total)
+    return None if left.over else Again(0)
+
+
+@task("imports.forget", timeout=60)
+async def forget(job: JobRun, *, import_id: int) -> None:
+    """Delete the file of an import that is over."""
+    await runs.forget_file(job.resources.storage, import_id=import_id)

@@ -1,0 +1,109 @@
+"""Long work on its card: imports from the upload to the start, jobs and their retry, the stop button."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from app import db
+from app.db import utcnow
+from app.integrations.mail import OutboxMailer
+from app.integrations.storage import DirectoryStorage
+from app.models.imports import ImportState
+from app.models.jobs import Job, JobState
+from app.models.staff import Staff
+from app.settings import Settings
+from tasks.base import Resources
+from tests import factories
+from tests.admin_views.conftest import SignIn, create_staff
+from tests.domain.test_import_runs import ROWS, TEXT, how_many, row, run_jobs
+
+
+@pytest.fixture
+def resources(settings: Settings) -> Resources:
+    """What a worker of this panel has."""
+    storage = DirectoryStorage(settings.data_dir / "attachments")
+    return Resources(settings, OutboxMailer(settings.outbox), storage)
+
+
+async def upload(desk: httpx.AsyncClient, project_id: int, text: str = TEXT) -> httpx.Response:
+    return await desk.post(
+        "/admin/import_run/action/upload",
+        data={"project": str(project_id), "source": "old panel"},
+        files={"files": ("people.csv", text.encode(), "text/csv")},
+    )
+
+
+async def test_a_file_is_uploaded_checked_and_started(desk: httpx.AsyncClient, resources: Resources) -> None:
+    async with db.unit() as session:
+        project = await factories.create_project(session, name="Nordhost")
+    assert 'type="file"' in (await desk.get("/admin/import_run/action/upload?all=1")).text
+    answer = await upload(desk, project.id, TEXT + "99,Nowhere,n@example.org,Atlantis\n")
+    assert answer.status_code == 303, answer.text
+    card = answer.headers["location"]
+    import_id = int(card.rpartition("/")[2])
+    assert "Being checked" in (await desk.get(card)).text
+    await run_jobs(resources)
+    html = (await desk.get(card)).text
+    assert "Contact person" in html and "contact_person" not in html
+    assert f"Import {ROWS} customers" in html and "Atlantis" in html and "Nothing is changed yet" in html
+    assert await how_many() == 0
+    started = await desk.post("/admin/import_run/action/start", data={"pks": str(import_id)})
+    assert started.status_code == 303
+    await run_jobs(resources)
+    done = (await desk.get(f"{card}/part/progress")).text
+    assert ">Done<" in done and "data-poll" not in done and await how_many() == ROWS
+
+
+async def test_an_upload_that_cannot_be_taken_says_so_at_its_field(desk: httpx.AsyncClient) -> None:
+    async with db.unit() as session:
+        project = await factories.create_project(session)
+    no_file = await desk.post("/admin/import_run/action/upload", data={"project": str(project.id), "source": "x"})
+    assert no_file.status_code == 422 and "Choose a file." in no_file.text
+    empty = await upload(desk, project.id, "")
+    assert empty.status_code == 422 and "is empty" in empty.text
+
+
+async def test_an_import_is_stopped_by_post_only(desk: httpx.AsyncClient) -> None:
+    async with db.unit() as session:
+        project = await factories.create_project(session)
+        run = await factories.create_import(session, project_id=project.id, state="running", total=10, done=5)
+    asked = await desk.get(f"/admin/import_run/action/stop?pks={run.id}")
+    assert "cannot go on" in asked.text and (await row(run.id)).state is ImportState.RUNNING
+    stopped = await desk.post("/admin/import_run/action/stop", data={"pks": str(run.id)})
+    assert stopped.status_code == 303 and (await row(run.id)).state is ImportState.STOPPED
+    card = (await desk.get(f"/admin/import_run/details/{run.id}")).text
+    assert "Stopped" in card and "data-poll" not in card and "data-sure-method" not in card
+
+
+async def test_a_job_shows_how_far_it_is_and_a_failed_one_is_tried_again(desk: httpx.AsyncClient) -> None:
+    async with db.unit() as session:
+        since = utcnow() - timedelta(seconds=10)
+        job = await factories.create_job(
+            session, name="customers.welcome", state="running", done=50, total=100, started_at=since
+        )
+        failed = await factories.create_job(session, state="failed", error="it broke", attempt=10)
+    html = (await desk.get(f"/admin/job/details/{job.id}")).text
+    assert "Welcome message" in html and "of 100, 50 %" in html and "5 a second" in html
+    assert 'data-announce="Running, 50 %"' in html
+    assert "it broke" in (await desk.get(f"/admin/job/details/{failed.id}")).text
+    answer = await desk.post("/admin/job/action/retry", data={"pks": str(failed.id)})
+    assert answer.status_code == 303
+    async with db.reads() as session:
+        found = await session.get_one(Job, failed.id)
+    assert (found.state, found.error) == (JobState.DUE, "")
+
+
+async def test_who_may_only_look_gets_no_button(owner: Staff, sign_in: SignIn) -> None:
+    reader = await create_staff([("import_run", "list"), ("import_run", "details")], username="reader")
+    async with db.unit() as session:
+        project = await factories.create_project(session)
+        going = await factories.create_import(session, project_id=project.id, state="checking", total=10, done=5)
+        checked = await factories.create_import(session, project_id=project.id, state="checked", total=10, created=9)
+    desk = await sign_in(reader)
+    html = (await desk.get(f"/admin/import_run/details/{going.id}")).text
+    assert 'data-announce="Being checked, 50 %"' in html and "/action/" not in html
+    assert "/action/" not in (await desk.get(f"/admin/import_run/details/{checked.id}")).text
+    assert "/action/" not in (await desk.get("/admin/import_run/list")).text
