@@ -22,6 +22,7 @@ from app.observe import actor
 
 class Attachments(AppView, model=Attachment):
     name, name_plural, icon, category = _("File"), _("Files"), "paperclip", "Messages"
+    purpose = _("Files that were sent with messages; they can be used again.")
     readonly = True
     can_create = can_edit = can_delete = False
 

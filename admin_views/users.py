@@ -22,6 +22,7 @@ from app.models.users import User, UserCustomer, UserRole
 
 class Users(AppView, model=User):
     name, name_plural, icon, category = _("User"), _("Users"), "user-circle", "Customers"
+    purpose = _("The logins with which customers enter their panel.")
     create_label, create_icon = _("Add a user"), "user-plus"
     search_hint = _("Name or e-mail")
     leave_out = ("last_sign_in_at",)

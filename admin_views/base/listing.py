@@ -78,7 +78,11 @@ class Page:
 
     @property
     def total_text(self) -> str:
-        return show_number(COUNTED) + "+" if self.capped else show_number(self.total)
+        return total_text(self.total, self.capped)
+
+
+def total_text(total: int, capped: bool) -> str:
+    return show_number(COUNTED) + "+" if capped else show_number(total)
 
 
 def _bad(what: str) -> AppError:
@@ -335,3 +339,8 @@ async def fetch(session: AsyncSession, plan: Plan, asked: Asked, *, only: Column
         page.first_key = _encode([k.of(rows[0]) for k in keys])
         page.last_key = _encode([k.of(rows[-1]) for k in keys])
     return page
+
+
+async def count(session: AsyncSession, plan: Plan, asked: Asked) -> tuple[int, bool]:
+    """How many rows match, and whether it stopped counting at `COUNTED`."""
+    return await _Query(session, plan, asked, None).count()

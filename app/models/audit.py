@@ -48,7 +48,9 @@ class Audit(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     at: Mapped[datetime] = mapped_column(default=utcnow, index=True, info=about(_("When"), listed=True, css="when"))
     kind: Mapped[ActorKind] = mapped_column(choice(ActorKind), info=about(_("By"), listed=True, css="lesser"))
-    staff_id: Mapped[int | None] = mapped_column(index=True, info=about(_("Staff member"), listed=True, widget="staff"))
+    staff_id: Mapped[int | None] = mapped_column(
+        index=True, info=about(_("Staff member"), listed=True, widget="staff", css="state")
+    )
     user_id: Mapped[int | None] = mapped_column(info=about(_("User"), listed=True, widget="user"))
     customer_id: Mapped[int | None] = mapped_column(
         info=about(_("Acting for customer"), listed=True, widget="customer")
@@ -56,7 +58,7 @@ class Audit(Base):
     action: Mapped[str] = mapped_column(String(40), info=about(_("Action"), listed=True, css="lead"))
     noun: Mapped[str] = mapped_column(String(40), info=about(_("Of what"), listed=True, css="meta"))
     noun_id: Mapped[int | None] = mapped_column(BigId, info=about(_("Its ID")))
-    note: Mapped[str] = mapped_column(String(500), default="", info=about(_("Reason"), listed=True))
+    note: Mapped[str] = mapped_column(String(500), default="", info=about(_("Reason"), listed=True, css="text full"))
     ip: Mapped[str | None] = mapped_column(String(45), info=about(_("IP address")))
     request: Mapped[str] = mapped_column(String(32), default="", info=about(_("Request"), filtered=False))
     digest: Mapped[str] = mapped_column(String(64), default="", info=about(_("Digest"), filtered=False))

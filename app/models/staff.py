@@ -19,10 +19,10 @@ class Staff(Base, Versioned, Stamped, Searchable):
     username: Mapped[str] = mapped_column(
         String(64), unique=True, info=about(_("User name"), listed=True, searched=True, css="lead")
     )
-    full_name: Mapped[str] = mapped_column(Name, info=about(_("Full name"), listed=True, searched=True))
+    full_name: Mapped[str] = mapped_column(Name, info=about(_("Full name"), listed=True, searched=True, css="meta"))
     email: Mapped[str] = mapped_column(Email, info=about(_("E-mail"), listed=True, searched=True, widget="email"))
     language: Mapped[str] = mapped_column(
-        String(12), default="en", info=about(_("Language"), listed=True, widget="panel_language")
+        String(12), default="en", info=about(_("Language"), listed=True, widget="panel_language", css="lesser")
     )
     timezone: Mapped[str] = mapped_column(
         String(64), default="UTC", info=about(_("Time zone"), widget="timezone", filtered=False)
@@ -43,7 +43,9 @@ class Role(Base, Versioned):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     name: Mapped[str] = mapped_column(Name, unique=True, info=about(_("Name"), listed=True, searched=True, css="lead"))
-    description: Mapped[str] = mapped_column(Text, default="", info=about(_("Description"), listed=True, widget="area"))
+    description: Mapped[str] = mapped_column(
+        Text, default="", info=about(_("Description"), listed=True, widget="area", css="text full")
+    )
 
     grants: Mapped[list[Grant]] = relationship(lazy="raise", cascade="all, delete-orphan")
 
