@@ -169,8 +169,9 @@ def said(page: Page, columns: list[dict[str, Any]], text: str) -> str:
     by = next((c for c in columns if c["sorted"]), None)
     if by is None:
         return text
-    words = gettext("Sorted by %(column)s, ascending") if by["sorted"] == "ascending" else ""
-    return f"{text}. {(words or gettext('Sorted by %(column)s, descending')) % {'column': by['label']}}"
+    up = by["sorted"] == "ascending"
+    order = gettext("Sorted by %(column)s, ascending") if up else gettext("Sorted by %(column)s, descending")
+    return f"{text}. {order % {'column': by['label']}}"
 
 
 def empty(plan: Plan, asked: Asked) -> dict[str, Any]:
