@@ -1,4 +1,4 @@
-"""Lists: parts of the page for scripts, what was searched for, copying, empty states, chips, the groups of the filter."""
+"""Lists: parts of the page for scripts, marked words, copying, empty states, chips, the groups of the filter."""
 
 from __future__ import annotations
 
@@ -170,10 +170,10 @@ async def test_several_of_one_field_are_one_chip_and_survive_a_search(desk: http
 
 async def test_the_filter_form_is_grouped_and_opens_what_is_used(desk: httpx.AsyncClient) -> None:
     form = (await desk.get("/admin/customer/filter?vat_number.contains=DE&kind.in=company,individual")).text
-    groups = dict(
-        (unescape(re.sub(r"<[^>]+>|\d", "", text)).strip(), bool(opened))
+    groups = {
+        unescape(re.sub(r"<[^>]+>|\d", "", text)).strip(): bool(opened)
         for opened, text in re.findall(r'<details class="part fold"( open)?><summary>(.*?)</summary>', form)
-    )
+    }
     assert groups["Company"] and groups["Account"] and not groups["Contact"], groups
     assert list(groups)[-1] == "More"
     assert form.index('name="group.in"') < form.index("<details"), "what is asked for most stands before the groups"
