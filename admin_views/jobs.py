@@ -7,7 +7,6 @@ from admin_views.base.cells import esc
 from app.i18n import _
 from app.models.jobs import Job
 
-
 TASKS = {
     "customers.welcome": _("Welcome message"),
     "messaging.deliver": _("Sending messages"),
@@ -27,3 +26,5 @@ class Jobs(AppView, model=Job):
     def cell_name(job: Job) -> str:
         word = TASKS.get(job.name)
         return f'<span title="{esc(job.name)}">{esc(word)}</span>' if word else esc(job.name)
+
+    detail_name = cell_name

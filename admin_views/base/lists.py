@@ -58,7 +58,7 @@ def columns_of(plan: Plan, asked: Asked) -> list[dict[str, Any]]:
     shown = []
     for c in plan.columns:
         current = asked.sort == c.key
-        flipped = asked.query(sort=c.key, descending=current and not asked.descending)
+        flipped = asked.sorted_by(c.key, current and not asked.descending)
         shown.append(
             {
                 "key": c.key,
