@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from markupsafe import Markup
@@ -19,7 +20,8 @@ from admin_views.base.plan import Plan
 from admin_views.base.reading import names_of
 from admin_views.base.screen import AppView
 from app import filters
-from app.i18n import gettext, show_number
+from app.i18n import gettext, language, show_number
+from app.render import environment
 
 PART = "x-fragment"
 """The header of a script that asks for a part of the page: "list" for what changes with the address, "count" for how
@@ -111,13 +113,16 @@ def pager(url: str, page: Page, fixed: str = "") -> dict[str, Any]:
 async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, Any]:
     """The context of list.html."""
     view, asked = plan.view, page.asked
-    head = [{**button_of(b, view.identity), "primary": False} for b in plan.buttons["head"]]
     query = asked.query()
-    for button in head:  # pressed here, it means all that this list shows
-        button["url"] = f"{button['url']}?all=1&{query}".rstrip("&")
+    head = []
+    for b in plan.buttons["head"]:  # pressed here, it means all that this list shows
+        url = f"{b.url(view.identity)}?all=1&{query}".rstrip("&")
+        head.append(Offer(str(b.label), url, b.icon, danger=b.danger))
     if plan.may_create:
         head.append(_create(view))
-    chosen = [button_of(b, view.identity) for b in plan.buttons["selection"]]
+    chosen = tuple(Offer(str(b.label), b.url(view.identity), b.icon) for b in plan.buttons["selection"])
+    filter_url = f"/admin/{view.identity}/filter{f'?{query}' if query else ''}" if offers(view) else None
+    clear_url = _unnarrowed(view, asked)
     columns = columns_of(plan, asked)
     around = pager(view.list_url, page)
     shown = table_of(plan, page.rows, columns, select=bool(chosen), sticky=True, search=asked.search)
@@ -130,14 +135,14 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
         "list_url": view.list_url,
         "rows": page.rows,
         "table": shown if page.rows else "",
-        "head_buttons": head,
-        "selection_buttons": chosen,
+        "acts": made("acts", language(), tuple(head)),
+        "selection": made("selection", language(), chosen, page.total_text) if chosen else "",
+        "drawer": made("drawer", language(), view.list_url, filter_url, clear_url, page.total_text),
         "chips": await chips(session, view, asked),
-        "filter_url": f"/admin/{view.identity}/filter{f'?{query}' if query else ''}" if offers(view) else None,
+        "filter_url": filter_url,
         "filter_hidden": kept(asked, asked.filter_params),
         "filter_count": len({name for name, _value in asked.filter_params}),
-        "clear_url": _unnarrowed(view, asked),
-        "match_total": page.total_text,
+        "clear_url": clear_url,
         "page": around,
         "totals": [] if page.capped else await _totals(session, plan, asked),
         "said": said(page, columns, around["text"]),
@@ -145,15 +150,26 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
     }
 
 
-def _create(view: AppView) -> dict[str, Any]:
-    return {
-        "label": view.create_label or gettext("New"),
-        "icon": view.create_icon,
-        "primary": True,
-        "danger": False,
-        "more": False,
-        "url": f"/admin/{view.identity}/create",
-    }
+class Offer(NamedTuple):
+    """A button as the template shows it."""
+
+    label: str
+    url: str
+    icon: str
+    primary: bool = False
+    danger: bool = False
+
+
+@lru_cache(maxsize=1024)
+def made(name: str, _language: str, *values: Any) -> Markup:
+    """A part of the list (a macro of list_parts.html) that is the same for many requests: rendered once."""
+    macros: Any = environment().get_template("sqladmin/list_parts.html").module
+    return ready(str(getattr(macros, name)(*values)))
+
+
+def _create(view: AppView) -> Offer:
+    label = str(view.create_label) if view.create_label else gettext("New")
+    return Offer(label, f"/admin/{view.identity}/create", view.create_icon, primary=True)
 
 
 def _unnarrowed(view: AppView, asked: Asked) -> str:
@@ -192,13 +208,13 @@ def empty(plan: Plan, asked: Asked) -> dict[str, Any]:
     if asked.pin:
         text = gettext("The panel shows only the pinned customers. Unpin them at the top to see the others.")
         return {"icon": "pin", "line": gettext("Nothing of these customers"), "text": text}
-    create = _create(view) if plan.may_create else {"label": None, "url": None}
+    create = _create(view) if plan.may_create else None
     return {
         "icon": view.icon,
         "line": gettext("Nothing here yet"),
         "text": str(view.purpose),
-        "action_label": create["label"],
-        "action_url": create["url"],
+        "action_label": create.label if create else None,
+        "action_url": create.url if create else None,
         "primary": True,
     }
 
