@@ -42,7 +42,7 @@ class Payer(Base, Versioned, Stamped, Customised, Searchable):
     kind: Mapped[PayerKind] = mapped_column(
         choice(PayerKind),
         default=PayerKind.INDIVIDUAL,
-        info=about(_("Type"), listed=True, css="lesser", group=_("Payer")),
+        info=about(_("Type"), listed=True, css="least", group=_("Payer")),
     )
     name: Mapped[str] = mapped_column(
         Name, info=about(_("Name"), listed=True, searched=True, css="lead", group=_("Payer"))

@@ -215,7 +215,7 @@ class Delivery(Base):
     )
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), info={"hidden": True})
     language: Mapped[str] = mapped_column(
-        String(12), info=about(_("Language"), listed=True, widget="language", css="lesser")
+        String(12), info=about(_("Language"), listed=True, widget="language", css="least")
     )
     state: Mapped[DeliveryState] = mapped_column(
         choice(DeliveryState), default=DeliveryState.DUE, info=about(_("State"), listed=True, css="state")
@@ -223,13 +223,13 @@ class Delivery(Base):
     error: Mapped[str] = mapped_column(String(500), default="", info=about(_("Reason"), listed=True, css="text full"))
     values: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, info={"hidden": True})
     message_id: Mapped[str] = mapped_column(String(120), info=about(_("Message-ID")))
-    attempt: Mapped[int] = mapped_column(default=0, info=about(_("Tries"), listed=True, css="lesser num"))
+    attempt: Mapped[int] = mapped_column(default=0, info=about(_("Tries"), listed=True, css="least num"))
     next_at: Mapped[datetime] = mapped_column(info=about(_("Next try")))
     lease_token: Mapped[str | None] = mapped_column(String(32), info={"hidden": True})
     lease_until: Mapped[datetime | None] = mapped_column(info={"hidden": True})
     started_at: Mapped[datetime | None] = mapped_column(info={"hidden": True})
     sent_at: Mapped[datetime | None] = mapped_column(info=about(_("Sent"), listed=True, css="when"))
-    read_at: Mapped[datetime | None] = mapped_column(info=about(_("Read"), listed=True, css="lesser"))
+    read_at: Mapped[datetime | None] = mapped_column(info=about(_("Read"), listed=True, css="least"))
 
     campaign: Mapped[Campaign] = relationship(lazy="raise")
     customer: Mapped[Customer] = relationship(lazy="raise")
