@@ -20,8 +20,8 @@ from app.render import icon
 if TYPE_CHECKING:
     from admin_views.base.plan import Plan
 
-MANY = 3
-"""More actions than so many: two as icons, all of them in a menu."""
+MANY = 2
+"""More actions than so many: the first as icons, all of them in a menu, which is what a phone shows."""
 PK, NAME = "\0p", "\0n"
 """Where the key and the escaped label of a row go in what is made once."""
 
@@ -59,7 +59,7 @@ def actions(buttons: Sequence[Button], identity: str) -> str:
     """The last cell of a row: its buttons, with `PK` and `NAME` in the places of the row's own."""
     if not buttons:
         return '<td class="acts-cell"></td>'
-    shown = buttons if len(buttons) <= MANY else buttons[: MANY - 1]
+    shown = buttons[:MANY]
     icons = "".join(_action(b, identity) for b in shown)
     if len(buttons) <= MANY:
         return f'<td class="acts-cell"><div class="acts">{icons}</div></td>'

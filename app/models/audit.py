@@ -51,9 +51,9 @@ class Audit(Base):
     staff_id: Mapped[int | None] = mapped_column(
         index=True, info=about(_("Staff member"), listed=True, widget="staff", css="state")
     )
-    user_id: Mapped[int | None] = mapped_column(info=about(_("User"), listed=True, widget="user"))
+    user_id: Mapped[int | None] = mapped_column(info=about(_("User"), listed=True, widget="user", css="lesser"))
     customer_id: Mapped[int | None] = mapped_column(
-        info=about(_("Acting for customer"), listed=True, widget="customer")
+        info=about(_("Acting for customer"), listed=True, widget="customer", css="lesser")
     )
     action: Mapped[str] = mapped_column(String(40), info=about(_("Action"), listed=True, css="lead"))
     noun: Mapped[str] = mapped_column(String(40), info=about(_("Of what"), listed=True, css="meta"))

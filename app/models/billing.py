@@ -53,7 +53,9 @@ class Payer(Base, Versioned, Stamped, Customised, Searchable):
         String(40), default="", info=about(_("Phone"), widget="phone", group=_("Contact"))
     )
     email: Mapped[str] = mapped_column(
-        Email, default="", info=about(_("E-mail"), listed=True, searched=True, widget="email", group=_("Contact"))
+        Email,
+        default="",
+        info=about(_("E-mail"), listed=True, searched=True, widget="email", css="text", group=_("Contact")),
     )
     country: Mapped[str] = mapped_column(
         String(2), default="", info=about(_("Country"), listed=True, widget="country", css="lesser", group=_("Address"))

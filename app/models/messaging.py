@@ -211,7 +211,7 @@ class Delivery(Base):
         choice(Channel), primary_key=True, info=about(_("Channel"), listed=True, css="lesser")
     )
     address: Mapped[str] = mapped_column(
-        Email, primary_key=True, default="", info=about(_("Address"), listed=True, copy=True)
+        Email, primary_key=True, default="", info=about(_("Address"), listed=True, copy=True, css="text")
     )
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), info={"hidden": True})
     language: Mapped[str] = mapped_column(

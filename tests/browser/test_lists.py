@@ -25,7 +25,14 @@ def many(house: House) -> Iterator[None]:
         project = client.get("/admin/project/lookup").json()["results"][0]["id"]
         if "Extra" not in client.get(f"{LIST}?search=extra").text:
             for n in range(25):
-                entry = {"name": f"Extra {n:02}", "project": project, "kind": "individual", "country": "CZ"}
+                entry = {
+                    "name": f"Extra {n:02}",
+                    "project": project,
+                    "kind": "individual",
+                    "country": "CZ",
+                    "email": f"extra{n}@example.org",
+                    "language": "en",
+                }
                 assert client.post("/admin/customer/create", data=entry).status_code == 303
     yield
 
@@ -79,7 +86,7 @@ def test_the_list_is_searched_while_it_is_typed(walk: Walk, many: None) -> None:
     box = page.get_by_label("Find in this list")
     box.press_sequentially("bernd", delay=20)
     expect_customers(page, "Bernd Jäger")
-    expect(page.locator("mark")).to_have_text("Bernd")
+    expect(page.locator("mark").first).to_have_text("Bernd")
     expect(box).to_be_focused()
     expect(page).to_have_url(re.compile("language.in=de.*search=bernd|search=bernd.*language.in=de"))
     walk.shot("typed")
@@ -189,6 +196,6 @@ def test_without_scripts_everything_is_a_page(chromium: Browser, house: House, m
     page.get_by_label("Find in this list").fill("bernd")
     page.keyboard.press("Enter")
     expect_customers(page, "Bernd Jäger")
-    expect(page.locator("mark")).to_have_text("Bernd")
+    expect(page.locator("mark").first).to_have_text("Bernd")
     expect(page.locator("summary[aria-label='Height of the rows']")).to_be_hidden()
     context.close()
