@@ -180,7 +180,7 @@ def test_the_menu_of_a_row_and_copying_by_keyboard(walk: Walk) -> None:
 @pytest.mark.parametrize("walk", [(360, 740)], indirect=True)
 def test_a_phone_has_the_menu_of_a_row_too(walk: Walk) -> None:
     page = walk.page
-    open_list(page)
+    open_list(page, "?search=bernd")
     page.get_by_role("button", name="More for Bernd Jäger").click()
     walk.shot("phone-menu")
     expect(page.get_by_role("link", name="Filter by customer", exact=True).locator("visible=true")).to_be_visible()
