@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from wtforms import MultipleFileField
 
 from admin_views.base import AppView, LookupField, Press
-from admin_views.base.cells import esc
+from admin_views.base.cells import esc, short
 from app import db
 from app.domain.attachments import add_attachment
 from app.errors import Invalid, TooLarge
@@ -22,6 +22,7 @@ from app.observe import actor
 
 class Attachments(AppView, model=Attachment):
     name, name_plural, icon, category = _("File"), _("Files"), "paperclip", "Messages"
+    purpose = _("Files that were sent with messages; they can be used again.")
     readonly = True
     can_create = can_edit = can_delete = False
 
@@ -32,6 +33,13 @@ class Attachments(AppView, model=Attachment):
     @staticmethod
     def cell_name(file: Attachment) -> str:
         return f'<a href="/files/{file.id}" download><bdi>{esc(file.name)}</bdi></a>'
+
+    @staticmethod
+    def cell_content_type(file: Attachment) -> str:
+        """The ending of its name, as people know it."""
+        ending = file.name.rpartition(".")[2] if "." in file.name else ""
+        known = ending.upper() if ending.isalnum() and len(ending) <= 5 else file.content_type
+        return short(known, lambda _known: file.content_type)
 
     def lookup_label(self, obj: Any) -> str:
         return f"{obj.name} ({show_bytes(obj.size)})"

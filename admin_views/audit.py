@@ -31,6 +31,7 @@ ACTIONS = {
 class AuditRows(AppView, model=Audit):
     name, name_plural, icon, category = _("Audit"), _("Audit"), "history", "Configuration"
     letter = "a"
+    purpose = _("Who did what, and when. Nothing here can be changed.")
     readonly = True
     needs = ("noun_id",)
     can_create = can_edit = can_delete = False

@@ -14,6 +14,7 @@ from app.models.billing import Payer, PaymentMethod
 
 class Payers(AppView, model=Payer):
     name, name_plural, icon, category = _("Payer"), _("Payers"), "id-badge-2", "Customers"
+    purpose = _("Who pays: the people and companies that invoices are made out to.")
     search_hint = _("Name, e-mail or VAT number")
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Payer:
@@ -25,3 +26,4 @@ class Payers(AppView, model=Payer):
 
 class PaymentMethods(AppView, model=PaymentMethod):
     name, name_plural, icon, category = _("Payment method"), _("Payment methods"), "credit-card", "Configuration"
+    purpose = _("The ways in which customers can pay.")

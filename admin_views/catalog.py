@@ -19,12 +19,14 @@ from app.models.projects import Project
 
 class ProductGroups(AppView, model=ProductGroup):
     name, name_plural, icon, category = _("Product group"), _("Product groups"), "stack-2", "Configuration"
+    purpose = _("Groups keep a long list of products in order.")
     related = (Related("product"),)
 
 
 class Products(AppView, model=Product):
     name, name_plural, icon, category = _("Product"), _("Products"), "package", "Money"
     letter = "p"
+    purpose = _("What you sell, with its price and how often it is charged.")
     related = (Related("service"),)
 
     def card_options(self) -> list[Any]:
@@ -62,6 +64,7 @@ class Products(AppView, model=Product):
 class Services(AppView, model=Service):
     name, name_plural, icon, category = _("Service"), _("Services"), "server-2", "Money"
     letter = "s"
+    purpose = _("What customers have ordered: hosting, domains, connections.")
     create_label = _("Order a service")
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Service:

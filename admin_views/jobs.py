@@ -54,6 +54,7 @@ async def try_again(session: AsyncSession, chosen: list[Job]) -> str:
 
 class Jobs(AppView, model=Job):
     name, name_plural, icon, category = _("Job"), _("Jobs"), "bolt", "Configuration"
+    purpose = _("Work that goes on in the background, such as sending and importing.")
     readonly = True
     can_create = can_edit = can_delete = False
     letter = "j"

@@ -20,12 +20,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from admin_views import access, dashboard, screens
-from admin_views.base import card, pages
+from admin_views.base import card, lists, pages
 from admin_views.base.editing import Editing
+from admin_views.base.filterform import filter_form, sections
 from admin_views.base.frame import PIN_COOKIE, pinned
-from admin_views.base.listing import fetch, read
+from admin_views.base.listing import Asked, fetch, read
 from admin_views.base.panel import posted_form
-from admin_views.base.plan import plan_of
+from admin_views.base.plan import Plan, plan_of
 from admin_views.base.pressing import Pressing
 from admin_views.notices import Notices
 from admin_views.palette import Finding
@@ -110,12 +111,25 @@ class Panel(Editing, Pressing, Finding, Notices, Profile):
         params = request.query_params.multi_items()
         plan = plan_of(request, view)
         asked = read(plan, params, pin if view.reaches_customers else ())
-        async with self.frame(request, title=str(view.name_plural), current=view.identity) as (session, around):
-            shown = await pages.listing(session, plan, await fetch(session, plan, asked))
-            response = HTMLResponse(page("sqladmin/list.html", frame=around, listing=shown))
+        if part := request.headers.get(lists.PART):
+            response = await self._part_of_list(plan, asked, part)
+        else:
+            around_page = self.frame(request, title=str(view.name_plural), current=view.identity)
+            async with around_page as (session, around):
+                shown = await lists.listing(session, plan, await fetch(session, plan, asked))
+                response = HTMLResponse(page("sqladmin/list.html", frame=around, listing=shown), headers=lists.VARY)
         if "pin" in request.query_params:
             _keep_pin(response, pin)
         return response
+
+    @staticmethod
+    async def _part_of_list(plan: Plan, asked: Asked, part: str) -> Response:
+        """What a script asks for instead of the page: what changes with the address, or only how many rows match."""
+        async with db.reads() as session:
+            if part == "count":
+                return JSONResponse(await lists.matching(session, plan, asked), headers=lists.VARY)
+            shown = await lists.listing(session, plan, await fetch(session, plan, asked))
+        return HTMLResponse(page("sqladmin/list_part.html", listing=shown), headers=lists.VARY)
 
     @login_required
     async def filter(self, request: Request) -> Response:
@@ -123,13 +137,13 @@ class Panel(Editing, Pressing, Finding, Notices, Profile):
         view = self.screen(request, "list")
         params = request.query_params.multi_items()
         asked = read(plan_of(request, view), params, pinned(request))
-        form = pages.filter_form(view, asked)
+        form = filter_form(view, asked)
         async with db.reads() as session:
             await pages.resolve_lookups(session, form)
-        hidden = pages.kept(asked, {n: v for n, v in asked.filter_params if n not in form})
+        hidden = lists.kept(asked, [pair for pair in asked.filter_params if pair[0] not in form])
         if asked.search:
             hidden["search"] = asked.search
-        return HTMLResponse(page("sqladmin/filter.html", form=form, hidden=hidden))
+        return HTMLResponse(page("sqladmin/filter.html", form=form, groups=sections(view, form, asked), hidden=hidden))
 
     @login_required
     async def details(self, request: Request) -> Response:

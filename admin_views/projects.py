@@ -9,4 +9,5 @@ from app.models.projects import Project
 
 class Projects(AppView, model=Project):
     name, name_plural, icon, category = _("Project"), _("Projects"), "building-store", "Configuration"
+    purpose = _("The brands that you serve customers under, each with its sender, currency and languages.")
     related = (Related("customer"), Related("user"))

@@ -22,6 +22,7 @@ from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
 
 class StaffMembers(AppView, model=Staff):
     name, name_plural, icon, category = _("Staff member"), _("Staff"), "users", "Configuration"
+    purpose = _("The colleagues who may sign in here, each with their roles.")
     create_label, create_icon = _("Add a staff member"), "user-plus"
     leave_out = ("last_sign_in_at",)
     related = (
@@ -123,6 +124,7 @@ def _grant_choices() -> list[tuple[str, str]]:
 
 class Roles(AppView, model=Role):
     name, name_plural, icon, category = _("Role"), _("Roles"), "shield-lock", "Configuration"
+    purpose = _("What colleagues may see and do; each of them has one role or several.")
     extra_groups = ((_("May"), ("grants",)),)
 
     def card_options(self) -> list[Any]:

@@ -81,6 +81,7 @@ CARD = frozenset({"card"})
 
 class Tickets(AppView, model=Ticket):
     name, name_plural, icon, category = _("Ticket"), _("Tickets"), "ticket", "Messages"
+    purpose = _("Conversations with customers. A ticket begins when a customer asks or answers.")
     can_create = can_delete = False
     leave_out = ("customer_id", "campaign_id", "status", "updated_at")
     search_hint = _("Number or subject")

@@ -26,6 +26,7 @@ from app.render import initials
 
 class Users(AppView, model=User):
     name, name_plural, icon, category = _("User"), _("Users"), "user-circle", "Customers"
+    purpose = _("The logins with which customers enter their panel.")
     create_label, create_icon = _("Add a user"), "user-plus"
     search_hint = _("Name or e-mail")
     letter, in_palette, palette_hints = "u", True, ("email", "project_id")

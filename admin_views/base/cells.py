@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime
-from html import escape
+from functools import lru_cache
+from html import escape, unescape
 from typing import Any
 
 from markupsafe import Markup
 from sqlalchemy import Boolean, ColumnElement, Date, Enum
 from sqlalchemy.orm import ColumnProperty, Mapper
 
-from app.db import Choice, UtcDateTime
+from app.db import Choice, UtcDateTime, fold
 from app.i18n import (
     country_name,
     gettext,
+    language,
     language_name,
     show_ago,
     show_bytes,
@@ -66,6 +70,11 @@ def ready(html: str) -> Markup:
 
 def badge(value: Choice) -> str:
     """A state as a badge; a state without a tone is plain words."""
+    return _badge(value, language())
+
+
+@lru_cache(maxsize=1024)
+def _badge(value: Choice, _language: str) -> str:
     tone, label = TONES.get(value.value), esc(value.label)
     if tone is None:
         return label
@@ -81,11 +90,36 @@ def swatch(hue: int, text: str, *, round: bool = False) -> str:
 
 
 def moment(value: datetime | None) -> str:
-    """Relative to now; the exact moment, in the reader's zone, on hover (the script says it in the reader's words)."""
+    """Relative to now; the exact moment in the reader's zone on hover, in a row that has the keyboard, and read out."""
     if value is None:
         return ""
     exact = value.astimezone(zone()).strftime("%Y-%m-%d %H:%M")
-    return f'<time datetime="{value.isoformat()}" title="{exact}" data-exact>{esc(show_ago(value))}</time>'
+    return (
+        f'<time datetime="{value.isoformat()}" title="{exact}">{escape(show_ago(value))}'
+        f'<span class="sr">, {exact}</span></time>'
+    )
+
+
+def copied(key: str, shown: Cell) -> Cell:
+    """The cell with a button that copies its plain value: for what people paste elsewhere, IDs and addresses."""
+
+    def cell(obj: Any) -> str:
+        value = getattr(obj, key)
+        if value in (None, ""):
+            return shown(obj)
+        before, behind = _copy(language())
+        text = escape(str(value))
+        return f'<span class="copies">{shown(obj)}{before}{text}" data-copy-text="{text}{behind}'
+
+    return cell
+
+
+@lru_cache
+def _copy(_language: str) -> tuple[str, str]:
+    """What stands before and behind the value in the button, in the reader's language."""
+    label = escape(gettext("Copy"))
+    opening = f'<button class="copy" type="button" title="{label}" aria-label="{label}: '
+    return opening, f'">{icon("copy", "tiny")}</button></span>'
 
 
 def link(screen: str, pk: int, text: str) -> str:
@@ -123,7 +157,7 @@ def _text(value: Any) -> str:
 
 
 def _yes_no(value: Any) -> str:
-    return esc(gettext("Yes") if value else gettext("No"))
+    return esc(gettext("Yes")) if value else f'<span class="faint">{esc(gettext("No"))}</span>'
 
 
 def _relation(key: str, target: str) -> Cell:
@@ -182,3 +216,45 @@ def cell_of(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> Cell:
     else:
         shown = _text
     return lambda obj: shown(getattr(obj, key))
+
+
+# ---- what was searched for ------------------------------------------------------------------------------------------
+
+_TAG, _ENTITY = re.compile(r"(<[^>]*>)"), re.compile(r"&[^;]*;|.", re.DOTALL)
+
+
+@lru_cache(maxsize=4096)
+def _plain(sign: str) -> str:
+    """One character of HTML as `fold` makes it; several or none where it falls apart."""
+    text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", unescape(sign)).casefold())
+    return "".join(c for c in text if not unicodedata.combining(c))
+
+
+class Marker:
+    """Marks the words of a search in HTML that cells have made, where the search itself finds them: case and accents
+    do not count, and a word of one or two characters begins a word. Tags stay as they are."""
+
+    def __init__(self, search: str) -> None:
+        words = sorted(dict.fromkeys(fold(search).split()), key=len, reverse=True)[:8]
+        begins = [rf"(?<!\S){re.escape(w)}" if len(w) < 3 else re.escape(w) for w in words]
+        self.words = re.compile("|".join(begins)) if begins else None
+
+    def __call__(self, html: str) -> str:
+        if self.words is None:
+            return html
+        return "".join(part if part.startswith("<") else self._text(part) for part in _TAG.split(html))
+
+    def _text(self, html: str) -> str:
+        assert self.words is not None
+        if html.isascii() and "&" not in html and self.words.search(html.lower()) is None:
+            return html  # most of them
+        signs = _ENTITY.findall(html)
+        folded = [_plain(s) for s in signs]
+        at = [i for i, text in enumerate(folded) for _c in text]
+        made, done = [], 0
+        for found in self.words.finditer("".join(folded)):
+            first, last = at[found.start()], at[found.end() - 1] + 1
+            if first >= done:
+                made += [*signs[done:first], "<mark>", *signs[first:last], "</mark>"]
+                done = last
+        return "".join([*made, *signs[done:]]) if made else html

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -53,15 +54,22 @@ class Asked:
     def query(self, **changes: Any) -> str:
         """The query string of the same list, with `changes`; paging starts anew unless it is among them."""
         asked = replace(self, after=None, before=None, last=False, start=1, **changes)
-        pairs: list[tuple[str, str]] = [("search", asked.search)] if asked.search else []
-        pairs += asked.filter_params
-        if asked.sort:
-            pairs.append(("sort", ("-" if asked.descending else "") + asked.sort))
-        if asked.size != SIZES[0]:
-            pairs.append(("size", str(asked.size)))
-        if asked.pin:
-            pairs.append(("pin", ",".join(map(str, asked.pin))))
-        return urlencode(pairs)
+        return asked.sorted_by(asked.sort, asked.descending)
+
+    def sorted_by(self, sort: str, descending: bool) -> str:
+        """The query string of the same list in another order, from its beginning."""
+        before, behind = self._around
+        order = f"sort={'-' if descending else ''}{sort}" if sort else ""
+        return "&".join(part for part in (before, order, behind) if part)
+
+    @cached_property
+    def _around(self) -> tuple[str, str]:
+        """What stands before and behind the order."""
+        before = [("search", self.search)] if self.search else []
+        behind = [("size", str(self.size))] if self.size != SIZES[0] else []
+        if self.pin:
+            behind.append(("pin", ",".join(map(str, self.pin))))
+        return urlencode([*before, *self.filter_params]), urlencode(behind)
 
 
 @dataclass
@@ -78,7 +86,11 @@ class Page:
 
     @property
     def total_text(self) -> str:
-        return show_number(COUNTED) + "+" if self.capped else show_number(self.total)
+        return total_text(self.total, self.capped)
+
+
+def total_text(total: int, capped: bool) -> str:
+    return show_number(COUNTED) + "+" if capped else show_number(total)
 
 
 def _bad(what: str) -> AppError:
@@ -335,3 +347,8 @@ async def fetch(session: AsyncSession, plan: Plan, asked: Asked, *, only: Column
         page.first_key = _encode([k.of(rows[0]) for k in keys])
         page.last_key = _encode([k.of(rows[-1]) for k in keys])
     return page
+
+
+async def count(session: AsyncSession, plan: Plan, asked: Asked) -> tuple[int, bool]:
+    """How many rows match, and whether it stopped counting at `COUNTED`."""
+    return await _Query(session, plan, asked, None).count()

@@ -13,6 +13,7 @@ from admin_views.access import grants_of
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Cell
 from admin_views.base.reading import Reading
+from admin_views.base.table import Rows
 from app import filters
 from app.db import Base
 from app.domain.sessions import Grants, granted
@@ -30,6 +31,8 @@ class Column:
     css: str
     sort: str | None
     cell: Cell
+    searched: bool = False
+    """The search of the list looks into it: what was found is marked."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,10 @@ class Plan:
     @cached_property
     def _narrower(self) -> dict[str, Plan]:
         return {}
+
+    @cached_property
+    def rows(self) -> Rows:
+        return Rows(self)
 
     def may_filter(self, model: type[Base], name: str) -> bool:
         """A filter may look into the related rows of screens whose list the person may see, and into no others:

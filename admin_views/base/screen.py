@@ -19,7 +19,7 @@ from wtforms.fields.core import UnboundField
 
 from admin_views.base import paths
 from admin_views.base.buttons import DELETE, PLACES, Button
-from admin_views.base.cells import Cell, badge, cell_of, copyable, mail, ready, relation_of
+from admin_views.base.cells import Cell, badge, cell_of, copied, copyable, mail, ready, relation_of
 from admin_views.base.export import EXPORT
 from admin_views.base.fields import AppForm, Converter, LookupField
 from admin_views.base.plan import Column, Plan, plan_of
@@ -81,6 +81,8 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     """Sections of the form that come first, by label."""
     readonly: ClassVar[bool] = False
     help: ClassVar[str] = ""
+    purpose: ClassVar[str] = ""
+    """What the screen is for, in one sentence: said where there is nothing to show yet."""
     search_hint: ClassVar[str] = ""
     through: ClassVar[str] = ""
     """The relations that lead to a customer ("service.customer"), where the shortest path is not the right one."""
@@ -190,12 +192,13 @@ class AppView(ModelView, metaclass=_ScreenMeta):
             sort = None
         elif f"{prop.key}_folded" in self.mapper.column_attrs:
             sort = f"{prop.key}_folded"
-        own = getattr(self, f"{prefix}_{prop.key}", None)
-        if own is None and prefix == "detail" and column.info.get("widget") == "email":
-            own = lambda obj: mail(getattr(obj, prop.key))  # noqa: E731
-        return Column(
-            prop.key, column.info["label"], column.info.get("css", ""), sort, own or cell_of(self.mapper, prop)
-        )
+        info, css = column.info, column.info.get("css", "")
+        cell: Cell = getattr(self, f"{prefix}_{prop.key}", None) or cell_of(self.mapper, prop)
+        if prefix == "detail" and info.get("widget") == "email":
+            cell = lambda obj: mail(getattr(obj, prop.key))  # noqa: E731
+        elif info.get("copy") and "lead" not in css.split():  # what names a row is a link already
+            cell = copied(prop.key, cell)
+        return Column(prop.key, info["label"], css, sort, cell, bool(info.get("searched")))
 
     def prop_of(self, name: str) -> ColumnProperty[Any]:
         """The column behind a field of the form: a relation stands for its foreign key."""

@@ -33,6 +33,7 @@ from app.render import page
 
 class Customers(AppView, model=Customer):
     name, name_plural, icon, category = _("Customer"), _("Customers"), "users", "Customers"
+    purpose = _("Everybody you serve: people and companies, with all that belongs to them.")
     create_label, create_icon = _("Register customer"), "user-plus"
     search_hint = _("ID, name or e-mail")
     letter, in_palette, palette_hints = "c", True, ("email", "project_id")

@@ -42,6 +42,7 @@ def text_section(text: TemplateText | CampaignText) -> dict[str, Any]:
 
 class Categories(AppView, model=Category):
     name, name_plural, icon, category = _("Message category"), _("Message categories"), "tags", "Configuration"
+    purpose = _("Kinds of messages; customers choose which of them they receive.")
     extra_groups = ((_("Name per language"), tuple(f"name_{code}" for code in LANGUAGES)),)
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
@@ -63,6 +64,7 @@ class Categories(AppView, model=Category):
 
 class Templates(AppView, model=Template):
     name, name_plural, icon, category = _("Message template"), _("Templates"), "template", "Messages"
+    purpose = _("Texts that you send again and again, in every language.")
     form_template = "sqladmin/compose.html"
     related = ()
 
@@ -156,6 +158,7 @@ CARD = frozenset({"card"})
 class Campaigns(AppView, model=Campaign):
     name, name_plural, icon, category = _("Campaign"), _("Campaigns"), "send", "Messages"
     letter = "m"
+    purpose = _("Messages to many customers, and what became of each. They are sent from the list of customers.")
     readonly = True
     can_create = can_edit = can_delete = False
     related = (Related("delivery", _("Recipients")), Related("ticket", _("Answers")))
@@ -255,6 +258,7 @@ class Campaigns(AppView, model=Campaign):
 
 class Deliveries(AppView, model=Delivery):
     name, name_plural, icon, category = _("Delivery"), _("Deliveries"), "mail-forward", "Messages"
+    purpose = _("Every single message, to whom it went and whether it arrived.")
     readonly = True
     can_create = can_edit = can_delete = can_view_details = False
 

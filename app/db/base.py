@@ -101,6 +101,7 @@ def about(
     group: str = "",
     widget: str = "",
     css: str = "",
+    copy: bool | None = None,
     currency: str = "",
     when: str = "",
 ) -> dict[str, Any]:
@@ -109,11 +110,13 @@ def about(
     listed: a column of the list. searched: part of `search_text`. filtered: offered as a filter. sensitive: never
     shown, never filtered, masked in the audit. group: the section of the form. widget: text area, hue, country,
     language, timezone ... where the type does not say it. currency: for money, the column that names the currency.
+    css: how its cells behave in a table. copy: with a button that copies the value; None: IDs and e-mails have one.
     when: the form shows it only for these values of another field, ``kind=company|sole_proprietor``.
     """  # fmt: skip
     return {
         "label": label, "help": help, "listed": listed, "searched": searched, "filtered": filtered and not sensitive,
         "sensitive": sensitive, "group": group, "widget": widget, "css": css, "currency": currency, "when": when,
+        "copy": css == "id" or widget == "email" if copy is None else copy,
     }  # fmt: skip
 
 

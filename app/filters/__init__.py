@@ -28,6 +28,7 @@ from app.filters.conditions import (
     walk,
 )  # fmt: skip
 from app.filters.fields import (
+    LISTS,
     Field,
     Kind,
     Source,
@@ -44,8 +45,8 @@ from app.filters.fields import (
 from app.filters.parsing import Allowed, from_query, parse, parse_text, to_query
 
 __all__ = [
-    "MAX_CONDITIONS", "MAX_DEPTH", "MAX_LIST", "MAX_STRING", "MAX_VALUES", "All", "Allowed", "Any", "Condition",
-    "Field", "FilterProblem", "Kind", "Leaf", "Not", "Source", "compile", "compile_stored", "computed", "explain",
-    "field", "fields", "from_query", "is_empty", "moves", "parse", "parse_text", "refs", "relation", "say",
+    "LISTS", "MAX_CONDITIONS", "MAX_DEPTH", "MAX_LIST", "MAX_STRING", "MAX_VALUES", "All", "Allowed", "Any",
+    "Condition", "Field", "FilterProblem", "Kind", "Leaf", "Not", "Source", "compile", "compile_stored", "computed",
+    "explain", "field", "fields", "from_query", "is_empty", "moves", "parse", "parse_text", "refs", "relation", "say",
     "search", "to_json", "to_query", "value", "walk", "withdraw",
 ]  # fmt: skip

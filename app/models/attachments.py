@@ -15,11 +15,11 @@ class Attachment(Base, Stamped, Searchable):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     name: Mapped[str] = mapped_column(String(120), info=about(_("File name"), listed=True, searched=True, css="lead"))
-    size: Mapped[int] = mapped_column(BigInteger, info=about(_("Size"), listed=True, widget="bytes"))
-    content_type: Mapped[str] = mapped_column(String(120), info=about(_("Kind of file"), listed=True))
+    size: Mapped[int] = mapped_column(BigInteger, info=about(_("Size"), listed=True, widget="bytes", css="num"))
+    content_type: Mapped[str] = mapped_column(String(120), info=about(_("Kind of file"), listed=True, css="lesser"))
     key: Mapped[str] = mapped_column(String(64), index=True, info=about(_("Place in the store"), sensitive=True))
     staff_id: Mapped[int | None] = mapped_column(
-        ForeignKey("staff.id", ondelete="SET NULL"), info=about(_("Uploaded by"), listed=True)
+        ForeignKey("staff.id", ondelete="SET NULL"), info=about(_("Uploaded by"), listed=True, css="meta")
     )
     customer_id: Mapped[int | None] = mapped_column(
         ForeignKey("customer.id", ondelete="CASCADE"), index=True, info=about(_("Customer"))

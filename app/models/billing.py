@@ -37,10 +37,12 @@ class Payer(Base, Versioned, Stamped, Customised, Searchable):
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     customer_id: Mapped[int] = mapped_column(
         ForeignKey("customer.id", ondelete="RESTRICT"), index=True,
-        info=about(_("Customer"), listed=True, group=_("Payer")),
+        info=about(_("Customer"), listed=True, css="meta", group=_("Payer")),
     )  # fmt: skip
     kind: Mapped[PayerKind] = mapped_column(
-        choice(PayerKind), default=PayerKind.INDIVIDUAL, info=about(_("Type"), listed=True, group=_("Payer"))
+        choice(PayerKind),
+        default=PayerKind.INDIVIDUAL,
+        info=about(_("Type"), listed=True, css="least", group=_("Payer")),
     )
     name: Mapped[str] = mapped_column(
         Name, info=about(_("Name"), listed=True, searched=True, css="lead", group=_("Payer"))
@@ -51,10 +53,12 @@ class Payer(Base, Versioned, Stamped, Customised, Searchable):
         String(40), default="", info=about(_("Phone"), widget="phone", group=_("Contact"))
     )
     email: Mapped[str] = mapped_column(
-        Email, default="", info=about(_("E-mail"), listed=True, searched=True, widget="email", group=_("Contact"))
+        Email,
+        default="",
+        info=about(_("E-mail"), listed=True, searched=True, widget="email", css="text", group=_("Contact")),
     )
     country: Mapped[str] = mapped_column(
-        String(2), default="", info=about(_("Country"), listed=True, widget="country", group=_("Address"))
+        String(2), default="", info=about(_("Country"), listed=True, widget="country", css="lesser", group=_("Address"))
     )
     postal_address: Mapped[str] = mapped_column(
         String(500), default="", info=about(_("Postal address"), widget="area", group=_("Address"))
@@ -64,7 +68,7 @@ class Payer(Base, Versioned, Stamped, Customised, Searchable):
     )
     vat_number: Mapped[str] = mapped_column(
         String(40), default="",
-        info=about(_("VAT number"), listed=True, searched=True, group=_("Company"),
+        info=about(_("VAT number"), listed=True, searched=True, css="lesser", copy=True, group=_("Company"),
                    help=_("With its country code; the check digits are verified.")),
     )  # fmt: skip
     director: Mapped[str] = mapped_column(Name, default="", info=about(_("Director"), group=_("Company")))

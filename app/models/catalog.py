@@ -49,13 +49,15 @@ class Product(Base, Versioned, Searchable):
     name: Mapped[str] = mapped_column(Name, info=about(_("Name"), listed=True, searched=True, css="lead"))
     name_folded: Mapped[str] = folded("name")
     group_id: Mapped[int | None] = mapped_column(
-        ForeignKey("product_group.id", ondelete="SET NULL"), info=about(_("Product group"), listed=True)
+        ForeignKey("product_group.id", ondelete="SET NULL"), info=about(_("Product group"), listed=True, css="meta")
     )
     price: Mapped[int] = mapped_column(
         BigInteger, default=0, info=about(_("Price"), listed=True, widget="money", currency="currency", css="amount")
     )
     currency: Mapped[str] = mapped_column(String(3), default="EUR", info=about(_("Currency"), widget="currency"))
-    period: Mapped[Period] = mapped_column(choice(Period), default=Period.MONTH, info=about(_("Period"), listed=True))
+    period: Mapped[Period] = mapped_column(
+        choice(Period), default=Period.MONTH, info=about(_("Period"), listed=True, css="lesser")
+    )
     setup_fee: Mapped[int] = mapped_column(
         BigInteger, default=0, info=about(_("Set-up fee"), widget="money", currency="currency")
     )
@@ -87,10 +89,10 @@ class Service(Base, Versioned, Stamped, Customised):
     name: Mapped[str] = mapped_column(Name, info=about(_("Name"), listed=True, css="lead", help=_("A domain, a host.")))
     name_folded: Mapped[str] = folded("name")
     customer_id: Mapped[int] = mapped_column(
-        ForeignKey("customer.id", ondelete="RESTRICT"), info=about(_("Customer"), listed=True)
+        ForeignKey("customer.id", ondelete="RESTRICT"), info=about(_("Customer"), listed=True, css="meta")
     )
     product_id: Mapped[int] = mapped_column(
-        ForeignKey("product.id", ondelete="RESTRICT"), index=True, info=about(_("Product"), listed=True)
+        ForeignKey("product.id", ondelete="RESTRICT"), index=True, info=about(_("Product"), listed=True, css="lesser")
     )
     status: Mapped[ServiceStatus] = mapped_column(
         choice(ServiceStatus), default=ServiceStatus.ORDERED, info=about(_("Status"), listed=True, css="state")
@@ -99,7 +101,9 @@ class Service(Base, Versioned, Stamped, Customised):
         BigInteger, default=0, info=about(_("Price"), listed=True, widget="money", currency="currency", css="amount")
     )
     currency: Mapped[str] = mapped_column(String(3), default="EUR", info=about(_("Currency"), widget="currency"))
-    period: Mapped[Period] = mapped_column(choice(Period), default=Period.MONTH, info=about(_("Period"), listed=True))
+    period: Mapped[Period] = mapped_column(
+        choice(Period), default=Period.MONTH, info=about(_("Period"), listed=True, css="lesser")
+    )
     next_charge_on: Mapped[date | None] = mapped_column(info=about(_("Next charge"), listed=True, css="when"))
     auto_renew: Mapped[bool] = mapped_column(default=True, info=about(_("Renews by itself")))
 

@@ -191,7 +191,7 @@ class Group(Base, Versioned):
     name: Mapped[str] = mapped_column(Name, unique=True, info=about(_("Name"), listed=True, searched=True, css="lead"))
     hue: Mapped[int] = mapped_column(default=2, info=about(_("Colour"), listed=True, widget="hue", filtered=False))
     priority: Mapped[int] = mapped_column(
-        default=0, info=about(_("Priority"), listed=True, help=_("Where groups disagree, the highest wins."))
+        default=0, info=about(_("Priority"), listed=True, css="num", help=_("Where groups disagree, the highest wins."))
     )
     may_suspend: Mapped[bool] = mapped_column(
         default=True, info=about(_("Members may suspend services"), listed=True, group=_("What members may do"))
@@ -266,9 +266,9 @@ class Note(Base, Versioned, Stamped):
         ForeignKey("customer.id", ondelete="CASCADE"), info=about(_("Customer"), listed=True, css="lead")
     )
     staff_id: Mapped[int | None] = mapped_column(
-        ForeignKey("staff.id", ondelete="SET NULL"), info=about(_("Written by"), listed=True)
+        ForeignKey("staff.id", ondelete="SET NULL"), info=about(_("Written by"), listed=True, css="meta")
     )
-    text: Mapped[str] = mapped_column(Text, info=about(_("Text"), listed=True, widget="area"))
+    text: Mapped[str] = mapped_column(Text, info=about(_("Text"), listed=True, widget="area", css="text full"))
     sticky: Mapped[bool] = mapped_column(default=False, info=about(_("Sticky"), listed=True))
 
     customer: Mapped[Customer] = relationship(lazy="raise", back_populates="notes")

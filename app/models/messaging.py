@@ -26,14 +26,14 @@ class Category(Base, Versioned):
         info=about(_("Name per language"), widget="per_language", filtered=False,
                    help=_("What customers read. Empty: the name above.")),
     )  # fmt: skip
-    department: Mapped[str] = mapped_column(Name, default="", info=about(_("Department"), listed=True))
+    department: Mapped[str] = mapped_column(Name, default="", info=about(_("Department"), listed=True, css="meta"))
     subscribable: Mapped[bool] = mapped_column(
         default=False,
         info=about(
             _("Customers choose it"), listed=True, help=_("Service messages cannot be refused; leave this off.")
         ),
     )
-    priority: Mapped[int] = mapped_column(default=0, info=about(_("Priority"), listed=True))
+    priority: Mapped[int] = mapped_column(default=0, info=about(_("Priority"), listed=True, css="lesser num"))
     enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True))
 
     def __str__(self) -> str:
@@ -50,11 +50,11 @@ class Template(Base, Versioned, Searchable):
     name: Mapped[str] = mapped_column(Name, unique=True, info=about(_("Name"), listed=True, searched=True, css="lead"))
     name_folded: Mapped[str] = folded("name")
     category_id: Mapped[int | None] = mapped_column(
-        ForeignKey("message_category.id", ondelete="SET NULL"), info=about(_("Category"), listed=True)
+        ForeignKey("message_category.id", ondelete="SET NULL"), info=about(_("Category"), listed=True, css="meta")
     )
     project_id: Mapped[int | None] = mapped_column(
         ForeignKey("project.id", ondelete="CASCADE"),
-        info=about(_("Project"), listed=True, help=_("Empty: for all projects.")),
+        info=about(_("Project"), listed=True, css="lesser", help=_("Empty: for all projects.")),
     )
     enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True))
 
@@ -117,10 +117,10 @@ class Campaign(Base, Versioned, Stamped):
     )
     subject_folded: Mapped[str] = folded("subject")
     category_id: Mapped[int] = mapped_column(
-        ForeignKey("message_category.id", ondelete="RESTRICT"), info=about(_("Category"), listed=True)
+        ForeignKey("message_category.id", ondelete="RESTRICT"), info=about(_("Category"), listed=True, css="lesser")
     )
     staff_id: Mapped[int | None] = mapped_column(
-        ForeignKey("staff.id", ondelete="SET NULL"), index=True, info=about(_("Sent by"), listed=True)
+        ForeignKey("staff.id", ondelete="SET NULL"), index=True, info=about(_("Sent by"), listed=True, css="meta")
     )
     state: Mapped[CampaignState] = mapped_column(
         choice(CampaignState), default=CampaignState.STARTING, info=about(_("State"), listed=True, css="state")
@@ -198,28 +198,38 @@ class Delivery(Base):
     )
 
     campaign_id: Mapped[int] = mapped_column(
-        ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True, info=about(_("Campaign"), listed=True)
+        ForeignKey("campaign.id", ondelete="CASCADE"),
+        primary_key=True,
+        info=about(_("Campaign"), listed=True, css="meta"),
     )
     customer_id: Mapped[int] = mapped_column(
-        ForeignKey("customer.id", ondelete="CASCADE"), primary_key=True, info=about(_("Customer"), listed=True)
+        ForeignKey("customer.id", ondelete="CASCADE"),
+        primary_key=True,
+        info=about(_("Customer"), listed=True, css="lead"),
     )
-    channel: Mapped[Channel] = mapped_column(choice(Channel), primary_key=True, info=about(_("Channel"), listed=True))
-    address: Mapped[str] = mapped_column(Email, primary_key=True, default="", info=about(_("Address"), listed=True))
+    channel: Mapped[Channel] = mapped_column(
+        choice(Channel), primary_key=True, info=about(_("Channel"), listed=True, css="lesser")
+    )
+    address: Mapped[str] = mapped_column(
+        Email, primary_key=True, default="", info=about(_("Address"), listed=True, copy=True, css="text")
+    )
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), info={"hidden": True})
-    language: Mapped[str] = mapped_column(String(12), info=about(_("Language"), listed=True))
+    language: Mapped[str] = mapped_column(
+        String(12), info=about(_("Language"), listed=True, widget="language", css="least")
+    )
     state: Mapped[DeliveryState] = mapped_column(
         choice(DeliveryState), default=DeliveryState.DUE, info=about(_("State"), listed=True, css="state")
     )
-    error: Mapped[str] = mapped_column(String(500), default="", info=about(_("Reason"), listed=True))
+    error: Mapped[str] = mapped_column(String(500), default="", info=about(_("Reason"), listed=True, css="text full"))
     values: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, info={"hidden": True})
     message_id: Mapped[str] = mapped_column(String(120), info=about(_("Message-ID")))
-    attempt: Mapped[int] = mapped_column(default=0, info=about(_("Tries"), listed=True))
+    attempt: Mapped[int] = mapped_column(default=0, info=about(_("Tries"), listed=True, css="least num"))
     next_at: Mapped[datetime] = mapped_column(info=about(_("Next try")))
     lease_token: Mapped[str | None] = mapped_column(String(32), info={"hidden": True})
     lease_until: Mapped[datetime | None] = mapped_column(info={"hidden": True})
     started_at: Mapped[datetime | None] = mapped_column(info={"hidden": True})
     sent_at: Mapped[datetime | None] = mapped_column(info=about(_("Sent"), listed=True, css="when"))
-    read_at: Mapped[datetime | None] = mapped_column(info=about(_("Read"), listed=True, css="lesser"))
+    read_at: Mapped[datetime | None] = mapped_column(info=about(_("Read"), listed=True, css="least"))
 
     campaign: Mapped[Campaign] = relationship(lazy="raise")
     customer: Mapped[Customer] = relationship(lazy="raise")

@@ -17,15 +17,19 @@ class Project(Base, Versioned, Stamped):
         Name, unique=True, info=about(_("Name"), listed=True, searched=True, css="lead", group=_("Brand"))
     )
     site: Mapped[str] = mapped_column(
-        String(200), default="", info=about(_("Web site"), listed=True, help=_("With https://"), group=_("Brand"))
+        String(200),
+        default="",
+        info=about(_("Web site"), listed=True, css="meta", help=_("With https://"), group=_("Brand")),
     )
     hue: Mapped[int] = mapped_column(default=1, info=about(_("Colour"), widget="hue", filtered=False, group=_("Brand")))
     currency: Mapped[str] = mapped_column(
-        String(3), default="EUR", info=about(_("Currency"), listed=True, widget="currency", group=_("Customers"))
+        String(3),
+        default="EUR",
+        info=about(_("Currency"), listed=True, widget="currency", css="lesser", group=_("Customers")),
     )
     languages: Mapped[list[str]] = mapped_column(
         default=lambda: ["en"],
-        info=about(_("Languages"), listed=True, widget="languages", filtered=False, group=_("Customers"),
+        info=about(_("Languages"), listed=True, widget="languages", css="lesser", filtered=False, group=_("Customers"),
                    help=_("The languages that customers of this project can choose.")),
     )  # fmt: skip
     default_language: Mapped[str] = mapped_column(

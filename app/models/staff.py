@@ -31,15 +31,17 @@ class Staff(Base, Versioned, Stamped, Searchable):
     username: Mapped[str] = mapped_column(
         String(64), unique=True, info=about(_("User name"), listed=True, searched=True, css="lead")
     )
-    full_name: Mapped[str] = mapped_column(Name, info=about(_("Full name"), listed=True, searched=True))
-    email: Mapped[str] = mapped_column(Email, info=about(_("E-mail"), listed=True, searched=True, widget="email"))
+    full_name: Mapped[str] = mapped_column(Name, info=about(_("Full name"), listed=True, searched=True, css="meta"))
+    email: Mapped[str] = mapped_column(
+        Email, info=about(_("E-mail"), listed=True, searched=True, widget="email", css="text")
+    )
     language: Mapped[str] = mapped_column(
-        String(12), default="en", info=about(_("Language"), listed=True, widget="panel_language")
+        String(12), default="en", info=about(_("Language"), listed=True, widget="panel_language", css="lesser")
     )
     timezone: Mapped[str] = mapped_column(
         String(64), default="UTC", info=about(_("Time zone"), widget="timezone", filtered=False)
     )
-    enabled: Mapped[bool] = mapped_column(default=True, info=about(_("May sign in"), listed=True))
+    enabled: Mapped[bool] = mapped_column(default=True, info=about(_("May sign in"), listed=True, css="lesser"))
     password_hash: Mapped[str | None] = mapped_column(String(200), info=about(_("Password"), sensitive=True))
     last_sign_in_at: Mapped[datetime | None] = mapped_column(info=about(_("Last sign-in"), listed=True, css="when"))
 
@@ -66,7 +68,9 @@ class Role(Base, Versioned):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     name: Mapped[str] = mapped_column(Name, unique=True, info=about(_("Name"), listed=True, searched=True, css="lead"))
-    description: Mapped[str] = mapped_column(Text, default="", info=about(_("Description"), listed=True, widget="area"))
+    description: Mapped[str] = mapped_column(
+        Text, default="", info=about(_("Description"), listed=True, widget="area", css="text full")
+    )
 
     grants: Mapped[list[Grant]] = relationship(lazy="raise", cascade="all, delete-orphan")
 

@@ -43,13 +43,13 @@ class Ticket(Base, Versioned, Stamped, Searchable):
         ForeignKey("customer.id", ondelete="RESTRICT"), info=about(_("Customer"), listed=True, css="meta")
     )
     category_id: Mapped[int | None] = mapped_column(
-        ForeignKey("message_category.id", ondelete="SET NULL"), info=about(_("Category"), listed=True)
+        ForeignKey("message_category.id", ondelete="SET NULL"), info=about(_("Category"), listed=True, css="lesser")
     )
     campaign_id: Mapped[int | None] = mapped_column(
         ForeignKey("campaign.id", ondelete="SET NULL"), index=True, info=about(_("Answers the message"))
     )
     assigned_id: Mapped[int | None] = mapped_column(
-        ForeignKey("staff.id", ondelete="SET NULL"), info=about(_("Assigned to"), listed=True)
+        ForeignKey("staff.id", ondelete="SET NULL"), index=True, info=about(_("Assigned to"), listed=True, css="lesser")
     )
     status: Mapped[TicketStatus] = mapped_column(
         choice(TicketStatus), default=TicketStatus.OPEN, info=about(_("Status"), listed=True, css="state")

@@ -28,21 +28,25 @@ class User(Base, Versioned, Stamped, Customised, Searchable):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     project_id: Mapped[int] = mapped_column(
-        ForeignKey("project.id", ondelete="RESTRICT"), info=about(_("Project"), listed=True)
+        ForeignKey("project.id", ondelete="RESTRICT"), info=about(_("Project"), listed=True, css="lesser")
     )
     username: Mapped[str] = mapped_column(
         String(254), info=about(_("User name"), listed=True, searched=True, css="lead",
                                 help=_("To sign in with. Unique within the project.")),
     )  # fmt: skip
-    full_name: Mapped[str] = mapped_column(Name, default="", info=about(_("Full name"), listed=True, searched=True))
+    full_name: Mapped[str] = mapped_column(
+        Name, default="", info=about(_("Full name"), listed=True, searched=True, css="meta")
+    )
     full_name_folded: Mapped[str] = folded("full_name")
-    email: Mapped[str] = mapped_column(Email, info=about(_("E-mail"), listed=True, searched=True, widget="email"))
+    email: Mapped[str] = mapped_column(
+        Email, info=about(_("E-mail"), listed=True, searched=True, widget="email", css="text")
+    )
     email_folded: Mapped[str] = folded("email")
     language: Mapped[str] = mapped_column(
-        String(12), default="", info=about(_("Language"), listed=True, widget="language_or_none",
+        String(12), default="", info=about(_("Language"), listed=True, widget="language_or_none", css="lesser",
                                            help=_("Empty: the customer's language.")),
     )  # fmt: skip
-    enabled: Mapped[bool] = mapped_column(default=True, info=about(_("May sign in"), listed=True))
+    enabled: Mapped[bool] = mapped_column(default=True, info=about(_("May sign in"), listed=True, css="lesser"))
     password_hash: Mapped[str | None] = mapped_column(String(200), info=about(_("Password"), sensitive=True))
     last_sign_in_at: Mapped[datetime | None] = mapped_column(info=about(_("Last sign-in"), listed=True, css="when"))
 

@@ -352,6 +352,9 @@
     if (event.target.closest("[data-selection-clear]")) { matching = false; boxes().forEach(function (b) { b.checked = false; }); selection(); }
   });
 
+  on("list:shown", function () { matching = false; anchor = null; selection(); relative(); });   // list.js has put other rows in place
+  on("toast", function (event) { toast(event.detail.text, event.detail.kind); });
+
   /* ---- Files ----------------------------------------------------------------------------------------------------- */
   function size(bytes) {
     var units = ["byte", "kilobyte", "megabyte", "gigabyte"], n = 0;

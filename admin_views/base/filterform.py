@@ -1,0 +1,118 @@
+"""The form of the filter drawer: every field of the filter language with its usual operators, in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from wtforms import SelectField, StringField
+from wtforms.fields.core import UnboundField
+
+from admin_views.base.fields import AppForm, ListField, LookupField
+from admin_views.base.listing import Asked
+from admin_views.base.screen import AppView
+from app import filters
+from app.i18n import gettext
+
+_USUAL: dict[filters.Kind, tuple[str, ...]] = {
+    filters.Kind.TEXT: ("contains",),
+    filters.Kind.NUMBER: ("at_least", "at_most"),
+    filters.Kind.DATE: ("from", "until"),
+    filters.Kind.MOMENT: ("from", "until"),
+    filters.Kind.CHOICE: ("in",),
+    filters.Kind.BOOLEAN: ("is",),
+    filters.Kind.REF: ("in",),
+}
+"""The operators that the filter form offers; the address takes all of the language."""
+
+
+FEW = 8
+"""So many choices are shown as boxes; of more, one is chosen."""
+
+
+def offers(view: AppView) -> bool:
+    """Whether there is anything to filter by."""
+    return any(_USUAL.get(f.kind) for f in filters.fields(view.model).values())
+
+
+def filter_form(view: AppView, asked: Asked) -> AppForm:
+    """The drawer's form: every field of the filter language with its usual operators, none required."""
+    made: dict[str, UnboundField[Any]] = {}
+    known = filters.fields(view.model)
+    for name in dict.fromkeys((*view.filter_first, *known)):
+        field = known[name]
+        if name == "search":  # it has a box of its own above the list
+            continue
+        for op in ("is",) if name == "id" else _USUAL.get(field.kind, ()):
+            if op not in field.allows:
+                continue
+            label = str(field.label)
+            if op in ("at_least", "from"):
+                label = gettext("%(field)s from") % {"field": label}
+            elif op in ("at_most", "until"):
+                label = gettext("%(field)s until") % {"field": label}
+            made[f"{name}.{op}"] = cast("UnboundField[Any]", _filter_field(field, label))
+    form = type("FilterForm", (AppForm,), made)
+    return cast(AppForm, form(_Params(asked.filter_params)))
+
+
+def sections(view: AppView, form: AppForm, asked: Asked) -> list[dict[str, Any]]:
+    """The form in groups: what is asked for most, then those of the columns. One that is in use stands open."""
+    known = filters.fields(view.model)
+    first = view.filter_first or tuple(str(c) for c in view.column_list)
+    used = {name for name, _value in asked.filter_params}
+    groups: dict[str | None, list[str]] = {None: []}
+    for name in form._fields:
+        of = known[name.rpartition(".")[0]]
+        if of.name in first or of.column in first:
+            groups[None].append(name)
+        else:
+            info = view.mapper.column_attrs[of.column].columns[0].info if of.column else {}
+            groups.setdefault(str.__str__(info.get("group", "")), []).append(name)
+    return [
+        {
+            "label": None if label is None else gettext(label) if label else gettext("More"),
+            "fields": names,
+            "used": len(used.intersection(names)),
+        }
+        for label, names in sorted(groups.items(), key=lambda pair: pair[0] == "")
+        if names
+    ]
+
+
+class _Params:
+    """Query pairs in the shape that WTForms reads."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self.pairs = [(n, one) for n, v in pairs for one in (v.split(",") if n.endswith(".in") else [v])]
+
+    def __iter__(self) -> Any:
+        return iter(name for name, _value in self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __contains__(self, name: str) -> bool:
+        return any(n == name for n, _value in self.pairs)
+
+    def getlist(self, name: str) -> list[str]:
+        return [v for n, v in self.pairs if n == name]
+
+
+def _filter_field(field: Any, label: str) -> Any:
+    wide = {"data-wide": "1"}
+    if field.kind == "ref":
+        return LookupField(label, target=field.target.__tablename__, multiple=True)
+    if field.kind == "choice":
+        choices = [(v, str(t)) for v, t in field.choices]
+        if field.closed and len(choices) <= FEW:
+            return ListField(label, choices=choices)
+        return SelectField(label, choices=[("", gettext("Any")), *choices], render_kw=wide)
+    if field.kind == "boolean":
+        choices = [("", gettext("Any")), ("true", gettext("Yes")), ("false", gettext("No"))]
+        return SelectField(label, choices=choices, render_kw=wide)
+    if field.kind in ("date", "moment"):
+        return StringField(label, render_kw={"type": "date"})
+    if field.kind == "number":
+        return StringField(label, render_kw={"inputmode": "numeric", **(wide if field.name == "id" else {})})
+    return StringField(label, render_kw={"placeholder": gettext("contains"), **wide})
