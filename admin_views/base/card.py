@@ -84,7 +84,7 @@ def related_condition(view: AppView, other: AppView, related: Related, obj: Any)
 def embedded(plan: Plan, page: Page, url: str, fixed: str) -> dict[str, Any]:
     """A list inside a card: the same screen, without boxes."""
     columns: list[dict[str, Any]] = [
-        {"label": c.label, "css": c.css, "sort_url": None, "sorted": None} for c in plan.columns
+        {"key": c.key, "label": c.label, "css": c.css, "sort_url": None, "sorted": None} for c in plan.columns
     ]
     view = plan.view
     return {

@@ -49,7 +49,7 @@ class Ticket(Base, Versioned, Stamped, Searchable):
         ForeignKey("campaign.id", ondelete="SET NULL"), index=True, info=about(_("Answers the message"))
     )
     assigned_id: Mapped[int | None] = mapped_column(
-        ForeignKey("staff.id", ondelete="SET NULL"), index=True, info=about(_("Assigned to"), listed=True, css="lesser")
+        ForeignKey("staff.id", ondelete="SET NULL"), info=about(_("Assigned to"), listed=True, css="lesser")
     )
     status: Mapped[TicketStatus] = mapped_column(
         choice(TicketStatus), default=TicketStatus.OPEN, info=about(_("Status"), listed=True, css="state")
