@@ -22,7 +22,7 @@ from tests.browser.house import Watch, open_house
 from tests.generated.routes import Way, addresses, ways
 from tests.generated.world import World, store_files
 
-FRAGMENTS = ("find", "filter", "lookup", "part", "data")
+FRAGMENTS = ("find", "filter", "lookup", "part", "data", "running")
 """Answers that scripts fetch; their pages do so here."""
 
 
