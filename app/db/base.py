@@ -103,6 +103,7 @@ def about(
     css: str = "",
     currency: str = "",
     when: str = "",
+    past: bool = False,
 ) -> dict[str, Any]:
     """What a column says of itself to screens, filters, search, export and audit: ``mapped_column(info=about(...))``.
 
@@ -110,10 +111,12 @@ def about(
     shown, never filtered, masked in the audit. group: the section of the form. widget: text area, hue, country,
     language, timezone ... where the type does not say it. currency: for money, the column that names the currency.
     when: the form shows it only for these values of another field, ``kind=company|sole_proprietor``.
+    past: a moment that cannot lie ahead.
     """  # fmt: skip
     return {
         "label": label, "help": help, "listed": listed, "searched": searched, "filtered": filtered and not sensitive,
         "sensitive": sensitive, "group": group, "widget": widget, "css": css, "currency": currency, "when": when,
+        "past": past,
     }  # fmt: skip
 
 

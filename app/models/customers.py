@@ -150,7 +150,7 @@ class Customer(Base, Versioned, Customised, Searchable):
         Text, default="", info=about(_("Note"), widget="area", group=_("For staff"), help=_("Customers never see it."))
     )
     registered_at: Mapped[datetime] = mapped_column(
-        default=utcnow, info=about(_("Registered"), listed=True, css="when", group=_("Registration"))
+        default=utcnow, info=about(_("Registered"), listed=True, css="when", group=_("Registration"), past=True)
     )
     registration_ip: Mapped[str | None] = mapped_column(
         String(45),
@@ -160,7 +160,7 @@ class Customer(Base, Versioned, Customised, Searchable):
         String(40), default="", info=about(_("Verified phone number"), widget="phone", group=_("Registration"))
     )
     phone_verified_at: Mapped[datetime | None] = mapped_column(
-        info=about(_("Phone verified on"), group=_("Registration"))
+        info=about(_("Phone verified on"), group=_("Registration"), past=True)
     )
     phone_verified_by: Mapped[str] = mapped_column(
         String(60),
