@@ -29,6 +29,7 @@ from admin_views.base.panel import posted_form
 from admin_views.base.plan import plan_of
 from admin_views.base.pressing import Pressing
 from admin_views.base.screen import AppView, Related
+from admin_views.design import Design
 from app import db
 from app.errors import AppError, NotFound
 from app.i18n import gettext
@@ -36,7 +37,7 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing):
+class Panel(Editing, Pressing, Design):
     """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
@@ -55,6 +56,7 @@ class Panel(Editing, Pressing):
         self.admin.router.routes[:] = [
             Route("/", self.index, methods=get, name="index"),
             Route("/unpin", self.unpin, methods=post, name="unpin"),
+            Route("/design", self.design, methods=get, name="design"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),
             Route("/{identity}/filter", self.filter, methods=get, name="filter"),
             Route("/{identity}/details/{pk}", self.details, methods=get, name="details"),

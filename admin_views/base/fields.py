@@ -189,7 +189,7 @@ class PickField(SelectField):
     """One of a long list, found by typing. What is not offered but exists (an import brought it) stays."""
 
     def __init__(self, *args: Any, kind: str, **kwargs: Any) -> None:
-        super().__init__(*args, choices=options.choices(kind), **kwargs)
+        super().__init__(*args, **{**kwargs, "choices": options.choices(kind)})
         self.kind = kind
 
     def iter_choices(self) -> Any:
