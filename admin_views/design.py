@@ -202,7 +202,8 @@ def catalogue(_language: str) -> list[dict[str, Any]]:
     """Sections of parts: the call, and what it gives in either theme."""
     form, wrong = _form(), _form(wrong=True)
     given = {"form": form, "wrong": wrong, "moment": datetime(2026, 2, 1, 9, 30, tzinfo=UTC)}
-    sections, n = [], 0
+    sections: list[dict[str, Any]] = []
+    n = 0
     for label, calls in EXAMPLES.items():
         parts = []
         for call in calls:

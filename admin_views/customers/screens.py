@@ -44,6 +44,7 @@ class Customers(AppView, model=Customer):
         (_("Sign-in"), ("username", "password", "password_again")),
         (_("For staff"), ("groups", "available_projects", "send_welcome")),
     )
+    group_help = {_("Sign-in"): _("Their first user. Without a password they cannot sign in yet.")}
     related = (
         Related("user", of=lambda c: User.customers.any(UserCustomer.customer_id == c.id)),
         Related("payer"),

@@ -107,7 +107,15 @@ class Customer(Base, Versioned, Customised, Searchable):
     )  # fmt: skip
     email_folded: Mapped[str] = folded("email")
     phone: Mapped[str] = mapped_column(
-        String(40), default="", info=about(_("Phone"), searched=True, widget="phone", group=_("Contact"))
+        String(40),
+        default="",
+        info=about(
+            _("Phone"),
+            searched=True,
+            widget="phone",
+            group=_("Contact"),
+            help=_("As dialled in their country, or with + and the country code."),
+        ),
     )
     address: Mapped[str] = mapped_column(
         String(500), default="", info=about(_("Address"), widget="area", group=_("Contact"))
@@ -121,7 +129,14 @@ class Customer(Base, Versioned, Customised, Searchable):
                    help=_("Messages are written in it. Empty: the project's language.")),
     )  # fmt: skip
     timezone: Mapped[str] = mapped_column(
-        String(64), default="", info=about(_("Time zone"), widget="timezone_or_none", group=_("Contact"))
+        String(64),
+        default="",
+        info=about(
+            _("Time zone"),
+            widget="timezone_or_none",
+            group=_("Contact"),
+            help=_("Type a city or a distance, such as +02:00."),
+        ),
     )
     legal_name: Mapped[str] = mapped_column(
         Name, default="", info=about(_("Legal name"), searched=True, group=_("Company"), when="kind=company")
@@ -129,7 +144,13 @@ class Customer(Base, Versioned, Customised, Searchable):
     vat_number: Mapped[str] = mapped_column(
         String(40),
         default="",
-        info=about(_("VAT number"), searched=True, group=_("Company"), when="kind=company|sole_proprietor"),
+        info=about(
+            _("VAT number"),
+            searched=True,
+            group=_("Company"),
+            when="kind=company|sole_proprietor",
+            help=_("Those of the European Union are checked."),
+        ),
     )
     registration_number: Mapped[str] = mapped_column(
         String(60), default="",

@@ -69,7 +69,7 @@
     });
   }
   function label(control) {
-    var box = boxOf(control), text = box && one(":scope > label, :scope > .label, .check > span", box);
+    var box = boxOf(control), text = box && (one(":scope > .check > span", box) || one(":scope > label, :scope > .label", box));
     return text ? text.firstChild.textContent.trim() : control.name;
   }
   on("submit", function (event) {
@@ -82,8 +82,10 @@
     say(words.again + " " + found.map(label).join(", "));
   }, true);
   on("change", function (event) {         // also takes away what the server said: it was about the value before
-    var control = event.target, box = control.form && ours(control.form) && boxOf(control);
-    if (!box || !control.willValidate || control.matches("[role=combobox]")) return;
+    var control = event.target, looked = control.type === "hidden" && control.closest("[data-lookup-box]");
+    if (looked) control = one("[data-lookup]", looked);   // something was chosen in it
+    var box = control.form && ours(control.form) && boxOf(control);
+    if (!box || !control.willValidate || !looked && control.matches("[role=combobox]")) return;
     if (control.value || control.checked || one(".error", box)) check(control);
   });
 
