@@ -32,7 +32,7 @@ import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from sqlalchemy import func, select
 
-from app import db
+from app import cookies, db
 from app.domain.sessions import passwords
 from app.domain.staff import add_staff
 from app.i18n import LANGUAGES
@@ -80,7 +80,7 @@ def _refused(page: Page) -> None:
 def _mistaken(page: Page) -> None:
     page.locator("#username").fill("nobody")
     page.locator("#password").fill("not this one")
-    page.locator("button.primary").click()
+    page.locator("form.gate-fields button.primary").click()
     page.locator("#wrong").wait_for()
 
 
@@ -149,7 +149,7 @@ def _healthy(url: str) -> bool:
 def _sign_in(url: str, who: str, code: str) -> httpx.Client:
     browser = httpx.Client(base_url=url, headers={"Origin": url, "Accept": "text/html"}, timeout=30)
     if who == "nobody":
-        browser.post("/language", data={"language": code})
+        browser.headers["cookie"] = f"{cookies.LANGUAGE}={code}"
         return browser
     name, path = {"staff": ("olga", "/login"), "customer": ("anna", "/client/login")}[who]
     answer = browser.post(path, data={"username": f"{name}-{code}", "password": PASSWORD})
@@ -175,19 +175,20 @@ def find_pages(url: str) -> list[Wanted]:
     found: dict[str, Wanted] = {}
     for who, seeds in SEEDS.items():
         waiting = list(seeds)
-        with _sign_in(url, who, "en") as browser:
-            while waiting:
-                address = waiting.pop(0)
-                name = "not-found" if "99999999" in address else _name(address)
-                if name in found or SKIPPED.search(urlsplit(address).path):
-                    continue
-                answer = browser.get(address)
-                if "<html" not in answer.text or (answer.status_code != 200 and name != "not-found"):
-                    continue
-                found[name] = Wanted(name, who, address)
-                if who != "nobody":
-                    start = "/admin/" if who == "staff" else "/client/"
-                    waiting += sorted(a for a in addresses(answer.text) if a.startswith(start) and "pin=" not in a)
+        browser = _sign_in(url, who, "en")
+        while waiting:
+            address = waiting.pop(0)
+            name = "not-found" if "99999999" in address else _name(address)
+            if name in found or SKIPPED.search(urlsplit(address).path):
+                continue
+            answer = browser.get(address)
+            if "<html" not in answer.text or (answer.status_code != 200 and name != "not-found"):
+                continue
+            found[name] = Wanted(name, who, address)
+            if who != "nobody":
+                start = "/admin/" if who == "staff" else "/client/"
+                waiting += sorted(a for a in addresses(answer.text) if a.startswith(start) and "pin=" not in a)
+        browser.close()
     found |= {
         name: Wanted(name, found[base].who, found[base].url, name)
         for name, (base, _do) in STATES.items() if base in found
@@ -201,9 +202,12 @@ def find_pages(url: str) -> list[Wanted]:
 def _context(browser: Browser, url: str, who: str, code: str) -> BrowserContext:
     context = browser.new_context(base_url=url, locale=code, reduced_motion="reduce", device_scale_factor=1)
     context.set_default_timeout(15_000)
-    with _sign_in(url, who, code) as signed:
-        for cookie in signed.cookies.jar:
-            context.add_cookies([{"name": cookie.name, "value": cookie.value or "", "url": url}])
+    jar = {cookies.LANGUAGE: code}
+    if who != "nobody":
+        signed = _sign_in(url, who, code)
+        jar |= dict(signed.cookies)
+        signed.close()
+    context.add_cookies([{"name": name, "value": value, "url": url} for name, value in jar.items()])
     return context
 
 
