@@ -187,6 +187,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 }
 """Section -> calls. One that begins with {% stands as it is, others stand inside {{ }}."""
 
+WIDE = frozenset({"Telling", "Finding the way", "Cards", "Forms"})
+"""Sections whose parts take a line of their own."""
+
 _IDS = re.compile(r'\s(id|for|name|aria-(?:controls|describedby|labelledby)|popovertarget|list)="([^"]+)"')
 _REFERENCES = re.compile(r'\s(data-(?:reveal|copy|generate))="#([^"]+)"')
 
@@ -214,7 +217,8 @@ def catalogue(_language: str) -> list[dict[str, Any]]:
             shown = Markup("") if once else Markup(apart(html, f"{n}l"))  # noqa: S704
             dark = Markup("") if once else Markup(apart(html, f"{n}d"))  # noqa: S704
             parts.append(SimpleNamespace(call=source, light=shown, dark=dark))
-        sections.append({"label": label, "id": f"part-{len(sections)}", "parts": parts})
+        wide = str.__str__(label) in WIDE
+        sections.append({"label": label, "wide": wide, "id": f"part-{len(sections)}", "parts": parts})
     return sections
 
 

@@ -224,7 +224,7 @@ class Customers(AppView, model=Customer):
                 _("User name"),
                 [validators.Optional(), validators.Length(max=254), plain],
                 description=_("To sign in with. Empty: the e-mail address."),
-                render_kw={"autocomplete": "off"},
+                render_kw={"autocomplete": "off", "data-wide": "1"},
             )
             fields |= password_fields()
             fields["send_welcome"] = BooleanField(_("Send a welcome message"))

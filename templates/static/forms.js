@@ -110,14 +110,15 @@
       at = (to + options.length) % options.length;
       all("[role=option]", list).forEach(function (o, n) { o.setAttribute("aria-selected", String(n === at)); if (n === at) { input.setAttribute("aria-activedescendant", o.id); o.scrollIntoView({ block: "nearest" }); } });
     }
-    function matching(term) {             // words that begin with it come first; the value itself counts too
-      var wanted = fold(term), first = [], rest = [];
+    function matching(term) {             // the value itself first, then words that begin with it
+      var wanted = fold(term), exact = [], first = [], rest = [];
       Array.prototype.forEach.call(select.options, function (o) {
         var name = fold(o.textContent), place = name.indexOf(wanted);
-        if (!wanted || o.value.toLocaleLowerCase() === wanted || place === 0 || place > 0 && /[\s/(]/.test(name[place - 1])) first.push(o);
+        if (wanted && (o.value.toLocaleLowerCase() === wanted || name.trim() === wanted)) exact.push(o);
+        else if (!wanted || place === 0 || place > 0 && /[\s/(]/.test(name[place - 1])) first.push(o);
         else if (place > 0) rest.push(o);
       });
-      return first.concat(rest);
+      return exact.concat(first, rest);
     }
     function open(term) {
       var found = matching(term); options = found.slice(0, term ? MOST : found.length);

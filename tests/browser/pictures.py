@@ -236,10 +236,14 @@ def _take(page: Page, wanted: Wanted, code: str, themes: list[str], widths: list
         STATES[wanted.state][1](page)
     page.evaluate("document.fonts.ready.then(() => true)")
     for width in reversed(widths):
-        page.set_viewport_size({"width": width, "height": HEIGHTS.get(width, 900)})
+        least = HEIGHTS.get(width, 900)
+        page.set_viewport_size({"width": width, "height": least})
+        whole = int(page.evaluate("document.documentElement.scrollHeight"))  # a bar at the foot then stands at the foot
+        page.set_viewport_size({"width": width, "height": min(max(least, whole), 12_000)})
+        page.evaluate("scrollTo(0, 0)")
         for theme in themes:
             page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-            page.screenshot(path=picture(wanted.name, code, theme, width), full_page=True, animations="disabled")
+            page.screenshot(path=picture(wanted.name, code, theme, width), animations="disabled")
 
 
 def picture(name: str, code: str, theme: str, width: int) -> Path:
