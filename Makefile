@@ -16,7 +16,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fmt bench faults fuzz drift messages lock clean
+.PHONY: help up test check fmt bench faults fuzz pictures drift messages lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ messages: $(VENV)/dev.stamp ## bring the catalogues in app/locale up to date wit
 	@for code in de es ru; do \
 		$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --no-wrap -i var/bursar.pot -o app/locale/$$code.po -l $$code; \
 	done
+
+pictures: $(VENV)/dev.stamp ## screenshots of every page into var/pictures/ (ARGS="--page customer --language de --theme dark")
+	@$(BIN)/python -m tests.browser.pictures $(ARGS)
 
 fuzz: $(VENV)/dev.stamp ## 100,000 random requests (BURSAR_FUZZ=n: so many; BURSAR_FUZZ_SEED=n: those of that run again)
 	@BURSAR_FUZZ=$${BURSAR_FUZZ:-100000} $(BIN)/python -m pytest tests/generated/test_fuzz.py $(ARGS)

@@ -28,6 +28,7 @@ from admin_views.base.listing import Asked, fetch, read
 from admin_views.base.panel import posted_form
 from admin_views.base.plan import Plan, plan_of
 from admin_views.base.pressing import Pressing
+from admin_views.design import Design
 from admin_views.notices import Notices
 from admin_views.palette import Finding
 from admin_views.profile import Profile
@@ -38,7 +39,7 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing, Finding, Notices, Profile):
+class Panel(Editing, Pressing, Finding, Notices, Profile, Design):
     """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
@@ -64,6 +65,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile):
             Route("/profile", self.profile, methods=both, name="profile"),
             Route("/profile/password", self.password, methods=post, name="profile_password"),
             Route("/profile/sessions", self.sign_out_others, methods=post, name="profile_sessions"),
+            Route("/design", self.design, methods=get, name="design"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),
             Route("/{identity}/filter", self.filter, methods=get, name="filter"),
             Route("/{identity}/details/{pk}", self.details, methods=get, name="details"),

@@ -8,6 +8,7 @@ which lets models and screens declare their labels at import time.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,13 +18,13 @@ from functools import lru_cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 from typing import Any, SupportsIndex
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, get_currency_precision
+from babel.numbers import format_decimal, get_currency_precision, get_decimal_symbol, get_group_symbol
 from markupsafe import Markup, escape
 
 SOURCE = "en"
@@ -212,6 +213,40 @@ def show_amount(minor: int, currency: str) -> str:
     return ("−" if minor < 0 else "") + format_decimal(figure, format=pattern, locale=locale())
 
 
+def type_amount(minor: int, currency: str) -> str:
+    """An amount as it stands in a field: without groups, so that it can be changed: 128450, EUR -> 1284.50."""
+    digits = exponent(currency)
+    return format_decimal(Decimal(minor).scaleb(-digits), format="0" + ("." + "0" * digits if digits else ""),
+                          locale=locale())  # fmt: skip
+
+
+_GROUPED = {mark: re.compile(rf"[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+") for mark in ".,"}
+_FIGURE = re.compile(r"[+-]?(?=[.,]?\d)[\d.,]+")
+
+
+def read_amount(text: str) -> Decimal:
+    """The figure that a person typed in the way of their language, or of another. Raises ValueError.
+
+    1.284,50 and 1,284.50 mean the same to everybody. A lone mark before three digits parts thousands only where the
+    reader's language does so: 1,284 in English, 1.284 in German.
+    """
+    bare = "".join(c for c in text if not c.isspace() and c not in "'’").replace("−", "-")
+    if not _FIGURE.fullmatch(bare):
+        raise ValueError(text)
+    figure, sign = bare.lstrip("+-"), "-" if bare.startswith("-") else ""
+    marks = [c for c in figure if c in ".,"]
+    point = marks[-1] if marks else ""
+    if len(set(marks)) == 1:
+        alone = len(marks) == 1 and (point == get_decimal_symbol(locale()) or point != get_group_symbol(locale()))
+        if not alone and _GROUPED[point].fullmatch(figure):
+            point = ""
+    whole, _point, rest = figure.rpartition(point) if point else (figure, "", "")
+    group = next((c for c in whole if c in ".,"), "")
+    if group and (group == point or not _GROUPED[group].fullmatch(whole)):
+        raise ValueError(text)
+    return Decimal(f"{sign}{whole.replace(group, '') if group else whole}.{rest or 0}")
+
+
 def show_money(minor: int, currency: str) -> Markup:
     """An amount with its currency, as the panel writes it."""
     return Markup('<bdi dir="ltr" class="num">{}<span class="cur">{}</span></bdi>').format(
@@ -257,3 +292,20 @@ def countries(code: str) -> list[tuple[str, str]]:
         ),
         key=lambda pair: pair[1].casefold(),
     )
+
+
+def timezones(*, all_of_them: bool = False) -> list[tuple[str, str]]:
+    """(name, name with its distance from UTC today) of the time zones, by name. all_of_them: with old names too."""
+    return _timezones(datetime.now(UTC).date(), all_of_them)
+
+
+@lru_cache(maxsize=4)
+def _timezones(day: date, all_of_them: bool) -> list[tuple[str, str]]:
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    names = sorted(z for z in available_timezones() if all_of_them or z == "UTC" or ("/" in z and z[:4] != "Etc/"))
+    return [(z, f"{z.replace('_', ' ')} ({_offset(noon.astimezone(ZoneInfo(z)))})") for z in names]
+
+
+def _offset(moment: datetime) -> str:
+    minutes = int((moment.utcoffset() or timedelta()).total_seconds() // 60)
+    return f"UTC{'−' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"

@@ -95,7 +95,8 @@ class Flow:
         return None
 
     async def before(self, press: Press, form: AppForm) -> None:
-        """After a valid POST, before the confirmation: work in a unit of its own, such as storing uploads."""
+        """After a POST, also of a form with mistakes, before the confirmation: work in a unit of its own, such as
+        storing uploads, which a browser cannot show again."""
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> str | Done:
         verb = press.button.verb

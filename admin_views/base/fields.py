@@ -5,11 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation, Overflow
+from decimal import Overflow
 from typing import Any, cast
-from zoneinfo import available_timezones
 
-from babel.numbers import list_currencies
 from sqladmin.forms import ModelConverterBase
 from sqlalchemy import Boolean, Date, Enum, Integer, String, Text
 from sqlalchemy.orm import ColumnProperty, RelationshipProperty
@@ -28,59 +26,13 @@ from wtforms import (
 )
 from wtforms.fields.core import UnboundField
 from wtforms.i18n import get_translations
-from wtforms.widgets import TextInput
+from wtforms.widgets import PasswordInput, TextInput
 
-from app.db import Choice, UtcDateTime
-from app.i18n import LANGUAGES, _, countries, exponent, gettext, language, language_name, zone
+from admin_views.base import options
+from app.db import Choice, UtcDateTime, utcnow
+from app.i18n import _, exponent, gettext, language, read_amount, type_amount, zone
 
 SAFE_INTEGER = 2**63 - 1
-LANGUAGE_CODES = (
-    "en",
-    "de",
-    "ru",
-    "es",
-    "ar",
-    "bg",
-    "ca",
-    "cs",
-    "da",
-    "el",
-    "et",
-    "fa",
-    "fi",
-    "fr",
-    "ga",
-    "he",
-    "hi",
-    "hr",
-    "hu",
-    "id",
-    "is",
-    "it",
-    "ja",
-    "ka",
-    "kk",
-    "ko",
-    "lt",
-    "lv",
-    "mk",
-    "mt",
-    "nb",
-    "nl",
-    "pl",
-    "pt",
-    "ro",
-    "sk",
-    "sl",
-    "sq",
-    "sr",
-    "sv",
-    "th",
-    "tr",
-    "uk",
-    "vi",
-    "zh",
-)
 
 
 class AppForm(Form):
@@ -155,29 +107,42 @@ class HueField(IntegerField):
 
 
 class MomentField(Field):
-    """A moment, typed and shown in the reader's time zone; data is aware UTC."""
+    """A moment, typed and shown in the reader's time zone; data is aware UTC. past: not later than now."""
 
     widget = TextInput()
     type = "DateTimeField"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, past: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.type = "DateTimeField"
+        self.past = past
+        self.text: str | None = None
+
+    @property
+    def most(self) -> str:
+        """The latest moment that the field takes, as the browser writes it."""
+        return utcnow().astimezone(zone()).strftime("%Y-%m-%dT%H:%M") if self.past else "9999-12-31T23:59"
 
     def process_data(self, value: Any) -> None:
         self.data = value.astimezone(zone()) if isinstance(value, datetime) else None
 
     def process_formdata(self, valuelist: list[str]) -> None:
         self.data = None
-        text = valuelist[0].strip() if valuelist else ""
-        if not text:
+        self.text = valuelist[0].strip() if valuelist else ""
+        if not self.text:
             return
         try:
-            self.data = datetime.fromisoformat(text).replace(tzinfo=zone()).astimezone(UTC)
+            self.data = datetime.fromisoformat(self.text).replace(tzinfo=zone()).astimezone(UTC)
         except (ValueError, OverflowError):
             raise ValueError(gettext("Not a date and time.")) from None
 
+    def pre_validate(self, form: Any) -> None:
+        if self.past and self.data is not None and self.data > utcnow():
+            raise validators.StopValidation(gettext("This lies in the future."))
+
     def _value(self) -> str:
+        if self.text is not None:
+            return self.text
         return self.data.astimezone(zone()).strftime("%Y-%m-%dT%H:%M") if self.data else ""
 
 
@@ -201,12 +166,10 @@ class MoneyField(Field):
         if self.currency_field in form and form[self.currency_field].data:
             self.currency = form[self.currency_field].data
         digits = exponent(self.currency)
-        text = self.text.replace("\u00a0", "").replace(" ", "").replace("−", "-")
-        text = text.replace(",", ".") if "." not in text and text.count(",") == 1 else text.replace(",", "")
         try:
-            amount = Decimal(text or "0")
+            amount = read_amount(self.text or "0")
             minor = amount.scaleb(digits)
-        except (InvalidOperation, Overflow):
+        except (ValueError, Overflow):
             raise validators.StopValidation(gettext("Not an amount.")) from None
         if not amount.is_finite() or abs(minor) > SAFE_INTEGER:
             raise validators.StopValidation(gettext("Not an amount."))
@@ -219,10 +182,27 @@ class MoneyField(Field):
     def _value(self) -> str:
         if self.text is not None:
             return self.text
-        if self.data is None:
-            return ""
-        digits = exponent(self.currency)
-        return f"{Decimal(self.data).scaleb(-digits):.{digits}f}"
+        return "" if self.data is None else type_amount(self.data, self.currency)
+
+
+class PickField(SelectField):
+    """One of a long list, found by typing. What is not offered but exists (an import brought it) stays."""
+
+    def __init__(self, *args: Any, kind: str, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "choices": options.choices(kind)})
+        self.kind = kind
+
+    def iter_choices(self) -> Any:
+        offered = list(super().iter_choices())
+        if self.data and not any(c[2] for c in offered) and (label := options.named(self.kind, self.data)):
+            offered.append((self.data, label, True, {}))
+        return iter(offered)
+
+
+class NewPasswordField(PasswordField):
+    """A password that is chosen here. A form that comes back still holds it: it may have been generated."""
+
+    widget = PasswordInput(hide_value=False)
 
 
 class ListField(SelectMultipleField):
@@ -248,25 +228,15 @@ class ChoiceField(SelectField):
         self.data = valuelist[0] if valuelist else None
 
 
-def _options(widget: str) -> list[tuple[str, str]]:
-    match widget:
-        case "country":
-            return [("", ""), *countries(language())]
-        case "language" | "languages" | "language_or_none":
-            named = sorted(((c, language_name(c)) for c in LANGUAGE_CODES), key=lambda p: p[1].casefold())
-            return [("", ""), *named] if widget == "language_or_none" else named
-        case "panel_language":
-            return list(LANGUAGES.items())
-        case "timezone" | "timezone_or_none":
-            zones = sorted(z for z in available_timezones() if "/" in z or z == "UTC")
-            return [("", ""), *((z, z) for z in zones)] if widget.endswith("none") else [(z, z) for z in zones]
-        case "currency":
-            return [(c, c) for c in sorted(list_currencies()) if len(c) == 3]
-    raise LookupError(widget)
-
-
 def _unbound(field: Any) -> UnboundField[Any]:
     return cast("UnboundField[Any]", field)
+
+
+TYPED: dict[str, dict[str, Any]] = {
+    "email": {"type": "email", "inputmode": "email", "autocapitalize": "none", "spellcheck": "false"},
+    "phone": {"type": "tel", "inputmode": "tel", "placeholder": "+49 30 1234567"},
+}
+"""How a text is typed: the keyboard of a phone, and what the browser checks."""
 
 
 def field_of(prop: ColumnProperty[Any]) -> UnboundField[Any]:
@@ -291,25 +261,17 @@ def field_of(prop: ColumnProperty[Any]) -> UnboundField[Any]:
             )
         )
     if widget == "languages":
-        return _unbound(ListField(choices=_options(widget), validators=[validators.InputRequired()], **common))
-    if widget in (
-        "country",
-        "language",
-        "language_or_none",
-        "panel_language",
-        "timezone",
-        "timezone_or_none",
-        "currency",
-    ):
-        return _unbound(SelectField(choices=_options(widget), validators=rules, **common))
+        return _unbound(ListField(choices=options.choices(widget), validators=[validators.InputRequired()], **common))
+    if widget in options.KINDS:
+        return _unbound(PickField(kind=widget, validators=rules, **common))
     if widget == "hue":
         return _unbound(HueField(validators=[validators.InputRequired(), validators.NumberRange(1, 8)], **common))
     if widget == "money":
         return _unbound(MoneyField(currency_field=info["currency"], render_kw={"inputmode": "decimal"}, **common))
     if isinstance(kind, UtcDateTime):
-        return _unbound(MomentField(validators=rules, **common))
+        return _unbound(MomentField(past=info["past"], validators=rules, **common))
     if isinstance(kind, Date):
-        return _unbound(DateField(validators=rules, **common))
+        return _unbound(DateField(validators=rules, render_kw={"max": "9999-12-31"}, **common))
     if isinstance(kind, Integer):
         return _unbound(IntegerField(validators=[*rules, validators.NumberRange(-(2**31), 2**31 - 1)], **common))
     if isinstance(kind, Text) or widget == "area":
@@ -318,7 +280,7 @@ def field_of(prop: ColumnProperty[Any]) -> UnboundField[Any]:
             TextAreaField(validators=[*rules, plain, validators.Length(max=limit)], filters=[_blank], **common)
         )
     if isinstance(kind, String):
-        kw = {"email": {"type": "email"}, "phone": {"type": "tel"}}.get(widget, {})
+        kw = TYPED.get(widget, {})
         if info["when"]:
             kw = {**kw, "data-when": info["when"]}
         checks = [*rules, plain, validators.Length(max=kind.length or 200)]
@@ -365,9 +327,9 @@ def password_fields(label: str = _("Password"), required: bool = False, least: i
     """A password and its confirmation; the button beside the first makes one and fills both."""
     rules = [validators.InputRequired() if required else validators.Optional(), validators.Length(min=least, max=200)]
     return {
-        "password": _unbound(PasswordField(label, rules, render_kw={"data-generate": "password_again"})),
+        "password": _unbound(NewPasswordField(label, rules, render_kw={"data-generate": "password_again"})),
         "password_again": _unbound(
-            PasswordField(
+            NewPasswordField(
                 _("Password again"),
                 [validators.EqualTo("password", _("The two passwords differ."))],
                 render_kw={"autocomplete": "new-password"},
@@ -382,3 +344,11 @@ def set_currencies(form: Form, currency: str | None) -> None:
         if isinstance(field, MoneyField):
             own = form[field.currency_field].data if field.currency_field in form else None
             field.currency = own or currency or field.currency
+
+
+def focus_of(form: Form, groups: Iterable[dict[str, Any]], *, new: bool) -> str | None:
+    """Where the cursor stands first: at the first mistake, else in the first field of a new form."""
+    fields: list[Any] = [form[n] for g in groups for n in g["fields"] if n in form and form[n].type != "HiddenField"]
+    wrong = [f for f in fields if f.errors]
+    chosen = wrong or (fields if new else [])
+    return chosen[0].name if chosen else None

@@ -64,6 +64,9 @@ def groups_of(plan: Plan, form: Form) -> list[dict[str, Any]]:
         else:
             groups.append({"label": gettext(label), "help": None, "fields": list(names), "more": False})
     groups.sort(key=lambda g: order.index(g["label"]) if g["label"] in order else len(order))
+    helps = {gettext(label): gettext(text) for label, text in view.group_help.items()}
+    for g in groups:
+        g["help"] = helps.get(cast(str, g["label"]))
     placed = {name for g in groups for name in cast("list[str]", g["fields"])}
     rest = [f.name for f in cast("Iterable[Any]", form) if f.name not in placed]
     if rest:

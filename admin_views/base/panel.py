@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -44,6 +45,19 @@ async def posted_form(request: Request) -> Any:
     return form
 
 
+LARGE = 20_000
+"""Letters from which a page is worth packing: a form with its countries and time zones is."""
+
+
+def packed(request: Request, html: str, status: int = 200) -> Response:
+    """The page; gzipped when it is large and the browser takes it."""
+    headers = {"Vary": "Accept-Encoding"}
+    if len(html) < LARGE or "gzip" not in request.headers.get("accept-encoding", ""):
+        return HTMLResponse(html, status, headers)
+    small = gzip.compress(html.encode(), 4, mtime=0)
+    return HTMLResponse(small, status, {**headers, "Content-Encoding": "gzip"})
+
+
 class PanelBase(Admin):
     @property
     def screens(self) -> list[AppView]:
@@ -79,7 +93,7 @@ class PanelBase(Admin):
         **context: Any,
     ) -> Response:
         async with self.frame(request, title=title, current=current, crumbs=crumbs) as (_session, around):
-            return HTMLResponse(page(template, frame=around, **context), status)
+            return packed(request, page(template, frame=around, **context), status)
 
     async def refuse(self, request: Request, error: Exception) -> Response:
         """Every refusal is a page with a sentence and the right status; the database's words are never shown."""

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from admin_views import access
 from admin_views.base import pages
 from admin_views.base.buttons import MOST_OBJECTS, Button, Done, Press
-from admin_views.base.fields import AppForm
+from admin_views.base.fields import AppForm, focus_of
 from admin_views.base.frame import pinned
 from admin_views.base.listing import narrowed, parse_ids, read
 from admin_views.base.panel import STALE, PanelBase, posted_form
@@ -45,20 +45,21 @@ class Pressing(PanelBase):
             sound = await pages.resolve_lookups(session, form, check=posted is not None)
             error: str | None = None
             asking: dict[str, Any] | None = None
-            if posted is not None and valid and sound and not posted.get("_back"):
+            if posted is not None and not posted.get("_back"):
                 try:
                     await session.close()  # gives its connection back: `before` and the verb take one of their own
                     await button.flow.before(press, form)
-                    asking = None if posted.get("_confirmed") else await button.flow.confirm(press, form)
-                    await pages.resolve_lookups(session, form)
-                    if asking is None:
-                        await session.close()
-                        return await self._act(request, press, form)
+                    if valid and sound:
+                        asking = None if posted.get("_confirmed") else await button.flow.confirm(press, form)
+                        if asking is None:
+                            await session.close()
+                            return await self._act(request, press, form)
                 except Invalid as problem:
                     error = pages.place_errors(form, problem)
                     asking = None
                 except AppError as problem:
                     error, asking = str(problem), None
+                await pages.resolve_lookups(session, form)  # `before` may have chosen more
             context = await button.flow.context(press, form)
         return await self._button_page(request, press, form, asking, error, context, posted)
 
@@ -130,7 +131,7 @@ class Pressing(PanelBase):
         if asking is not None:
             hidden = {**hidden, **pages.carried(form), "_confirmed": "1"}
         one = press.objects[0] if len(press.objects) == 1 else None
-        label = str(button.label)
+        label, groups = str(button.label), button.flow.groups(press, form)
         crumbs = [{"label": str(view.name_plural), "url": view.list_url}]
         if one is not None and view.has_card:
             crumbs.append({"label": view.title(one), "url": view.card_url(view.pk_of(one))})
@@ -145,7 +146,7 @@ class Pressing(PanelBase):
                 "cancel_url": crumbs[-1]["url"],
             },
             "form": form,
-            "groups": button.flow.groups(press, form),
+            "groups": groups,
             "hidden": hidden,
             "error": error,
             "warnings": [],
@@ -153,6 +154,7 @@ class Pressing(PanelBase):
             "confirm": asking,
             **context,
         }
+        merged["page"]["focus"] = focus_of(form, groups, new=True)
         if asking is not None and "submit" in asking:
             merged["page"]["submit_label"] = asking["submit"]
         return await self.respond(

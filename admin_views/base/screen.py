@@ -79,6 +79,8 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     """Fields that the filter form shows before the others."""
     group_order: ClassVar[tuple[str, ...]] = ()
     """Sections of the form that come first, by label."""
+    group_help: ClassVar[Mapping[str, str]] = {}
+    """Section of the form -> one sentence under its heading."""
     readonly: ClassVar[bool] = False
     help: ClassVar[str] = ""
     purpose: ClassVar[str] = ""

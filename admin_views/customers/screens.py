@@ -46,6 +46,7 @@ class Customers(AppView, model=Customer):
         (_("Sign-in"), ("username", "password", "password_again")),
         (_("For staff"), ("groups", "available_projects", "send_welcome")),
     )
+    group_help = {_("Sign-in"): _("Their first user. Without a password they cannot sign in yet.")}
     related = (
         Related(
             "user",
@@ -169,7 +170,7 @@ class Customers(AppView, model=Customer):
                 _("User name"),
                 [validators.Optional(), validators.Length(max=254), plain],
                 description=_("To sign in with. Empty: the e-mail address."),
-                render_kw={"autocomplete": "off"},
+                render_kw={"autocomplete": "off", "data-wide": "1"},
             )
             fields |= password_fields()
             fields["send_welcome"] = BooleanField(_("Send a welcome message"))

@@ -104,6 +104,7 @@ def about(
     copy: bool | None = None,
     currency: str = "",
     when: str = "",
+    past: bool = False,
 ) -> dict[str, Any]:
     """What a column says of itself to screens, filters, search, export and audit: ``mapped_column(info=about(...))``.
 
@@ -112,11 +113,13 @@ def about(
     language, timezone ... where the type does not say it. currency: for money, the column that names the currency.
     css: how its cells behave in a table. copy: with a button that copies the value; None: IDs and e-mails have one.
     when: the form shows it only for these values of another field, ``kind=company|sole_proprietor``.
+    past: a moment that cannot lie ahead.
     """  # fmt: skip
     return {
         "label": label, "help": help, "listed": listed, "searched": searched, "filtered": filtered and not sensitive,
         "sensitive": sensitive, "group": group, "widget": widget, "css": css, "currency": currency, "when": when,
         "copy": css == "id" or widget == "email" if copy is None else copy,
+        "past": past,
     }  # fmt: skip
 
 

@@ -107,7 +107,15 @@ class Customer(Base, Versioned, Customised, Searchable):
     )  # fmt: skip
     email_folded: Mapped[str] = folded("email")
     phone: Mapped[str] = mapped_column(
-        String(40), default="", info=about(_("Phone"), searched=True, widget="phone", group=_("Contact"))
+        String(40),
+        default="",
+        info=about(
+            _("Phone"),
+            searched=True,
+            widget="phone",
+            group=_("Contact"),
+            help=_("As dialled in their country, or with + and the country code."),
+        ),
     )
     address: Mapped[str] = mapped_column(
         String(500), default="", info=about(_("Address"), widget="area", group=_("Contact"))
@@ -121,7 +129,14 @@ class Customer(Base, Versioned, Customised, Searchable):
                    help=_("Messages are written in it. Empty: the project's language.")),
     )  # fmt: skip
     timezone: Mapped[str] = mapped_column(
-        String(64), default="", info=about(_("Time zone"), widget="timezone_or_none", group=_("Contact"))
+        String(64),
+        default="",
+        info=about(
+            _("Time zone"),
+            widget="timezone_or_none",
+            group=_("Contact"),
+            help=_("Type a city or a distance, such as +02:00."),
+        ),
     )
     legal_name: Mapped[str] = mapped_column(
         Name, default="", info=about(_("Legal name"), searched=True, group=_("Company"), when="kind=company")
@@ -129,7 +144,13 @@ class Customer(Base, Versioned, Customised, Searchable):
     vat_number: Mapped[str] = mapped_column(
         String(40),
         default="",
-        info=about(_("VAT number"), searched=True, group=_("Company"), when="kind=company|sole_proprietor"),
+        info=about(
+            _("VAT number"),
+            searched=True,
+            group=_("Company"),
+            when="kind=company|sole_proprietor",
+            help=_("Those of the European Union are checked."),
+        ),
     )
     registration_number: Mapped[str] = mapped_column(
         String(60), default="",
@@ -150,7 +171,7 @@ class Customer(Base, Versioned, Customised, Searchable):
         Text, default="", info=about(_("Note"), widget="area", group=_("For staff"), help=_("Customers never see it."))
     )
     registered_at: Mapped[datetime] = mapped_column(
-        default=utcnow, info=about(_("Registered"), listed=True, css="when", group=_("Registration"))
+        default=utcnow, info=about(_("Registered"), listed=True, css="when", group=_("Registration"), past=True)
     )
     registration_ip: Mapped[str | None] = mapped_column(
         String(45),
@@ -160,7 +181,7 @@ class Customer(Base, Versioned, Customised, Searchable):
         String(40), default="", info=about(_("Verified phone number"), widget="phone", group=_("Registration"))
     )
     phone_verified_at: Mapped[datetime | None] = mapped_column(
-        info=about(_("Phone verified on"), group=_("Registration"))
+        info=about(_("Phone verified on"), group=_("Registration"), past=True)
     )
     phone_verified_by: Mapped[str] = mapped_column(
         String(60),

@@ -130,13 +130,18 @@ class QuestionForm(AppForm):
 class ProfileForm(AppForm):
     name = StringField(
         _("Name"), [_texts_only, DataRequired(REQUIRED), Length(max=200, message=_("This is too long."))],
-        filters=[_strip],
+        filters=[_strip], render_kw={"autocomplete": "name"},
     )  # fmt: skip
     contact_person = StringField(
         _("Contact person"), [_texts_only, Length(max=200, message=_("This is too long."))], filters=[_strip]
     )
-    phone = StringField(_("Phone"), [_texts_only, Length(max=40, message=_("This is too long."))], filters=[_strip])
-    language = SelectField(_("Language"), description=_("Messages are written in it."))
+    phone = StringField(
+        _("Phone"), [_texts_only, Length(max=40, message=_("This is too long."))], filters=[_strip],
+        render_kw={"type": "tel", "inputmode": "tel", "autocomplete": "tel", "placeholder": "+49 30 1234567"},
+    )  # fmt: skip
+    language = SelectField(
+        _("Language"), description=_("Messages are written in it."), render_kw={"autocomplete": "language"}
+    )
     timezone = SelectField(_("Time zone"))
 
 

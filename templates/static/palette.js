@@ -130,7 +130,7 @@
       form.hidden = true;
       fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { "X-Fragment": "1" }, credentials: "same-origin" }).then(function (r) {
         if (!r.ok) throw new Error(r.status);
-        var summary = bell.querySelector("summary"), n = summary.querySelector(".bell-n"); if (n) n.remove(); summary.setAttribute("aria-label", summary.dataset.quiet);
+        var summary = bell.querySelector("summary"), n = summary.querySelector(".bell-n"); if (n) n.remove(); summary.querySelector("[data-said]").textContent = summary.dataset.quiet;
       }).catch(function () { form.hidden = false; });
     }).catch(function () { /* the link stays */ });
   }, true);

@@ -40,7 +40,13 @@ def look_up(page: Page | Locator, label: str, text: str) -> None:
 
 
 def choose(page: Page | Locator, label: str, option: str) -> None:
-    page.get_by_role("combobox", name=label, exact=True).select_option(option)
+    """From a select, or from a long list that is searched by typing."""
+    field = page.get_by_role("combobox", name=label, exact=True)
+    if field.evaluate("e => e.tagName") == "SELECT":
+        field.select_option(option)
+        return
+    field.fill(option)
+    page.get_by_role("option", name=option, exact=True).click()
 
 
 def rows(page: Page) -> Locator:

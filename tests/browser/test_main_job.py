@@ -261,7 +261,7 @@ def the_customer_comes_in_person(walk: Walk, password: str) -> None:
     expect(page.get_by_role("complementary", name="You are inside a customer’s account")).to_have_count(0)
     expect(page.get_by_role("navigation", name="Hauptmenü")).to_be_visible()  # it speaks the customer's language
     walk.shot("client-home")
-    page.get_by_label("Sprache").click()
+    page.locator("summary", has_text="Sprache").click()
     button(page, "English").click()
     open_message(page, "Wartung am Dienstag")
     expect(page.frame_locator("iframe").get_by_text("mit Grüßen")).to_be_visible()
@@ -276,7 +276,7 @@ def the_customer_comes_in_person(walk: Walk, password: str) -> None:
     button(page, "Send").click()
     expect(page.get_by_text("Thank you!")).to_be_visible()
     walk.shot("client-replied")
-    page.get_by_label("Änne Weber, profile").click()
+    page.locator("summary", has_text="Änne Weber, profile").click()
     button(page, "Sign out").click()
     expect(button(page, "Sign in")).to_be_visible()
 

@@ -51,7 +51,7 @@ def served(
         yield Served(opened.url, world, known)
 
 
-def _pages(served: Served, who: str) -> list[str]:
+def pages_of(served: Served, who: str) -> list[str]:
     """The addresses at which this person gets a page, with the tabs of the cards."""
     client = who in ("user", "visit")
     wanted = [
@@ -83,7 +83,7 @@ def test_every_page_keeps_the_policy(served: Served, chromium: Browser, who: str
     watch.look_at(context)
     page = context.new_page()
     wrong: list[str] = []
-    pages = _pages(served, who)
+    pages = pages_of(served, who)
     for url in pages:
         answer = page.goto(url, wait_until="load")
         assert answer is not None

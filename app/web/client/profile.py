@@ -11,11 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.domain import customers, sessions
-from app.domain.checks import timezones
 from app.domain.sessions.throttle import admit, forgive, key_of
 from app.errors import Invalid, NotFound, SignInNeeded
 from app.flash import flash
-from app.i18n import gettext, language_name
+from app.i18n import gettext, language_name, timezones
 from app.models.customers import Customer
 from app.models.users import User
 from app.web.auth import see_other
@@ -33,7 +32,9 @@ def _form(customer: Customer, data: Any = None) -> ProfileForm:
     codes = sorted({*customer.project.languages, *own}, key=lambda code: language_name(code))
     default = gettext("As usual here (%(name)s)") % {"name": language_name(customer.project.default_language)}
     form.language.choices = choices([("", default), *((code, language_name(code)) for code in codes)])
-    form.timezone.choices = choices([("", "UTC"), *((zone, zone) for zone in sorted(timezones()))])
+    zones = timezones()
+    kept = [] if customer.timezone in ("", *dict(zones)) else [(customer.timezone, customer.timezone)]
+    form.timezone.choices = choices([("", "UTC"), *zones, *kept])
     return form
 
 

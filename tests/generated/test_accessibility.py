@@ -1,0 +1,72 @@
+"""axe-core on every page of the panel, the client area and the sign-in, in both themes and in two languages.
+
+WCAG 2.2 A and AA and axe's own best practices; anything serious or critical fails.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.conftest import chromium  # noqa: F401
+from tests.generated.test_csp import Served, pages_of, served  # noqa: F401
+
+AXE = (Path(__file__).parents[1] / "browser" / "vendor" / "axe.min.js").read_text("utf-8")
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RUN = """async (only) => {
+  const found = await axe.run(document, {resultTypes: ["violations"], preload: false, runOnly: only});
+  return found.violations.filter(v => v.impact === "serious" || v.impact === "critical").map(
+    v => v.id + ": " + v.nodes.slice(0, 3).map(n => n.target.join(" ") + " " + n.html.slice(0, 160)).join(" | "));
+}"""
+
+
+def findings(page: Page) -> list[str]:
+    """Every rule in the light theme; in the dark one the colours, for nothing else depends on it."""
+    page.emulate_media(color_scheme="light")
+    page.evaluate(AXE)  # not as a script of the page: the policy would refuse it
+    found: list[str] = page.evaluate(RUN, {"type": "tag", "values": TAGS})
+    page.emulate_media(color_scheme="dark")
+    dark: list[str] = page.evaluate(RUN, {"type": "rule", "values": ["color-contrast"]})
+    return [*found, *(f"dark, {line}" for line in dark)]
+
+
+def _speak(served: Served, who: str, code: str) -> dict[str, str]:  # noqa: F811
+    """Choose the language; the cookies of this person's browser."""
+    name, _sep, value = served.world.cookies[who].partition("=")
+    jar = {name: value} if name else {}
+    if who == "visit":  # only looks: it reads what the customer reads
+        return jar
+    with httpx.Client(base_url=served.url, headers={"Origin": served.url, "Cookie": f"{name}={value}"}) as browser:
+        answer = browser.post("/client/language" if who == "user" else "/language", data={"language": code})
+        assert answer.status_code == 303
+        return jar | {n: v for n, v in answer.cookies.items() if n != name}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("who", "least"), [("owner", 130), ("user", 7), ("visit", 6), ("nobody", 2)])
+def test_axe_finds_nothing_serious(served: Served, chromium: Browser, who: str, least: int) -> None:  # noqa: F811
+    pages, wrong = pages_of(served, who), []
+    for n, code in enumerate(("en", "de")):  # every other page in German
+        context = chromium.new_context(base_url=served.url, reduced_motion="reduce")
+        where = served.url + ("/client" if who == "visit" else "")
+        jar = _speak(served, who, code)
+        context.add_cookies([{"name": name, "value": value, "url": where} for name, value in jar.items()])
+        page = context.new_page()
+        for url in pages[n::2]:
+            page.goto(url, wait_until="load")
+            wrong += [f"{url}: {line}" for line in findings(page)]
+        assert page.evaluate("document.documentElement.lang") == code or who == "visit"
+        context.close()
+    assert wrong == []
+    assert len(pages) >= least
+
+
+@pytest.mark.browser
+def test_axe_sees_what_is_wrong(chromium: Browser) -> None:  # noqa: F811
+    page = chromium.new_page()
+    page.set_content("<html lang=en><title>x</title><main><h1>x</h1><input><p><font color=#ddd>pale</font></main>")
+    assert {line.split(":")[0] for line in findings(page)} >= {"label", "color-contrast"}
+    page.close()
