@@ -100,16 +100,19 @@ def moment(value: datetime | None) -> str:
     )
 
 
+def copyable(text: Any, html: str = "") -> str:
+    """A value with a button that copies it; `html` where it is shown in another way."""
+    before, behind = _copy(language())
+    plain = escape(str(text))
+    return f'<span class="copies">{html or plain}{before}{plain}" data-copy-text="{plain}{behind}'
+
+
 def copied(key: str, shown: Cell) -> Cell:
     """The cell with a button that copies its plain value: for what people paste elsewhere, IDs and addresses."""
 
     def cell(obj: Any) -> str:
         value = getattr(obj, key)
-        if value in (None, ""):
-            return shown(obj)
-        before, behind = _copy(language())
-        text = escape(str(value))
-        return f'<span class="copies">{shown(obj)}{before}{text}" data-copy-text="{text}{behind}'
+        return shown(obj) if value in (None, "") else copyable(value, shown(obj))
 
     return cell
 
@@ -129,15 +132,6 @@ def link(screen: str, pk: int, text: str) -> str:
 def short(code: str, name: Callable[[str], str]) -> str:
     """A code with its name on hover."""
     return f'<span title="{esc(name(code))}">{esc(code)}</span>'
-
-
-def copyable(text: Any, html: str = "") -> str:
-    """A value with a button that copies it; `html` where it is shown in another way."""
-    label = esc(gettext("Copy %(text)s") % {"text": text})
-    return (
-        f'<span class="copy">{html or esc(text)}<button class="btn plain square sm" type="button" '
-        f'data-copy-text="{esc(text)}" aria-label="{label}" title="{label}">{icon("copy", "tiny")}</button></span>'
-    )
 
 
 def mail(address: str) -> str:
