@@ -20,6 +20,7 @@ from wtforms import (
     DateField,
     IntegerField,
     MultipleFileField,
+    PasswordField,
     RadioField,
     SelectField,
     StringField,
@@ -34,7 +35,6 @@ from admin_views.base.fields import (
     LookupField,
     MomentField,
     MoneyField,
-    NewPasswordField,
     PickField,
 )  # fmt: skip
 from admin_views.base.options import choices
@@ -68,7 +68,7 @@ class SampleForm(AppForm):
     state = RadioField(_("Status"), choices=SOME[:2])
     view = RadioField(_("Show"), choices=SOME[:2], render_kw={"data-seg": "1"})
     sticky = BooleanField(_("Sticky"), description=_("A sticky note stands first on the card."))
-    password = NewPasswordField(_("Password"), render_kw={"data-generate": "password"})
+    password = PasswordField(_("Password"), render_kw={"data-generate": "password"})
     files = MultipleFileField(_("Attachments"))
 
 

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from admin_views.base import pages
 from admin_views.base.cells import ready
-from admin_views.base.fields import SAFE_INTEGER, AppForm, LookupField, focus_of, set_currencies
+from admin_views.base.fields import SAFE_INTEGER, AppForm, LookupField, ask_again, focus_of, set_currencies
 from admin_views.base.panel import STALE, PanelBase, posted_form
 from admin_views.base.plan import plan_of
 from admin_views.base.screen import AppView
@@ -112,6 +112,8 @@ class Editing(PanelBase):
         hidden = {}
         if obj is not None and (version := view.version_of(obj)) is not None:
             hidden["version"] = seen if seen is not None else version
+        if posted is not None:
+            ask_again(form)
         groups = pages.groups_of(plan_of(request, view), form)
         context = {
             "page": {

@@ -26,7 +26,7 @@ from wtforms import (
 )
 from wtforms.fields.core import UnboundField
 from wtforms.i18n import get_translations
-from wtforms.widgets import PasswordInput, TextInput
+from wtforms.widgets import TextInput
 
 from admin_views.base import options
 from app.db import Choice, UtcDateTime, utcnow
@@ -199,12 +199,6 @@ class PickField(SelectField):
         return iter(offered)
 
 
-class NewPasswordField(PasswordField):
-    """A password that is chosen here. A form that comes back still holds it: it may have been generated."""
-
-    widget = PasswordInput(hide_value=False)
-
-
 class ListField(SelectMultipleField):
     """Several of a fixed set, as check boxes."""
 
@@ -327,9 +321,9 @@ def password_fields(label: str = _("Password"), required: bool = False, least: i
     """A password and its confirmation; the button beside the first makes one and fills both."""
     rules = [validators.InputRequired() if required else validators.Optional(), validators.Length(min=least, max=200)]
     return {
-        "password": _unbound(NewPasswordField(label, rules, render_kw={"data-generate": "password_again"})),
+        "password": _unbound(PasswordField(label, rules, render_kw={"data-generate": "password_again"})),
         "password_again": _unbound(
-            NewPasswordField(
+            PasswordField(
                 _("Password again"),
                 [validators.EqualTo("password", _("The two passwords differ."))],
                 render_kw={"autocomplete": "new-password"},
@@ -344,6 +338,13 @@ def set_currencies(form: Form, currency: str | None) -> None:
         if isinstance(field, MoneyField):
             own = form[field.currency_field].data if field.currency_field in form else None
             field.currency = own or currency or field.currency
+
+
+def ask_again(form: Form) -> None:
+    """A refused form never shows a password; that it has to be typed again is said, not left to be noticed."""
+    for field in cast("Iterable[Any]", form):
+        if isinstance(field, PasswordField) and field.data and not field.errors:
+            field.errors = [gettext("Please enter it again: a password is not kept.")]
 
 
 def focus_of(form: Form, groups: Iterable[dict[str, Any]], *, new: bool) -> str | None:

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from admin_views import access
 from admin_views.base import pages
 from admin_views.base.buttons import MOST_OBJECTS, Button, Done, Press
-from admin_views.base.fields import AppForm, focus_of
+from admin_views.base.fields import AppForm, ask_again, focus_of
 from admin_views.base.frame import pinned
 from admin_views.base.listing import narrowed, parse_ids, read
 from admin_views.base.panel import STALE, PanelBase, posted_form
@@ -131,6 +131,8 @@ class Pressing(PanelBase):
         if asking is not None:
             hidden = {**hidden, **pages.carried(form), "_confirmed": "1"}
         one = press.objects[0] if len(press.objects) == 1 else None
+        if posted is not None and asking is None and not posted.get("_back"):
+            ask_again(form)
         label, groups = str(button.label), button.flow.groups(press, form)
         crumbs = [{"label": str(view.name_plural), "url": view.list_url}]
         if one is not None and view.has_card:

@@ -104,7 +104,7 @@
     var options = [], at = -1;
     function current() { var o = select.selectedOptions[0]; return o ? o.textContent.trim() : ""; }
     function sync() { var o = select.selectedOptions[0]; input.value = o && o.value ? current() : ""; input.placeholder = o && !o.value ? current() : ""; }
-    function close() { list.hidden = true; at = -1; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); }
+    function close() { list.hidden = true; list.replaceChildren(); at = -1; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); }
     function point(to) {
       if (!options.length) return;
       at = (to + options.length) % options.length;

@@ -100,7 +100,8 @@ def test_what_the_server_refuses_leads_to_the_first_mistake(walk: Walk) -> None:
     expect(page.get_by_role("alert")).to_contain_text("User name")
     expect(page.get_by_label("User name")).to_be_focused()
     expect(page.get_by_role("combobox", name="Country", exact=True)).to_have_value("Germany")
-    assert posted(page, "password") == posted(page, "password_again") == "a long one"
+    assert posted(page, "password") == posted(page, "password_again") == ""
+    expect(page.locator("#password-error, #password_again-error")).to_have_count(2)
     page.get_by_role("alert").get_by_role("link", name="User name").click()
     expect(page.get_by_label("User name")).to_be_focused()
     walk.watch.problems.clear()  # the refusal is a 422
