@@ -36,7 +36,7 @@ class Customers(AppView, model=Customer):
     purpose = _("Everybody you serve: people and companies, with all that belongs to them.")
     create_label, create_icon = _("Register customer"), "user-plus"
     search_hint = _("ID, name or e-mail")
-    filter_first = ("id", "account_name", "project", "group", "active_items")
+    filter_first = ("id", "account_name", "project", "group", "language", "active_items")
     group_order = (_("Account"), _("Sign-in"))
     leave_out_new = (
         "status", "registered_at", "registration_ip", "verified_phone", "phone_verified_at", "phone_verified_by",
