@@ -37,7 +37,7 @@ class Customers(AppView, model=Customer):
     create_label, create_icon = _("Register customer"), "user-plus"
     search_hint = _("ID, name or e-mail")
     letter, in_palette, palette_hints = "c", True, ("email", "project_id")
-    filter_first = ("id", "account_name", "project", "group", "active_items")
+    filter_first = ("id", "account_name", "project", "group", "language", "active_items")
     group_order = (_("Account"), _("Sign-in"))
     leave_out_new = (
         "status", "registered_at", "registration_ip", "verified_phone", "phone_verified_at", "phone_verified_by",
