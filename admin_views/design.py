@@ -39,7 +39,9 @@ from admin_views.base.fields import (
 )  # fmt: skip
 from admin_views.base.options import choices
 from admin_views.base.panel import PanelBase
-from app.i18n import _, gettext, language
+from admin_views.base.working import stop_button, work
+from app.i18n import _, gettext, language, show_date
+from app.models.jobs import JobState
 from app.render import environment
 
 SOME = [("individual", _("Individual")), ("company", _("Company")), ("sole_proprietor", _("Sole proprietor"))]
@@ -184,10 +186,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ui.hidden_inputs({'page': '1'})",
         "ui.form_words()",
     ),
+    _("Charts and long work"): ("ui.chart_files()", "ui.chart(chart)", "ui.work(work)", "ui.work_row(work)"),
 }
 """Section -> calls. One that begins with {% stands as it is, others stand inside {{ }}."""
 
-WIDE = frozenset({"Telling", "Finding the way", "Cards", "Forms"})
+ONCE = ("form_words", "chart_files")
+"""Scripts and their words are on a page once."""
+WIDE = frozenset({"Telling", "Finding the way", "Cards", "Forms", "Charts and long work"})
 """Sections whose parts take a line of their own."""
 
 _IDS = re.compile(r'\s(id|for|name|aria-(?:controls|describedby|labelledby)|popovertarget|list)="([^"]+)"')
@@ -200,11 +205,34 @@ def apart(html: str, mark: str) -> str:
     return _REFERENCES.sub(rf' \1="#\2-{mark}"', html).replace(" data-passing", "").replace(" autofocus", "")
 
 
+def _chart() -> dict[str, Any]:
+    numbers = (3, 5, 2, 8, 6, 9, 4)
+    return {
+        "id": "sample", "kind": "bars",
+        "label": gettext("New customers by day"), "sentence": gettext("New customers by day"),
+        "head": gettext("Day"), "series": [gettext("Customers")], "url": None,
+        "rows": [(show_date(date(2026, 2, d)), str(d), [n]) for d, n in enumerate(numbers, 1)],
+    }  # fmt: skip
+
+
+def _work() -> dict[str, Any]:
+    counts = [
+        {"label": gettext("Sent"), "n": 404, "kind": "ok", "url": None},
+        {"label": gettext("Failed"), "n": 8, "kind": "bad", "url": None},
+    ]
+    shown = work(
+        label=gettext("Sending a campaign"), url="#", state=JobState.RUNNING, going=True, done=412,
+        total=1204, rate=38, counts=counts,
+    )  # fmt: skip
+    return {**shown, "stop": stop_button("#?pks=1", gettext("Stop this campaign? What was already sent stays sent."))}
+
+
 @lru_cache(maxsize=8)
 def catalogue(_language: str) -> list[dict[str, Any]]:
     """Sections of parts: the call, and what it gives in either theme."""
     form, wrong = _form(), _form(wrong=True)
-    given = {"form": form, "wrong": wrong, "moment": datetime(2026, 2, 1, 9, 30, tzinfo=UTC)}
+    moment = datetime(2026, 2, 1, 9, 30, tzinfo=UTC)
+    given = {"form": form, "wrong": wrong, "moment": moment, "chart": _chart(), "work": _work()}
     sections: list[dict[str, Any]] = []
     n = 0
     for label, calls in EXAMPLES.items():
@@ -213,7 +241,7 @@ def catalogue(_language: str) -> list[dict[str, Any]]:
             n += 1
             source = call if call.startswith("{%") else f"{{{{ {call} }}}}"
             html = environment().from_string("{% import 'ui.j2' as ui %}" + source).render(given)
-            once = "form_words" in call  # a script and its words are on a page once
+            once = any(name in call for name in ONCE)
             shown = Markup("") if once else Markup(apart(html, f"{n}l"))  # noqa: S704
             dark = Markup("") if once else Markup(apart(html, f"{n}d"))  # noqa: S704
             parts.append(SimpleNamespace(call=source, light=shown, dark=dark))
