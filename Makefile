@@ -16,7 +16,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fmt bench faults fuzz pictures drift messages lock clean
+.PHONY: help up test check fmt bench faults fuzz pages pictures drift messages lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,8 @@ help: ## this list
 up: $(VENV)/run.stamp ## start everything on this machine (DEMO=0: without demo data; PORT=8001: another port)
 	@exec $(BIN)/bursar up $(if $(filter 0 no false,$(DEMO)),--no-demo) $(if $(PORT),--port $(PORT))
 
-test: $(VENV)/dev.stamp ## the whole test suite, the fault tests last (ARGS="-k name": some of it)
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not faults and not bench" $(ARGS)
+test: $(VENV)/dev.stamp ## the test suite, the fault tests last (ARGS="-k name": some of it)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not faults and not bench and not pages" $(ARGS)
 	@$(if $(ARGS),,$(BIN)/python -m pytest -m faults || [ $$? -eq 5 ])
 
 check: $(VENV)/dev.stamp ## style, types, directions of imports, drift between models and migrations
@@ -38,6 +38,9 @@ check: $(VENV)/dev.stamp ## style, types, directions of imports, drift between m
 fmt: $(VENV)/dev.stamp ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+pages: $(VENV)/dev.stamp ## every page in Chromium: the policy for contents, axe-core in both themes
+	@$(BIN)/python -m pytest --numprocesses auto -m pages $(ARGS)
 
 faults: $(VENV)/dev.stamp ## only the tests that kill processes
 	@$(BIN)/python -m pytest -m faults $(ARGS)

@@ -209,8 +209,7 @@ class Watch:
             self.problems.append(f"console: {said.text}")
 
     def _failed(self, request: Request) -> None:
-        left_behind = request.failure == "net::ERR_ABORTED" and request.resource_type == "fetch"  # by the next page
-        if not left_behind:
+        if request.failure != "net::ERR_ABORTED":  # the next page was asked for before it had come
             self.problems.append(f"failed: {request.method} {request.url} {request.failure}")
 
     def _answered(self, response: Response) -> None:

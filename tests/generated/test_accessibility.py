@@ -46,6 +46,7 @@ def _speak(served: Served, who: str, code: str) -> dict[str, str]:  # noqa: F811
 
 
 @pytest.mark.browser
+@pytest.mark.pages
 @pytest.mark.parametrize(("who", "least"), [("owner", 130), ("user", 7), ("visit", 6), ("nobody", 2)])
 def test_axe_finds_nothing_serious(served: Served, chromium: Browser, who: str, least: int) -> None:  # noqa: F811
     pages, wrong = pages_of(served, who), []
@@ -65,6 +66,7 @@ def test_axe_finds_nothing_serious(served: Served, chromium: Browser, who: str, 
 
 
 @pytest.mark.browser
+@pytest.mark.pages
 def test_axe_sees_what_is_wrong(chromium: Browser) -> None:  # noqa: F811
     page = chromium.new_page()
     page.set_content("<html lang=en><title>x</title><main><h1>x</h1><input><p><font color=#ddd>pale</font></main>")

@@ -73,6 +73,7 @@ def pages_of(served: Served, who: str) -> list[str]:
 
 
 @pytest.mark.browser
+@pytest.mark.pages
 @pytest.mark.parametrize(("who", "least"), [("owner", 130), ("user", 7), ("visit", 6), ("nobody", 2)])
 def test_every_page_keeps_the_policy(served: Served, chromium: Browser, who: str, least: int) -> None:  # noqa: F811
     context = chromium.new_context(base_url=served.url, reduced_motion="reduce")
