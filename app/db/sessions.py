@@ -59,7 +59,7 @@ def make_engine(url: str, *, writes: bool = True, **options: Any) -> AsyncEngine
     # a generic plan cannot know whether the text of a LIKE is rare
     settings = {"jit": "off", "plan_cache_mode": "force_custom_plan", "application_name": "bursar"}
     if not writes:
-        settings |= {"default_transaction_read_only": "on", "statement_timeout": f"{sqlite.LONGEST:.0f}s"}
+        settings |= {"default_transaction_read_only": "on", "statement_timeout": f"{1000 * sqlite.LONGEST:.0f}ms"}
     options.setdefault("connect_args", {"server_settings": settings, "timeout": 5})
     engine = create_async_engine(url, hide_parameters=True, **options)
     event.listen(engine.sync_engine, "checkin", _note_use)
