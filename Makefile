@@ -39,7 +39,7 @@ fmt: $(VENV)/dev.stamp ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-pages: $(VENV)/dev.stamp ## every page in Chromium: the policy for contents, axe-core in both themes
+pages: $(VENV)/dev.stamp ## in Chromium: every page under the policy and axe-core, each part by hand
 	@$(BIN)/python -m pytest --numprocesses auto -m pages $(ARGS)
 
 faults: $(VENV)/dev.stamp ## only the tests that kill processes

@@ -186,7 +186,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ui.hidden_inputs({'page': '1'})",
         "ui.form_words()",
     ),
-    _("Charts and long work"): ("ui.chart_files()", "ui.chart(chart)", "ui.work(work)", "{% set row = ui.work_row(work) %}<ul>{{ row }}</ul>"),
+    _("Charts and long work"): ("ui.chart_files()", "ui.chart(chart)", "ui.work(work)", "ui.work_list([work])"),
 }
 """Section -> calls. One that begins with {% stands as it is, others stand inside {{ }}."""
 

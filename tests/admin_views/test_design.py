@@ -16,6 +16,13 @@ from admin_views.design import EXAMPLES, catalogue
 from app.i18n import LANGUAGES, SOURCE, speaking
 from app.render import environment
 
+
+@pytest.fixture
+def engine_name() -> str:
+    """What a page shows does not depend on the database."""
+    return "sqlite"
+
+
 ROOT = Path(__file__).parents[2]
 
 CALLS = " ".join(call for calls in EXAMPLES.values() for call in calls)

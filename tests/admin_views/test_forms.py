@@ -21,6 +21,13 @@ from tests import factories
 from tests.admin_views.conftest import PASSWORD, SignIn
 from tests.generated.routes import form_on
 
+
+@pytest.fixture
+def engine_name() -> str:
+    """What a page shows does not depend on the database."""
+    return "sqlite"
+
+
 AMOUNTS = {  # typed: in English, German, Russian
     "1284.50": ("1284.50",) * 3,
     "1.284,50": ("1284.50",) * 3,
@@ -103,7 +110,8 @@ async def test_a_refused_form_keeps_everything_and_leads_to_the_first_mistake(de
 async def test_editing_does_not_move_the_cursor(desk: httpx.AsyncClient) -> None:
     async with db.unit() as session:
         customer = await factories.create_customer(session)
-    assert " autofocus" not in (await desk.get(f"/admin/customer/edit/{customer.id}")).text
+    page = (await desk.get(f"/admin/customer/edit/{customer.id}")).text
+    assert " autofocus" not in page.partition("<main")[2].partition("</main>")[0]
 
 
 async def test_a_moment_comes_back_as_it_was_typed(owner: Staff, sign_in: SignIn) -> None:

@@ -15,6 +15,13 @@ from app import db
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
 
+
+@pytest.fixture
+def engine_name() -> str:
+    """What a page shows does not depend on the database."""
+    return "sqlite"
+
+
 LIST = "/admin/customer/list"
 PARTS = ("acts", "keep", "chips", "rows", "drawer")
 

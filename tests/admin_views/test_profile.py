@@ -13,6 +13,13 @@ from app.models.sessions import LoginSession
 from app.models.staff import Staff
 from tests.admin_views.conftest import PASSWORD, SignIn, create_staff
 
+
+@pytest.fixture
+def engine_name() -> str:
+    """What a page shows does not depend on the database."""
+    return "sqlite"
+
+
 URL = "/admin/profile"
 OWN = {
     "full_name": "Olga Neumann", "email": "olga@new.example", "language": "de", "timezone": "Europe/Berlin",

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.hands import button, sign_in
 from tests.browser.house import Walk
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.pages]
 CARD = "/admin/customer/details/1"
 STAYS = "document.documentElement.dataset.mine = 'here'"
 

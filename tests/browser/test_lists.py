@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.hands import button, expect_customers, rows, sign_in
 from tests.browser.house import PASSWORD, STAFF, House, Walk
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("house", ["sqlite"], indirect=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.pages, pytest.mark.parametrize("house", ["sqlite"], indirect=True)]
 LIST = "/admin/customer/list"
 
 

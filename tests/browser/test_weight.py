@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, BrowserContext
 from tests.browser.hands import sign_in
 from tests.browser.house import House
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("house", ["sqlite"], indirect=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.pages, pytest.mark.parametrize("house", ["sqlite"], indirect=True)]
 MOST = 150_000
 PAGES = {
     "sign-in": "/login", "dashboard": "/admin/", "list": "/admin/customer/list", "card": "/admin/customer/details/1",
