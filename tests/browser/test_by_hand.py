@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from tests.browser.hands import button, eventually, expect_customers, sign_in
 from tests.browser.house import PASSWORD, STAFF, House, Walk
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("house", ["sqlite"], indirect=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.pages, pytest.mark.parametrize("house", ["sqlite"], indirect=True)]
 
 
 def test_signing_in_and_searching_with_the_keyboard_alone(walk: Walk) -> None:
