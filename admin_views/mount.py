@@ -25,7 +25,7 @@ from admin_views.base.editing import Editing
 from admin_views.base.filterform import filter_form, sections
 from admin_views.base.frame import PIN_COOKIE, pinned
 from admin_views.base.listing import Asked, fetch, read
-from admin_views.base.panel import posted_form
+from admin_views.base.panel import packed, posted_form
 from admin_views.base.plan import Plan, plan_of
 from admin_views.base.pressing import Pressing
 from admin_views.design import Design
@@ -97,7 +97,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Design):
     async def index(self, request: Request) -> Response:
         async with self.frame(request, title=gettext("Dashboard"), current="index") as (session, around):
             context = await dashboard.context(request, session)
-            return HTMLResponse(page("sqladmin/index.html", frame=around, **context))
+            return packed(request, page("sqladmin/index.html", frame=around, **context))
 
     @login_required
     async def running(self, request: Request) -> Response:
@@ -114,24 +114,25 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Design):
         plan = plan_of(request, view)
         asked = read(plan, params, pin if view.reaches_customers else ())
         if part := request.headers.get(lists.PART):
-            response = await self._part_of_list(plan, asked, part)
+            response = await self._part_of_list(request, plan, asked, part)
         else:
             around_page = self.frame(request, title=str(view.name_plural), current=view.identity)
             async with around_page as (session, around):
                 shown = await lists.listing(session, plan, await fetch(session, plan, asked))
-                response = HTMLResponse(page("sqladmin/list.html", frame=around, listing=shown), headers=lists.VARY)
+                html = page("sqladmin/list.html", frame=around, listing=shown)
+            response = packed(request, html, vary=lists.PART)
         if "pin" in request.query_params:
             _keep_pin(response, pin)
         return response
 
     @staticmethod
-    async def _part_of_list(plan: Plan, asked: Asked, part: str) -> Response:
+    async def _part_of_list(request: Request, plan: Plan, asked: Asked, part: str) -> Response:
         """What a script asks for instead of the page: what changes with the address, or only how many rows match."""
         async with db.reads() as session:
             if part == "count":
                 return JSONResponse(await lists.matching(session, plan, asked), headers=lists.VARY)
             shown = await lists.listing(session, plan, await fetch(session, plan, asked))
-        return HTMLResponse(page("sqladmin/list_part.html", listing=shown), headers=lists.VARY)
+        return packed(request, page("sqladmin/list_part.html", listing=shown), vary=lists.PART)
 
     @login_required
     async def filter(self, request: Request) -> Response:
@@ -170,7 +171,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Design):
                 **await card.inside(request, session, view, obj, tab, self.find),
                 **await view.card_context(session, obj, request),
             }
-            return HTMLResponse(page("sqladmin/card.html", frame=around, **context))
+            return packed(request, page("sqladmin/card.html", frame=around, **context))
 
     @login_required
     async def part(self, request: Request) -> Response:
