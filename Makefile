@@ -24,9 +24,8 @@ help: ## this list
 up: $(VENV)/run.stamp ## start everything on this machine (DEMO=0: without demo data; PORT=8001: another port)
 	@exec $(BIN)/bursar up $(if $(filter 0 no false,$(DEMO)),--no-demo) $(if $(PORT),--port $(PORT))
 
-test: $(VENV)/dev.stamp ## the test suite, the fault tests last (ARGS="-k name": some of it)
+test: $(VENV)/dev.stamp ## the test suite (ARGS="-k name": some of it)
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not faults and not bench and not pages" $(ARGS)
-	@$(if $(ARGS),,$(BIN)/python -m pytest -m faults || [ $$? -eq 5 ])
 
 check: $(VENV)/dev.stamp ## style, types, directions of imports, drift between models and migrations
 	$(BIN)/ruff check .

@@ -101,12 +101,18 @@ def conditions(model: Any, only: frozenset[str] | None, pieces: bool, depth: int
             st.fixed_dictionaries({"not": inner}),
         ),
         max_leaves=4,
-    ).filter(lambda c: depth_of(c) <= (3 if depth < 2 else 5))
+    ).filter(lambda c: depth_of(c) <= (3 if depth < 2 else 5) and levels(c) <= filters.MAX_DEPTH)
 
 
 def depth_of(data: Data) -> int:
     inner = [*data.get("all", ()), *data.get("any", ()), *([data["not"]] if "not" in data else [])]
     return 1 + max((depth_of(c) for c in inner), default=0)
+
+
+def levels(data: Data) -> int:
+    """The same with what is asked of related rows, as the parser counts."""
+    inner = [*data.get("all", ()), *data.get("any", ()), *(data[key] for key in ("not", "where") if key in data)]
+    return 1 + max((levels(c) for c in inner), default=0)
 
 
 # ---- a plain evaluation ---------------------------------------------------------------------------------------------
