@@ -20,6 +20,8 @@ def sign_in(page: Page, name: str = STAFF, password: str = PASSWORD, *, at: str 
 
 
 def button(page: Page | Locator, name: str) -> Locator:
+    """A button of this name, on a page whose scripts have run: many do something only then."""
+    (page if isinstance(page, Page) else page.page).wait_for_load_state("domcontentloaded")
     return page.get_by_role("button", name=name, exact=True)
 
 

@@ -23,7 +23,7 @@ import httpx
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response
 
 from app import db
 from app.domain import customers
@@ -217,11 +217,27 @@ class Watch:
             self.problems.append(f"{response.status}: {response.request.method} {response.url}")
 
 
+class Keys:
+    """The keyboard of somebody who waits until the page listens: a heading is there before the deferred scripts ran."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def press(self, key: str) -> None:
+        self._page.wait_for_load_state("domcontentloaded")
+        self._page.keyboard.press(key)
+
+    def type(self, text: str) -> None:
+        self._page.wait_for_load_state("domcontentloaded")
+        self._page.keyboard.type(text)
+
+
 class Walk:
     """A browser of one person; `shot` keeps what they see."""
 
     def __init__(self, context: BrowserContext, watch: Watch, shots: Path) -> None:
         self.context, self.watch, self.shots, self.page = context, watch, shots, context.new_page()
+        self.keys = Keys(self.page)
         self._taken = 0
 
     def shot(self, name: str) -> None:

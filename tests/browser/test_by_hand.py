@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.pages, pytest.mark.parametrize("h
 
 
 def test_signing_in_and_searching_with_the_keyboard_alone(walk: Walk) -> None:
-    page, keys = walk.page, walk.page.keyboard
+    page, keys = walk.page, walk.keys
     page.goto("/admin/customer/list")
     keys.type(STAFF)
     keys.press("Tab")

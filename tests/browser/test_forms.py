@@ -27,7 +27,7 @@ def posted(page: Page, name: str) -> str:
 
 
 def test_a_long_list_is_chosen_by_typing_and_by_keys(walk: Walk) -> None:
-    page, keys = walk.page, walk.page.keyboard
+    page, keys = walk.page, walk.keys
     enter(page)
     page.goto(CREATE)
     expect(page.get_by_role("textbox", name="Name", exact=True)).to_be_focused()
@@ -118,13 +118,13 @@ def test_an_amount_shows_its_currency_and_colours_have_keys(walk: Walk) -> None:
     beside = page.locator("[data-currency-of]").first
     expect(beside).to_have_text("EUR")
     page.get_by_role("combobox", name="Currency", exact=True).fill("CHF")
-    page.keyboard.press("Tab")
+    walk.keys.press("Tab")
     expect(beside).to_have_text("CHF")
     page.goto("about:blank")
     page.goto("/admin/attitude/create")
     page.get_by_role("radio", name="Colour 1").focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
+    walk.keys.press("ArrowRight")
+    walk.keys.press("ArrowRight")
     expect(page.get_by_role("radio", name="Colour 3")).to_be_checked()
 
 

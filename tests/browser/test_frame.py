@@ -26,7 +26,7 @@ def heading(page: Page, name: str) -> Locator:
 
 
 def test_the_palette_finds_chooses_and_remembers(walk: Walk) -> None:
-    page, keys = walk.page, walk.page.keyboard
+    page, keys = walk.page, walk.keys
     sign_in(page)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     button(page, "Search or jump to…").click()
@@ -64,7 +64,7 @@ def test_the_palette_finds_chooses_and_remembers(walk: Walk) -> None:
 
 
 def test_single_keys_move_select_open_and_go(walk: Walk) -> None:
-    page, keys = walk.page, walk.page.keyboard
+    page, keys = walk.page, walk.keys
     sign_in(page)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     keys.press("g")
@@ -101,7 +101,7 @@ def test_single_keys_move_select_open_and_go(walk: Walk) -> None:
 
 
 def test_the_sheet_lists_the_keys_and_they_can_be_switched_off(walk: Walk) -> None:
-    page, keys = walk.page, walk.page.keyboard
+    page, keys = walk.page, walk.keys
     sign_in(page)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     sheet = page.get_by_role("dialog", name="Keyboard shortcuts")
@@ -162,7 +162,7 @@ def test_the_bell_shows_and_then_counts_as_seen(walk: Walk) -> None:
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.locator(".bell").click()
     expect(page.locator(".pop.notices")).to_contain_text("Nothing waits for you")
-    page.keyboard.press("Escape")
+    walk.keys.press("Escape")
     expect(page.locator(".pop.notices")).to_be_hidden()
     expect(page.locator(".bell")).to_be_focused()
 

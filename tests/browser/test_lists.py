@@ -60,7 +60,7 @@ def test_sorting_and_paging_replace_the_rows_alone_and_go_back(walk: Walk, many:
     expect(rows(page)).to_have_count(25)
     sort = page.get_by_role("link", name="Name", exact=True)
     sort.focus()
-    page.keyboard.press("Enter")
+    walk.keys.press("Enter")
     expect(page).to_have_url(re.compile(r"\?sort=name$"))
     expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "ascending")
     expect(rows(page).first).to_contain_text("Anna Müller")
@@ -125,7 +125,7 @@ def test_chips_go_one_by_one_and_the_drawer_counts(walk: Walk, many: None) -> No
     page.get_by_role("link", name="Remove: Country is Czechia").click()
     expect(page.locator(".chip")).to_have_count(1)
     assert page.evaluate("document.activeElement.className") == "x", "the next chip has the focus"
-    page.keyboard.press("Enter")
+    walk.keys.press("Enter")
     expect(page.locator(".chip")).to_have_count(0)
     assert same(page)
 
@@ -161,19 +161,19 @@ def test_the_menu_of_a_row_and_copying_by_keyboard(walk: Walk) -> None:
     open_list(page, "?search=bernd")
     first = rows(page).first
     first.get_by_role("checkbox").focus()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
+    walk.keys.press("Tab")
+    walk.keys.press("Enter")
     expect(page.get_by_text("Copied")).to_be_visible()
     number = first.locator("td.id").inner_text().strip()
     assert page.evaluate("navigator.clipboard.readText()") == number
     more = page.get_by_role("button", name="More for Bernd Jäger")
     more.focus()
-    page.keyboard.press("Enter")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowDown")
+    walk.keys.press("Enter")
+    walk.keys.press("ArrowDown")
+    walk.keys.press("ArrowDown")
     walk.shot("row-menu")
     assert page.evaluate("document.activeElement.closest('[popover]') !== null")
-    page.keyboard.press("Escape")
+    walk.keys.press("Escape")
     expect(more).to_be_focused()
 
 

@@ -35,9 +35,9 @@ def test_the_chart_is_drawn_walked_by_keys_and_shown_as_a_table(walk: Walk) -> N
     assert _ink(page) > 500
     height = page.locator(".plot").bounding_box()
     picture.focus()
-    page.keyboard.press("End")
+    walk.keys.press("End")
     expect(page.locator(".plot-tip")).to_contain_text("New customers 6")
-    page.keyboard.press("ArrowLeft")
+    walk.keys.press("ArrowLeft")
     expect(page.locator(".plot-tip")).to_contain_text("New customers 0")
     before = page.evaluate("document.querySelector('.plot-box canvas').toDataURL()")
     button(page, "Light or dark").click()
