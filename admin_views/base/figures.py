@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -19,10 +18,4 @@ SHARE = 100
 
 async def figure(name: str, make: Callable[[], Awaitable[T]]) -> T:
     """What `make` gives, now or a little while ago. It may not give None."""
-    key = ("figure", name, scope.whose(), str(zone()))
-    found: T | None = db.kept().get(key)
-    if found is None:
-        begin = time.monotonic()
-        found = await make()
-        db.kept().put(key, found, max(LEAST, SHARE * (time.monotonic() - begin)))
-    return found
+    return await db.kept().of(("figure", name, scope.whose(), str(zone())), make, LEAST, SHARE)

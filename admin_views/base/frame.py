@@ -6,16 +6,17 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from admin_views.access import may
+from admin_views.access import grants_of, may
 from admin_views.base import news
 from admin_views.base.listing import parse_ids
 from admin_views.base.screen import AppView
 from app import db, flash
+from app.domain.sessions import granted
 from app.errors import AppError
 from app.i18n import LANGUAGES, _, gettext, language, show_number
 from app.models import scope
@@ -74,10 +75,8 @@ async def frame(
             (name, initials(name), hue_of(name)),
             await _pin(session, pin),
             may(request, "customer", "list"),
-            request.query_params.get("search", "")[:200] if current == "customer" else "",
-            here(request),
             await news.unseen(request, session, views),
-        ),
+        ).replace(HERE, escape(here(request))),
         "over": over(language(), request.session["staff_id"], places(request, views)),
         "look": look(*request.session["look"]),
         "locale": language(),
@@ -96,8 +95,9 @@ async def _menu(
 ) -> Menu:
     query = "?" + urlencode({"pin": ",".join(map(str, pin))}) if pin else ""
     groups: dict[str, list[Item]] = {}
+    grants = grants_of(request)
     for view in views:
-        if not view.category or not may(request, view.identity, "list"):
+        if not view.category or not granted(grants, view.identity, "list"):
             continue
         url = view.list_url + (query if view.reaches_customers else "")
         count = await _count(session, view)
@@ -107,31 +107,25 @@ async def _menu(
     return ((None, (home,)), *((gettext(g), tuple(groups[g])) for g in GROUPS if g in groups))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def side(_language: str, menu: Menu) -> Markup:
     """The side menu: it is the same on most pages, so it is rendered once per role, language and figures."""
     return Markup(page("panel_side.html", menu=menu, home_url="/admin/", site=SITE))  # noqa: S704
 
 
-@lru_cache(maxsize=1024)
-def top(
-    code: str,
-    person: tuple[str, str, int],
-    pin: tuple[str, str] | None,
-    finds: bool,
-    search: str,
-    here_url: str,
-    bell: str,
-) -> Markup:
-    """The top bar of one page. person: name, initials, hue. pin: label and address. finds: with the search box for
-    browsers without scripts. bell: how much is new."""
+HERE = "\0here"
+
+
+@lru_cache(maxsize=256)
+def top(code: str, person: tuple[str, str, int], pin: tuple[str, str] | None, finds: bool, bell: str) -> Markup:
+    """The top bar, with `HERE` in place of the page's address. person: name, initials, hue. pin: label and address.
+    finds: with the search box for browsers without scripts. bell: how much is new."""
     context = {
         "person": dict(zip(("name", "initials", "hue"), person, strict=True)),
         "pin": {"label": pin[0], "url": pin[1], "remove_url": "/admin/unpin"} if pin else None,
         "languages": [{"code": c, "name": n, "current": c == code} for c, n in LANGUAGES.items()],
         "search_url": "/admin/customer/list" if finds else None,
-        "search": search,
-        "here_url": here_url,
+        "here_url": HERE,
         "bell": bell,
         "notices_url": "/admin/notices",
         "profile_url": "/admin/profile",
@@ -148,7 +142,9 @@ Place = tuple[str, str, str]
 def places(request: Request, views: list[AppView]) -> tuple[Place, ...]:
     """The screens with a key of their own that the person may open."""
     home, url, _icon, letter = HOME
-    shown = [(v.letter, str(v.name_plural), v.list_url) for v in views if v.letter and may(request, v.identity, "list")]
+    grants = grants_of(request)
+    mine = [v for v in views if v.letter and granted(grants, v.identity, "list")]
+    shown = [(v.letter, str(v.name_plural), v.list_url) for v in mine]
     return ((letter, str(home), url), *shown)
 
 
@@ -177,13 +173,13 @@ COUNTED_FOR = 3.0
 async def _count(session: AsyncSession, view: AppView) -> str | None:
     if not view.counts:
         return None
-    key = ("menu", view.identity, scope.whose())
-    n: int | None = db.kept().get(key)
-    if n is None:
+
+    async def make() -> int:
         waiting = view.waiting()
         assert waiting is not None
-        n = await session.scalar(select(func.count()).select_from(waiting.limit(1000).subquery())) or 0
-        db.kept().put(key, n, COUNTED_FOR)
+        return await session.scalar(select(func.count()).select_from(waiting.limit(1000).subquery())) or 0
+
+    n = await db.kept().of(("menu", view.identity, scope.whose()), make, COUNTED_FOR)
     return (show_number(n) if n < 1000 else "999+") if n else None
 
 

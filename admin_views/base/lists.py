@@ -160,7 +160,7 @@ class Offer(NamedTuple):
     danger: bool = False
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def made(name: str, _language: str, *values: Any) -> Markup:
     """A part of the list (a macro of list_parts.html) that is the same for many requests: rendered once."""
     macros: Any = environment().get_template("sqladmin/list_parts.html").module

@@ -58,14 +58,16 @@ async def unseen(request: Request, session: AsyncSession, views: Sequence[AppVie
     """How much is new since the person last looked, as it stands at the bell; empty: nothing."""
     seen: datetime | None = request.session.get("seen_at")
     key = ("bell", request.session["staff_id"], grants_of(request), scope.whose(), seen)
-    n: int | None = db.kept().get(key)
-    if n is None:
+
+    async def make() -> int:
         n = 0
         for view, news in _told(request, views):
             where = [*news.where, news.at > seen] if seen else news.where
             few = select(view.pk_column).where(*where).limit(MOST)
             n += await session.scalar(select(func.count()).select_from(few.subquery())) or 0
-        db.kept().put(key, n, COUNTED_FOR)
+        return n
+
+    n = await db.kept().of(key, make, COUNTED_FOR)
     return f"{MOST - 1}+" if n >= MOST else str(n or "")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel.dates import format_time
 from markupsafe import Markup
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import Select, case, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
@@ -70,7 +70,8 @@ async def figures(request: Request, session: AsyncSession, customer: Any) -> lis
     if seen:
 
         async def make() -> Select[Any]:
-            return scope.limited(select(*(_FIGURES[s]().subquery(s) for s in seen)))
+            parts = [_FIGURES[s]().subquery(s) for s in seen]  # of one row each
+            return scope.limited(select(*parts).select_from(reduce(lambda a, b: a.join(b, true()), parts)))
 
         [n] = await db.ask(session, ("card figures", seen, scope.whose()), make, customer=customer.id)
         shown = [_to_tab(_SHOWN[s](n), customer, s) for s in seen]

@@ -67,7 +67,8 @@ class Prepared:
 async def ask(
     session: AsyncSession, key: Hashable, make: Callable[[], Awaitable[Select[Any]]], **values: Any
 ) -> list[Any]:
-    """The rows (named tuples) of the statement that `make` gives, which is compiled at the first use of `key`.
+    """The rows (named tuples) of the statement that `make` gives, compiled when `key` is asked for a second time: most
+    searches and filters are never asked again, and compiling costs more than it saves them.
 
     `make` must bring the scope along (`models.scope.limited`), and whatever it depends on must be part of `key`;
     `values` are those of its parameters (`given`). The statement may not name a moment such as "an hour ago".
@@ -75,6 +76,8 @@ async def ask(
     store = sessions.kept()
     prepared: Prepared | None = store.get(key)
     if prepared is None:
+        if store.first(key, AGE):
+            return list(await session.execute(await make(), values, execution_options={"unscoped": True}))
         await session.connection()  # the first one tells the dialect what the database has
         prepared = Prepared(await make(), session.get_bind().dialect)
         store.put(key, prepared, AGE)
