@@ -7,13 +7,12 @@ What is the same in every row is made once per plan and language. The look is th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from admin_views.base.buttons import Button
-from admin_views.base.cells import Marker, ready
+from admin_views.base.cells import Marker, escape, ready
 from app.i18n import gettext, language
 from app.render import icon
 
