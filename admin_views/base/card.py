@@ -14,7 +14,7 @@ from admin_views import access
 from admin_views.base.cells import relation_of
 from admin_views.base.frame import hue_of
 from admin_views.base.listing import Page, fetch, read
-from admin_views.base.lists import button_of, pager, table_of
+from admin_views.base.lists import Offer, offer, pager, table_of
 from admin_views.base.plan import Plan, plan_of
 from admin_views.base.screen import AppView, Related
 from app import db
@@ -46,21 +46,13 @@ def record_of(view: AppView, obj: Any) -> dict[str, Any]:
     }
 
 
-def card_buttons(plan: Plan, obj: Any) -> list[dict[str, Any]]:
+def card_buttons(plan: Plan, obj: Any) -> list[Offer]:
     view = plan.view
     pk = view.pk_of(obj)
-    shown = [button_of(b, view.identity, pk) for b in plan.buttons["card"] if b.shown is None or b.shown(obj)]
+    shown = [offer(b, b.url(view.identity, pk)) for b in plan.buttons["card"] if b.shown is None or b.shown(obj)]
     if plan.may_edit:
-        edit = {
-            "label": gettext("Edit"),
-            "icon": "pencil",
-            "url": f"/admin/{view.identity}/edit/{pk}",
-            "primary": False,
-            "danger": False,
-            "more": False,
-        }
-        shown.insert(0, edit)
-    return sorted(shown, key=lambda b: b["primary"])
+        shown.insert(0, Offer(gettext("Edit"), f"/admin/{view.identity}/edit/{pk}", "pencil"))
+    return sorted(shown, key=lambda b: b.primary)
 
 
 def _key_to(view: AppView, other: AppView) -> str | None:

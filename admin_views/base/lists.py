@@ -29,15 +29,20 @@ many rows match."""
 VARY = {"Vary": PART}
 
 
-def button_of(b: Button, identity: str, pk: Any = None) -> dict[str, Any]:
-    return {
-        "label": b.label,
-        "icon": b.icon,
-        "url": b.url(identity, pk),
-        "primary": b.primary,
-        "danger": b.danger,
-        "more": b.more,
-    }
+class Offer(NamedTuple):
+    """A button as the templates show it."""
+
+    label: str
+    url: str
+    icon: str
+    primary: bool = False
+    danger: bool = False
+    more: bool = False
+    """It stands in the menu behind the others."""
+
+
+def offer(b: Button, url: str) -> Offer:
+    return Offer(str(b.label), url, b.icon, b.primary, b.danger, b.more)
 
 
 def table_of(
@@ -117,10 +122,10 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
     head, alone = [], not plan.may_create  # one decisive button is enough
     for b in sorted(plan.buttons["head"], key=lambda b: b.primary):  # pressed here, it means all that this list shows
         url = f"{b.url(view.identity)}?all=1&{query}".rstrip("&")
-        head.append(Offer(str(b.label), url, b.icon, primary=b.primary and alone, danger=b.danger))
+        head.append(offer(b, url)._replace(primary=b.primary and alone))
     if plan.may_create:
         head.append(_create(view))
-    chosen = tuple(Offer(str(b.label), b.url(view.identity), b.icon) for b in plan.buttons["selection"])
+    chosen = tuple(offer(b, b.url(view.identity)) for b in plan.buttons["selection"])
     filter_url = f"/admin/{view.identity}/filter{f'?{query}' if query else ''}" if offers(view) else None
     clear_url = _unnarrowed(view, asked)
     columns = columns_of(plan, asked)
@@ -148,16 +153,6 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
         "said": said(page, columns, around["text"]),
         "empty": empty(plan, asked),
     }
-
-
-class Offer(NamedTuple):
-    """A button as the template shows it."""
-
-    label: str
-    url: str
-    icon: str
-    primary: bool = False
-    danger: bool = False
 
 
 @lru_cache(maxsize=256)

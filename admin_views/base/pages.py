@@ -11,7 +11,7 @@ from wtforms import BooleanField, Form
 
 from admin_views.base.fields import LookupField
 from admin_views.base.plan import Plan
-from app.db import Base
+from app.db import model_of
 from app.errors import Invalid
 from app.i18n import gettext
 
@@ -22,20 +22,13 @@ async def resolve_lookups(session: AsyncSession, form: Form, *, check: bool = Fa
     for field in cast("Iterable[Any]", form):
         if not isinstance(field, LookupField) or not field.ids:
             continue
-        model = _model_of(field.target)
+        model: Any = model_of(field.target)
         found = {o.id: o for o in await session.scalars(select(model).where(model.id.in_(field.ids)))}
         field.chosen = [(i, str(found[i])) for i in field.ids if i in found]
         if check and len(found) < len(field.ids):
             field.errors = [*field.errors, gettext("Choose one from the list.")]
             sound = False
     return sound
-
-
-def _model_of(table: str) -> Any:
-    for mapper in Base.registry.mappers:
-        if mapper.class_.__tablename__ == table:
-            return mapper.class_
-    raise LookupError(table)
 
 
 def place_errors(form: Form, problem: Invalid) -> str | None:

@@ -207,11 +207,13 @@ async def services(request: Request, session: AsyncSession, customer: Any) -> li
         what = f' <span class="faint">{esc(s.product or "")}</span>'
         shown.append(ready(f'<span class="grow cut">{name}{what}</span>{badge(s.status)}'))
     section = {"label": gettext("Services"), "kind": "words", "words": shown}
-    if len(rows) > MOST:
-        section["url"] = f"/admin/customer/details/{customer.id}?tab=service"
-    if may(request, "service", "create"):
-        section["add_url"] = f"/admin/service/create?customer={customer.id}"
-    return [section]
+    return [section | _beside(request, "service", customer, more=len(rows) > MOST)]
+
+
+def _beside(request: Request, noun: str, customer: Any, *, more: bool) -> dict[str, str]:
+    """The way to all rows of this kind, and to a new one."""
+    urls = {"url": f"/admin/customer/details/{customer.id}?tab={noun}"} if more else {}
+    return urls | ({"add_url": f"/admin/{noun}/create?customer={customer.id}"} if may(request, noun, "create") else {})
 
 
 async def people(request: Request, session: AsyncSession, customer: Any) -> list[dict[str, Any]]:
@@ -238,11 +240,7 @@ async def people(request: Request, session: AsyncSession, customer: Any) -> list
         for u in rows[:MOST]
     ]
     section = {"label": gettext("Users"), "kind": "people", "people": shown}
-    if len(rows) > MOST:
-        section["url"] = f"/admin/customer/details/{customer.id}?tab=user"
-    if may(request, "user", "create"):
-        section["add_url"] = f"/admin/user/create?customer={customer.id}"
-    return [section]
+    return [section | _beside(request, "user", customer, more=len(rows) > MOST)]
 
 
 async def notes(request: Request, session: AsyncSession, customer: Any) -> list[dict[str, Any]]:

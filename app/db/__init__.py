@@ -18,6 +18,7 @@ from app.db.base import (
     fold,
     folded,
     like,
+    model_of,
     moment,
     utcnow,
 )
@@ -46,6 +47,6 @@ __all__ = [
     "AfterCommit", "AppSession", "Base", "BigId", "Choice", "Customised", "Email", "Extra", "Json", "Name",
     "Narrowed", "Prepared", "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "ask",
     "choice", "configure", "database", "dispose", "engine", "estimated_rows", "extras", "fold", "folded", "given",
-    "is_sqlite", "kept", "like", "make_engine", "moment", "narrow", "read_sessions", "reads", "took_too_long",
-    "unit", "utcnow", "violated", "weigh",
+    "is_sqlite", "kept", "like", "make_engine", "model_of", "moment", "narrow", "read_sessions", "reads",
+    "took_too_long", "unit", "utcnow", "violated", "weigh",
 ]  # fmt: skip

@@ -160,6 +160,11 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime(), dict[str, Any]: Json, list[str]: Json}
 
 
+def model_of(table: str) -> Any | None:
+    """The class of a table's rows; None for a name that is no table of ours."""
+    return next((m.class_ for m in Base.registry.mappers if m.class_.__tablename__ == table), None)
+
+
 class Searchable:
     """`search_text` holds every column that says ``searched``, folded."""
 

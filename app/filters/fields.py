@@ -17,7 +17,7 @@ from babel.numbers import list_currencies
 from sqlalchemy import BigInteger, ColumnElement, Date, Enum, Integer, Select, inspect
 from sqlalchemy.orm import MANYTOONE, Mapper
 
-from app.db import Base, Choice, UtcDateTime
+from app.db import Base, Choice, UtcDateTime, model_of
 from app.filters.conditions import All as AllOf
 from app.filters.conditions import Condition, FilterProblem, Leaf, Not, walk
 from app.filters.when import and_more
@@ -380,7 +380,5 @@ def _points_at(mapper: Mapper[t.Any], key: str) -> tuple[str, Model] | None:
     tables = [fk.column.table.name for fk in column.foreign_keys]
     if not column.foreign_keys and isinstance(column.type, Integer | BigInteger):
         tables = [column.info.get("widget", "")]
-    for other in Base.registry.mappers:
-        if tables and other.local_table is not None and getattr(other.local_table, "name", None) == tables[0]:
-            return key.removesuffix("_id"), other.class_
-    return None
+    found = model_of(tables[0]) if tables else None
+    return (key.removesuffix("_id"), found) if found is not None else None
