@@ -249,6 +249,11 @@ def read_amount(text: str) -> Decimal:
 
 def show_money(minor: int, currency: str) -> Markup:
     """An amount with its currency, as the panel writes it."""
+    return _money(minor, currency, language())
+
+
+@lru_cache(maxsize=4096)
+def _money(minor: int, currency: str, _code: str) -> Markup:
     return Markup('<bdi dir="ltr" class="num">{}<span class="cur">{}</span></bdi>').format(
         show_amount(minor, currency), currency
     )

@@ -128,6 +128,8 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
     chosen = tuple(offer(b, b.url(view.identity)) for b in plan.buttons["selection"])
     filter_url = f"/admin/{view.identity}/filter{f'?{query}' if query else ''}" if offers(view) else None
     clear_url = _unnarrowed(view, asked)
+    filters_on = len({name for name, _value in asked.filter_params})
+    narrowed_url = clear_url if asked.search or filters_on else None
     columns = columns_of(plan, asked)
     around = pager(view.list_url, page)
     shown = table_of(plan, page.rows, columns, select=bool(chosen), sticky=True, search=asked.search)
@@ -143,11 +145,9 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
         "acts": made("acts", language(), tuple(head)),
         "selection": made("selection", language(), chosen, page.total_text) if chosen else "",
         "drawer": made("drawer", language(), view.list_url, filter_url, clear_url, page.total_text),
-        "chips": await chips(session, view, asked),
-        "filter_url": filter_url,
+        "chips": made("chips", language(), await chips(session, view, asked), filter_url, filters_on, narrowed_url),
+        "density": made("density", language()),
         "filter_hidden": kept(asked, asked.filter_params),
-        "filter_count": len({name for name, _value in asked.filter_params}),
-        "clear_url": clear_url,
         "page": around,
         "totals": [] if page.capped else await _totals(session, plan, asked),
         "said": said(page, columns, around["text"]),
@@ -239,10 +239,17 @@ def kept(asked: Asked, params: Iterable[tuple[str, str]]) -> dict[str, Any]:
     return carried
 
 
-async def chips(session: AsyncSession, view: AppView, asked: Asked) -> list[dict[str, Any]]:
+class Chip(NamedTuple):
+    field: str
+    op: str
+    value: str
+    remove_url: str
+
+
+async def chips(session: AsyncSession, view: AppView, asked: Asked) -> tuple[Chip, ...]:
     """One chip per condition of the filter, with the address of the list without it."""
     if asked.condition is None:
-        return []
+        return ()
     named = {
         m: await names_of(session, m, list(ids)[:200]) for m, ids in filters.refs(asked.condition, view.model).items()
     }
@@ -259,8 +266,9 @@ async def chips(session: AsyncSession, view: AppView, asked: Asked) -> list[dict
             words = (filters.say(condition, view.model, named), "", "")
         rest = tuple(p for p in asked.filter_params if p not in params)
         url = f"{view.list_url}?{asked.query(filter_params=rest)}"
-        shown.append({"field": words[0], "op": words[1], "value": words[2], "remove_url": url})
-    return shown
+        label, op, value = map(str, words)
+        shown.append(Chip(label, op, value, url))
+    return tuple(shown)
 
 
 def _conditions(params: Iterable[tuple[str, str]]) -> list[list[tuple[str, str]]]:
