@@ -76,16 +76,28 @@ class TemplateText(Base):
 
 
 class CampaignState(Choice):
+    APPROVAL = "approval", _("Waits for approval")
+    SCHEDULED = "scheduled", _("Planned")
+    MISSED = "missed", _("Missed its time")
     STARTING = "starting", _("Choosing recipients")
     RUNNING = "running", _("Sending")
+    PAUSED = "paused", _("Paused")
     DONE = "done", _("Sent")
     CANCELLED = "cancelled", _("Stopped")
     FAILED = "failed", _("Failed")
 
 
 CAMPAIGN_MOVES: dict[CampaignState, frozenset[CampaignState]] = {
-    CampaignState.STARTING: frozenset({CampaignState.RUNNING, CampaignState.CANCELLED, CampaignState.FAILED}),
-    CampaignState.RUNNING: frozenset({CampaignState.DONE, CampaignState.CANCELLED}),
+    CampaignState.APPROVAL: frozenset(
+        {CampaignState.STARTING, CampaignState.SCHEDULED, CampaignState.MISSED, CampaignState.CANCELLED}
+    ),
+    CampaignState.SCHEDULED: frozenset({CampaignState.STARTING, CampaignState.MISSED, CampaignState.CANCELLED}),
+    CampaignState.MISSED: frozenset({CampaignState.STARTING, CampaignState.SCHEDULED, CampaignState.CANCELLED}),
+    CampaignState.STARTING: frozenset(
+        {CampaignState.RUNNING, CampaignState.APPROVAL, CampaignState.CANCELLED, CampaignState.FAILED}
+    ),
+    CampaignState.RUNNING: frozenset({CampaignState.PAUSED, CampaignState.DONE, CampaignState.CANCELLED}),
+    CampaignState.PAUSED: frozenset({CampaignState.RUNNING, CampaignState.CANCELLED}),
     CampaignState.DONE: frozenset({CampaignState.RUNNING}),  # "resend to failed", or a decision on rows in review
     CampaignState.CANCELLED: frozenset(),
     CampaignState.FAILED: frozenset(),
@@ -138,6 +150,18 @@ class Campaign(Base, Versioned, Stamped):
     policy: Mapped[Policy] = mapped_column(
         choice(Policy), default=Policy.RESEND, info=about(_("When in doubt whether a mail arrived"))
     )
+    per_second: Mapped[int] = mapped_column(default=0, server_default="0", info=about(_("Messages per second")))
+    """0: no limit; the same for the next."""
+    per_domain_second: Mapped[int] = mapped_column(
+        default=0, server_default="0", info=about(_("Messages per second to one mail domain"))
+    )
+    stop_percent: Mapped[int] = mapped_column(
+        default=0, server_default="0", info=about(_("Pause when so many per cent fail"))
+    )
+    """Of the last `stop_window` e-mails; 0: never."""
+    stop_window: Mapped[int] = mapped_column(default=200, server_default="200", info={"hidden": True})
+    run: Mapped[int] = mapped_column(default=0, server_default="0", info={"hidden": True})
+    """How often it was set to run. A lane belongs to one run, and ends when another has begun."""
     total: Mapped[int] = mapped_column(default=0, info=about(_("Deliveries"), listed=True, css="num"))
     key: Mapped[str] = mapped_column(String(64), unique=True, info={"hidden": True})
     error: Mapped[str] = mapped_column(Text, default="", info=about(_("Error")))

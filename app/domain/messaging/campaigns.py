@@ -224,9 +224,14 @@ async def _check_files(session: AsyncSession, ids: Sequence[int], problems: dict
 def move(campaign: Campaign, to: CampaignState) -> None:
     """Change the state. Raises Conflict for a move that is not in CAMPAIGN_MOVES."""
     if to not in CAMPAIGN_MOVES[campaign.state]:
-        state = str(campaign.state.label)
-        raise Conflict(_('This is not possible while the campaign is in the state "%(state)s".') % {"state": state})
+        raise refusal(campaign)
     campaign.state = to
+
+
+def refusal(campaign: Campaign) -> Conflict:
+    """Why something cannot be done with this campaign now."""
+    state = str(campaign.state.label)
+    return Conflict(_('This is not possible while the campaign is in the state "%(state)s".') % {"state": state})
 
 
 async def locked(session: AsyncSession, campaign_id: int) -> Campaign:
@@ -286,7 +291,6 @@ async def materialise(session: AsyncSession, *, campaign_id: int) -> Campaign:
     campaign.total = sum(counts.values())
     move(campaign, CampaignState.RUNNING)
     campaign.started_at = utcnow()
-    await session.flush()
     if counts.get(DeliveryState.DUE, 0):
         await _open_lanes(session, campaign)
     else:
@@ -304,9 +308,10 @@ async def count_by_state(session: AsyncSession, campaign_id: int) -> dict[Delive
 
 
 async def _open_lanes(session: AsyncSession, campaign: Campaign) -> None:
+    campaign.run += 1
+    await session.flush()
     for lane in range(LANES):
-        # the version changes whenever the campaign starts to run, so each run has lanes of its own, once
-        key = f"deliver:{campaign.id}:{lane}:{campaign.version}"
+        key = f"deliver:{campaign.id}:{lane}:{campaign.run}"  # each run has lanes of its own, once
         await enqueue(session, "messaging.deliver", key=key, campaign_id=campaign.id, lane=lane)
 
 
@@ -318,6 +323,27 @@ async def fail_campaign(session: AsyncSession, *, campaign_id: int, reason: str)
         campaign.error = reason[:2000]
         campaign.finished_at = utcnow()
         await session.flush()
+
+
+async def pause_campaign(session: AsyncSession, *, campaign_id: int, reason: str = "") -> Campaign:
+    """Send nothing more until it is resumed; `reason` is shown until then. Raises NotFound, Conflict.
+
+    What is on the wire this moment still arrives.
+    """
+    campaign = await locked(session, campaign_id)
+    move(campaign, CampaignState.PAUSED)
+    campaign.error = reason[:2000]
+    await session.flush()
+    return campaign
+
+
+async def resume_campaign(session: AsyncSession, *, campaign_id: int) -> Campaign:
+    """Go on with a paused campaign, in a run of its own. Raises NotFound, Conflict."""
+    campaign = await locked(session, campaign_id)
+    if campaign.state is not CampaignState.PAUSED:
+        raise refusal(campaign)
+    await _run_again(session, campaign)
+    return campaign
 
 
 async def stop_campaign(session: AsyncSession, *, campaign_id: int) -> Campaign:
@@ -342,14 +368,12 @@ async def wind_up(session: AsyncSession, *, campaign_id: int) -> bool:
 async def resend_failed(session: AsyncSession, *, campaign_id: int) -> int:
     """Try the failed deliveries once more, from the first try on. Returns how many. Raises NotFound, Conflict."""
     campaign = await locked(session, campaign_id)
-    if campaign.state is not CampaignState.RUNNING and CampaignState.RUNNING not in CAMPAIGN_MOVES[campaign.state]:
-        move(campaign, CampaignState.RUNNING)
-    if campaign.state is CampaignState.STARTING:
-        raise Conflict(_("The campaign has not started yet."))
+    _refuse_to_send(campaign)
     n = await _mark(session, campaign_id, DeliveryState.FAILED, **_FRESH)
     if n:
         await session.run_sync(audit.write, "resend", "campaign", campaign.id, {"failed": [n, 0]})
-        await _run_again(session, campaign)
+        if campaign.state is CampaignState.DONE:  # otherwise its lanes find the rows, now or when it is resumed
+            await _run_again(session, campaign)
     return n
 
 
@@ -360,10 +384,9 @@ async def decide_review(session: AsyncSession, *, campaign_id: int, resend: bool
     """
     campaign = await locked(session, campaign_id)
     if resend:
-        if campaign.state is not CampaignState.RUNNING and CampaignState.RUNNING not in CAMPAIGN_MOVES[campaign.state]:
-            move(campaign, CampaignState.RUNNING)
+        _refuse_to_send(campaign)
         n = await _mark(session, campaign_id, DeliveryState.REVIEW, **_FRESH)
-        if n:
+        if n and campaign.state is CampaignState.DONE:
             await _run_again(session, campaign)
     else:
         n = await _take_as_sent(session, campaign)
@@ -371,6 +394,12 @@ async def decide_review(session: AsyncSession, *, campaign_id: int, resend: bool
         note = "resend" if resend else "taken as sent"
         await session.run_sync(audit.write, "review", "campaign", campaign.id, {"review": [n, 0]}, note=note)
     return n
+
+
+def _refuse_to_send(campaign: Campaign) -> None:
+    """Rows can be set due again while it runs, is paused or is over."""
+    if campaign.state not in (CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.DONE):
+        raise refusal(campaign)
 
 
 _FRESH: dict[str, Any] = {"state": DeliveryState.DUE, "attempt": 0, "error": "", "started_at": None}
@@ -387,11 +416,9 @@ async def _mark(session: AsyncSession, campaign_id: int, where: DeliveryState, *
 
 
 async def _run_again(session: AsyncSession, campaign: Campaign) -> None:
-    if campaign.state is CampaignState.RUNNING:
-        return  # its lanes will find the rows
     move(campaign, CampaignState.RUNNING)
     campaign.finished_at = None
-    await session.flush()
+    campaign.error = ""
     await _open_lanes(session, campaign)
 
 
