@@ -12,6 +12,7 @@ from admin_views.customers.screens import Customers
 from admin_views.imports import Imports
 from admin_views.jobs import Jobs
 from admin_views.messaging.screens import Campaigns, Categories, Deliveries, Templates
+from admin_views.messaging.segments import Segments
 from admin_views.projects import Projects
 from admin_views.staff import Roles, StaffMembers
 from admin_views.tickets import Tickets
@@ -26,6 +27,7 @@ SCREENS: tuple[type[AppView], ...] = (
     Services,
     Products,
     Campaigns,
+    Segments,
     Deliveries,
     Tickets,
     Templates,

@@ -52,6 +52,10 @@ class Press:
     asked: Asked | None
     """Set when the button is for all that match the list's filter instead of chosen rows."""
     objects: list[Any] = field(default_factory=list)
+    look: str = ""
+    """Set when the form is not sent but looked at: what for."""
+    said: str = ""
+    """What happened while it was looked at, for the page."""
 
     @property
     def one(self) -> Any:
@@ -76,6 +80,8 @@ class Flow:
 
     template: ClassVar[str] = "sqladmin/form.html"
     form: type[AppForm] = AppForm
+    look_template: ClassVar[str] = ""
+    """The part of the page that a script asks for while the form is filled in."""
     needs_rows: ClassVar[bool] = True
 
     async def build(self, press: Press, posted: Any = None) -> AppForm:

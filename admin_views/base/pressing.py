@@ -19,13 +19,15 @@ from admin_views.base.buttons import MOST_OBJECTS, Button, Done, Press
 from admin_views.base.fields import AppForm, ask_again, focus_of
 from admin_views.base.frame import pinned
 from admin_views.base.listing import narrowed, parse_ids, read
-from admin_views.base.panel import STALE, PanelBase, posted_form
+from admin_views.base.lists import PART
+from admin_views.base.panel import STALE, PanelBase, packed, posted_form
 from admin_views.base.plan import plan_of
 from admin_views.base.screen import AppView
 from app import db
 from app.errors import AppError, Invalid, NotFound, TooLarge
 from app.flash import flash
 from app.i18n import _
+from app.render import page
 
 
 class Pressing(PanelBase):
@@ -40,9 +42,11 @@ class Pressing(PanelBase):
         posted = await posted_form(request) if request.method == "POST" else None
         async with db.reads() as session:
             press = await self._target(request, session, view, button, posted)
+            press.look = str(posted.get("_look", "")) if posted is not None and button.flow.look_template else ""
             form = await button.flow.build(press, posted)
-            valid = posted is not None and form.validate()
-            sound = await pages.resolve_lookups(session, form, check=posted is not None)
+            sent = posted is not None and not press.look
+            valid = sent and form.validate()
+            sound = await pages.resolve_lookups(session, form, check=sent)
             error: str | None = None
             asking: dict[str, Any] | None = None
             if posted is not None and not posted.get("_back"):
@@ -61,6 +65,8 @@ class Pressing(PanelBase):
                     error, asking = str(problem), None
                 await pages.resolve_lookups(session, form)  # `before` may have chosen more
             context = await button.flow.context(press, form)
+        if press.look and request.headers.get(PART) == "look":
+            return packed(request, page(button.flow.look_template, **context), vary=PART)
         return await self._button_page(request, press, form, asking, error, context, posted)
 
     async def _target(
@@ -131,7 +137,7 @@ class Pressing(PanelBase):
         if asking is not None:
             hidden = {**hidden, **pages.carried(form), "_confirmed": "1"}
         one = press.objects[0] if len(press.objects) == 1 else None
-        if posted is not None and asking is None and not posted.get("_back"):
+        if posted is not None and asking is None and not posted.get("_back") and not press.look:
             ask_again(form)
         label, groups = str(button.label), button.flow.groups(press, form)
         crumbs = [{"label": str(view.name_plural), "url": view.list_url}]
@@ -162,7 +168,7 @@ class Pressing(PanelBase):
         return await self.respond(
             request,
             button.flow.template,
-            200 if posted is None or asking is not None else 422,
+            200 if posted is None or asking is not None or press.look else 422,
             title=label,
             current=view.identity,
             crumbs=[*crumbs, {"label": label, "url": None}],

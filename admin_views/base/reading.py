@@ -52,7 +52,7 @@ class Reading:
         """Column with a foreign key -> relation."""
         for key in keys:
             column = mapper.column_attrs[key].columns[0]
-            if currency := column.info["currency"]:
+            if currency := column.info.get("currency"):
                 names[currency] = None
             relation = relation_of(mapper, column)
             if relation is not None:

@@ -10,6 +10,7 @@ from admin_views.base import AppForm, Button, Done, Flow, LookupField, Press
 from admin_views.base.fields import plain
 from admin_views.impersonation import ENTER
 from admin_views.messaging.compose import SEND
+from admin_views.messaging.segments import SAVE
 from app.domain import customers
 from app.i18n import _, gettext, ngettext
 from app.models.customers import Customer, CustomerStatus, Membership
@@ -74,6 +75,7 @@ CARD = frozenset({"card"})
 
 BUTTONS = (
     SEND,
+    SAVE,
     ENTER,
     Button(
         "pin",

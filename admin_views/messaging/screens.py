@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy import ColumnElement, Select, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 from starlette.requests import Request
-from wtforms import Form, RadioField, StringField, validators
+from wtforms import Form, StringField, validators
 from wtforms.fields.core import UnboundField
 
-from admin_views.access import may_press
-from admin_views.base import AppForm, AppView, Button, Related
+from admin_views.base import AppView, Related
 from admin_views.base.cells import esc
 from admin_views.base.fields import plain
 from admin_views.base.news import News, lately
-from admin_views.base.working import stop_button
-from admin_views.messaging.compose import language_tabs, languages, macro_list, text_fields
+from admin_views.messaging import control, reports
+from admin_views.messaging.message_form import language_tabs, languages, macro_list, text_fields
 from admin_views.messaging.working import GOING, counted, work_of
-from app.domain.messaging import campaigns
+from app.domain.messaging import checking
 from app.errors import Invalid
-from app.i18n import LANGUAGES, _, gettext, language_name, ngettext, show_bytes, show_moment, show_number
+from app.i18n import LANGUAGES, _, gettext, language_name, show_bytes, show_moment, show_number
 from app.models.messaging import (
     Campaign,
     CampaignAttachment,
@@ -103,7 +102,7 @@ class Templates(AppView, model=Template):
             raise Invalid(
                 **{f"subject_{codes[0]}": gettext("Please write a subject and a text in at least one language.")}
             )
-        campaigns.check_texts(texts)
+        checking.check_texts(texts)
         if obj is None:
             obj = Template(texts=[])
             session.add(obj)
@@ -128,31 +127,8 @@ class Templates(AppView, model=Template):
         return {"contents": {t.language: {"subject": t.subject, "body": t.body} for t in template.texts}}
 
 
-class DecideForm(AppForm):
-    what = RadioField(
-        _("These mails may have arrived, nobody knows"),
-        [validators.InputRequired()],
-        choices=[("resend", _("Send them again")), ("sent", _("Take them as sent"))],
-    )
-
-
-async def stop(session: AsyncSession, chosen: list[Campaign]) -> str:
-    for campaign in chosen:
-        await campaigns.stop_campaign(session, campaign_id=campaign.id)
-    return gettext("Stopped. What was already sent stays sent.")
-
-
-async def resend(session: AsyncSession, chosen: list[Campaign]) -> str:
-    n = sum([await campaigns.resend_failed(session, campaign_id=c.id) for c in chosen])
-    return ngettext("%(n)s delivery is tried again.", "%(n)s deliveries are tried again.", n) % {"n": show_number(n)}
-
-
-async def decide(session: AsyncSession, chosen: list[Campaign], *, what: str) -> str:
-    n = sum([await campaigns.decide_review(session, campaign_id=c.id, resend=what == "resend") for c in chosen])
-    return ngettext("%(n)s delivery is decided.", "%(n)s deliveries are decided.", n) % {"n": show_number(n)}
-
-
-CARD = frozenset({"card"})
+ASKS = (CampaignState.APPROVAL, CampaignState.MISSED, CampaignState.PAUSED)
+"""Waits for somebody."""
 
 
 class Campaigns(AppView, model=Campaign):
@@ -162,44 +138,22 @@ class Campaigns(AppView, model=Campaign):
     readonly = True
     can_create = can_edit = can_delete = False
     related = (Related("delivery", _("Recipients")), Related("ticket", _("Answers")))
-    buttons = (
-        Button(
-            "stop",
-            _("Stop"),
-            "player-stop",
-            on=frozenset(),  # it stands in the progress, and goes away with it
-            verb=stop,
-            danger=True,
-            lede=_("What was already sent stays sent. A stopped campaign cannot go on."),
-            shown=lambda c: c.state in GOING,
-        ),
-        Button(
-            "resend",
-            _("Send failed ones again"),
-            "refresh",
-            on=CARD,
-            verb=resend,
-            shown=lambda c: c.state is CampaignState.DONE,
-            more=True,
-        ),
-        Button(
-            "decide",
-            _("Decide on doubtful ones"),
-            "help-circle",
-            on=CARD,
-            verb=decide,
-            form=DecideForm,
-            more=True,
-            shown=lambda c: c.state in (CampaignState.DONE, CampaignState.RUNNING),
-        ),
-    )
+    buttons = control.BUTTONS
 
     def waiting(self) -> Select[Any]:
-        return select(Campaign.id).where(Campaign.state.in_(GOING))
+        return select(Campaign.id).where(Campaign.state.in_((*GOING, *ASKS)))
 
     def news(self, staff_id: int) -> tuple[News, ...]:
         mine = (Campaign.staff_id == staff_id, Campaign.finished_at > lately())
+        state = Campaign.state
         return (
+            News(_("Campaigns that wait for approval"), "send",
+                 (state == CampaignState.APPROVAL, or_(Campaign.staff_id.is_(None), Campaign.staff_id != staff_id)),
+                 Campaign.created_at, "warn"),
+            News(_("Your campaigns that missed their time"), "send",
+                 (Campaign.staff_id == staff_id, state == CampaignState.MISSED), Campaign.send_at, "warn"),
+            News(_("Your campaigns that are paused"), "send",
+                 (Campaign.staff_id == staff_id, state == CampaignState.PAUSED), Campaign.started_at, "warn"),
             News(_("Your campaigns that failed"), "send", (*mine, Campaign.state == CampaignState.FAILED),
                  Campaign.finished_at, "bad"),
             News(_("Your campaigns that are sent"), "send", (*mine, Campaign.state == CampaignState.DONE),
@@ -217,18 +171,18 @@ class Campaigns(AppView, model=Campaign):
         ]
 
     async def card_context(self, session: AsyncSession, obj: Campaign, request: Request) -> dict[str, Any]:
-        asked = gettext("Stop this campaign? What was already sent stays sent.")
-        stop = stop_button(f"/admin/campaign/action/stop?pks={obj.id}", asked)
+        shown = work_of(obj, await counted(session, obj))
         return {
             "progress": {
-                **work_of(obj, await counted(session, obj)),
+                **shown,
+                **control.inside(request, obj),
+                "note": control.waits_for(obj) or shown["note"],
                 "poll_url": f"/admin/campaign/details/{obj.id}/part/progress" if obj.state in GOING else "",
-                "stop": stop if obj.state in GOING and may_press(request, self.identity, "stop") else None,
             }
         }
 
     async def sections(self, session: AsyncSession, obj: Campaign, request: Request) -> list[dict[str, Any]]:
-        shown: list[dict[str, Any]] = []
+        shown = await reports.sections(session, obj, request)
         for text in sorted(obj.texts, key=lambda t: (t.language != obj.default_language, t.language)):
             shown.append(text_section(text))
         return shown
@@ -249,11 +203,32 @@ class Campaigns(AppView, model=Campaign):
                 else gettext("with fallback to %(language)s") % {"language": language_name(obj.default_language)},
             },
             {"label": gettext("Attachments"), "value": ", ".join(files)},
+            {"label": gettext("Pace"), "value": _pace(obj)},
+            {"label": gettext("Quiet hours"), "value": _quiet(obj)},
+            {"label": gettext("Planned for"), "value": show_moment(obj.send_at) if obj.send_at else ""},
+            {"label": gettext("Approved by"), "value": obj.approved_by},
             {"label": gettext("Started"), "value": show_moment(obj.started_at) if obj.started_at else ""},
             {"label": gettext("Finished"), "value": show_moment(obj.finished_at) if obj.finished_at else ""},
             {"label": gettext("Error"), "value": obj.error},
         ]
         return [{"label": gettext("Details"), "kind": "kv", "items": [i for i in items if i["value"]]}]
+
+
+def _pace(campaign: Campaign) -> str:
+    lines = []
+    if campaign.per_second:
+        lines.append(gettext("at most %(n)s a second") % {"n": show_number(campaign.per_second)})
+    if campaign.per_domain_second:
+        lines.append(gettext("at most %(n)s a second to one domain") % {"n": show_number(campaign.per_domain_second)})
+    if campaign.stop_percent:
+        lines.append(gettext("pauses when %(n)s %% fail") % {"n": show_number(campaign.stop_percent)})
+    return ", ".join(lines)
+
+
+def _quiet(campaign: Campaign) -> str:
+    if campaign.quiet_from is None or campaign.quiet_until is None:
+        return ""
+    return f"{campaign.quiet_from:02}:00–{campaign.quiet_until:02}:00"
 
 
 class Deliveries(AppView, model=Delivery):

@@ -15,6 +15,8 @@ from app.i18n import gettext, show_number
 from app.models.messaging import Campaign, CampaignState, DeliveryState
 
 GOING = (CampaignState.STARTING, CampaignState.RUNNING)
+WAITING = (CampaignState.APPROVAL, CampaignState.SCHEDULED, CampaignState.MISSED)
+"""Nothing is chosen yet: it waits for somebody, or for its time."""
 KINDS = {
     DeliveryState.SENT: "ok", DeliveryState.REVIEW: "warn", DeliveryState.FAILED: "bad", DeliveryState.SKIPPED: "",
     DeliveryState.LEASED: "info", DeliveryState.DUE: "",

@@ -34,6 +34,11 @@ class Category(Base, Versioned):
         ),
     )
     priority: Mapped[int] = mapped_column(default=0, info=about(_("Priority"), listed=True, css="lesser num"))
+    approval_above: Mapped[int] = mapped_column(
+        default=0, server_default="0",
+        info=about(_("Approval above so many customers"), css="lesser num",
+                   help=_("A message to more customers waits until a second staff member has approved it. 0: never.")),
+    )  # fmt: skip
     enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True))
 
     def __str__(self) -> str:
@@ -76,21 +81,64 @@ class TemplateText(Base):
 
 
 class CampaignState(Choice):
+    APPROVAL = "approval", _("Waits for approval")
+    SCHEDULED = "scheduled", _("Planned")
+    MISSED = "missed", _("Missed its time")
     STARTING = "starting", _("Choosing recipients")
     RUNNING = "running", _("Sending")
+    PAUSED = "paused", _("Paused")
     DONE = "done", _("Sent")
     CANCELLED = "cancelled", _("Stopped")
     FAILED = "failed", _("Failed")
 
 
 CAMPAIGN_MOVES: dict[CampaignState, frozenset[CampaignState]] = {
-    CampaignState.STARTING: frozenset({CampaignState.RUNNING, CampaignState.CANCELLED, CampaignState.FAILED}),
-    CampaignState.RUNNING: frozenset({CampaignState.DONE, CampaignState.CANCELLED}),
+    CampaignState.APPROVAL: frozenset(
+        {CampaignState.STARTING, CampaignState.SCHEDULED, CampaignState.MISSED, CampaignState.CANCELLED}
+    ),
+    CampaignState.SCHEDULED: frozenset(
+        {
+            CampaignState.STARTING,
+            CampaignState.APPROVAL,
+            CampaignState.MISSED,
+            CampaignState.CANCELLED,
+            CampaignState.FAILED,
+        }
+    ),
+    CampaignState.MISSED: frozenset({CampaignState.STARTING, CampaignState.SCHEDULED, CampaignState.CANCELLED}),
+    CampaignState.STARTING: frozenset(
+        {CampaignState.RUNNING, CampaignState.APPROVAL, CampaignState.CANCELLED, CampaignState.FAILED}
+    ),
+    CampaignState.RUNNING: frozenset({CampaignState.PAUSED, CampaignState.DONE, CampaignState.CANCELLED}),
+    CampaignState.PAUSED: frozenset({CampaignState.RUNNING, CampaignState.CANCELLED}),
     CampaignState.DONE: frozenset({CampaignState.RUNNING}),  # "resend to failed", or a decision on rows in review
     CampaignState.CANCELLED: frozenset(),
     CampaignState.FAILED: frozenset(),
 }
 """The legal moves of a campaign; anything else is a Conflict."""
+
+
+class Segment(Base, Versioned, Stamped):
+    """A saved filter over customers, with a name and an owner. A campaign takes a copy of it when it is sent."""
+
+    __tablename__ = "segment"
+    __table_args__ = (UniqueConstraint("staff_id", "name"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    name: Mapped[str] = mapped_column(Name, info=about(_("Name"), listed=True, searched=True, css="lead"))
+    name_folded: Mapped[str] = folded("name")
+    description: Mapped[str] = mapped_column(
+        String(500), default="", info=about(_("What it is for"), listed=True, widget="area", css="text full")
+    )
+    condition: Mapped[dict[str, Any]] = mapped_column(Json, info={"hidden": True})
+    staff_id: Mapped[int | None] = mapped_column(
+        ForeignKey("staff.id", ondelete="SET NULL"), info=about(_("Owner"), listed=True, css="meta")
+    )
+
+    staff: Mapped[Staff | None] = relationship(lazy="raise")
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Channel(Choice):
@@ -138,6 +186,29 @@ class Campaign(Base, Versioned, Stamped):
     policy: Mapped[Policy] = mapped_column(
         choice(Policy), default=Policy.RESEND, info=about(_("When in doubt whether a mail arrived"))
     )
+    per_second: Mapped[int] = mapped_column(default=0, server_default="0", info=about(_("Messages per second")))
+    """0: no limit; the same for the next."""
+    per_domain_second: Mapped[int] = mapped_column(
+        default=0, server_default="0", info=about(_("Messages per second to one mail domain"))
+    )
+    stop_percent: Mapped[int] = mapped_column(
+        default=0, server_default="0", info=about(_("Pause when so many per cent fail"))
+    )
+    """Of the last `stop_window` e-mails; 0: never."""
+    stop_window: Mapped[int] = mapped_column(default=200, server_default="200", info={"hidden": True})
+    run: Mapped[int] = mapped_column(default=0, server_default="0", info={"hidden": True})
+    """How often it was set to run. A lane belongs to one run, and ends when another has begun."""
+    send_at: Mapped[datetime | None] = mapped_column(info=about(_("Planned for"), css="when"))
+    local_at: Mapped[str] = mapped_column(String(16), default="", server_default="", info={"hidden": True})
+    """The same as time of day of each recipient, "2026-12-01T09:00"; empty: all at once."""
+    grace_minutes: Mapped[int] = mapped_column(default=60, server_default="60", info={"hidden": True})
+    """What starts later than so many minutes after `send_at` asks again instead."""
+    quiet_from: Mapped[int | None] = mapped_column(info={"hidden": True})
+    quiet_until: Mapped[int | None] = mapped_column(info={"hidden": True})
+    """Hours of the recipient's day between which nothing is sent; NULL: none."""
+    approved_by: Mapped[str] = mapped_column(Name, default="", server_default="", info=about(_("Approved by")))
+    """The name as it was then; the audit knows who."""
+    approved_at: Mapped[datetime | None] = mapped_column(info=about(_("Approved at"), css="when"))
     total: Mapped[int] = mapped_column(default=0, info=about(_("Deliveries"), listed=True, css="num"))
     key: Mapped[str] = mapped_column(String(64), unique=True, info={"hidden": True})
     error: Mapped[str] = mapped_column(Text, default="", info=about(_("Error")))

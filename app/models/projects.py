@@ -37,6 +37,11 @@ class Project(Base, Versioned, Stamped):
         info=about(_("Default language"), widget="language", group=_("Customers"),
                    help=_("For customers who have not chosen one.")),
     )  # fmt: skip
+    timezone: Mapped[str] = mapped_column(
+        String(64), default="UTC", server_default="UTC",
+        info=about(_("Time zone"), widget="timezone", filtered=False, group=_("Customers"),
+                   help=_("For customers who have not chosen one.")),
+    )  # fmt: skip
     credit_limit: Mapped[int] = mapped_column(
         BigInteger, default=0,
         info=about(_("Default credit limit"), widget="money", currency="currency", group=_("Customers")),

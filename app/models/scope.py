@@ -16,7 +16,7 @@ from app.models.billing import Payer
 from app.models.catalog import Service
 from app.models.customers import Customer, CustomerProject, Membership, Note
 from app.models.imports import ImportRun
-from app.models.messaging import Campaign, Delivery, Template
+from app.models.messaging import Campaign, Delivery, Segment, Template
 from app.models.projects import Project
 from app.models.tickets import Ticket
 from app.models.users import User, UserCustomer
@@ -45,6 +45,7 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
             Template, or_(Template.project_id.is_(None), Template.project_id.in_(projects)), include_aliases=True
         ),
         with_loader_criteria(Campaign, Campaign.staff_id == staff_id, include_aliases=True),
+        with_loader_criteria(Segment, Segment.staff_id == staff_id, include_aliases=True),
         with_loader_criteria(
             Attachment, or_(Attachment.staff_id == staff_id, mine(Attachment.customer_id)), include_aliases=True
         ),

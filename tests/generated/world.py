@@ -19,7 +19,7 @@ from app.domain.sessions import token_hash
 from app.integrations.storage import DirectoryStorage
 from app.models.audit import Audit
 from app.models.customers import Customer
-from app.models.messaging import CampaignAttachment
+from app.models.messaging import CampaignAttachment, Segment
 from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
 from app.models.staff import Staff, StaffProject
@@ -149,10 +149,14 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         session, name=f"{mark}.csv", project_id=project.id, staff_id=sender.id, report=report, created=1, failed=1
     )
     written = await factories.create_note(session, customer=customer, text=f"{mark} note")
+    condition = {"field": "name", "op": "contains", "value": mark}
+    segment = Segment(name=f"{mark} segment", condition=condition, staff_id=sender.id)
+    session.add(segment)
+    await session.flush()
     ids |= {
         "project": project.id, "customer": customer.id, "user": user.id, "attachment": file.id,
         "message_template": template.id, "campaign": campaign.id, "ticket": ticket.id, "service": service.id,
-        "payer": payer.id, "note": written.id, "import_run": upload.id,
+        "payer": payer.id, "note": written.id, "segment": segment.id, "import_run": upload.id,
         "ticket file": theirs.id, "delivery": campaign.id,
     }  # fmt: skip
     return project, customer

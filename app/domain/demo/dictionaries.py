@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Base
 from app.domain.demo.texts import CATEGORIES
-from app.domain.staff import ACTIONS
+from app.domain.staff import ACTIONS, CAMPAIGN_ACTIONS
 from app.models.billing import PaymentMethod
 from app.models.catalog import Period, Product, ProductGroup, ProductProject
 from app.models.customers import Attitude, Group
@@ -36,7 +36,8 @@ ROLES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         ("note", (*LOOK, "create")),
     )),
     "Marketing": ("Campaigns and their templates.", (
-        ("customer", (*LOOK, "export", "action:message", "action:message_all")), ("campaign", ACTIONS),
+        ("customer", (*LOOK, "export", "action:message", "action:message_all", "action:segment")),
+        ("campaign", (*ACTIONS, *CAMPAIGN_ACTIONS)), ("segment", (*ACTIONS, "action:message")),
         ("delivery", (*LOOK, "export")), ("message_template", ACTIONS), ("message_category", ACTIONS),
         ("customer_group", ACTIONS), ("attachment", ACTIONS),
     )),

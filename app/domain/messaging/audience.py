@@ -35,7 +35,7 @@ from app.db import BigId, choice
 from app.errors import Invalid
 from app.i18n import _
 from app.models.customers import Customer, CustomerStatus
-from app.models.messaging import Channel
+from app.models.messaging import Channel, Delivery, DeliveryState
 from app.models.projects import Project
 from app.models.users import User, UserCustomer
 
@@ -114,7 +114,25 @@ def check_who(who: Any) -> dict[str, Any]:
             raise Invalid(audience=_("An empty filter chooses nobody. To write to everyone, say so."))
         # "today" is a day of the one who sends; the worker must mean the same one
         return {"filter": who["filter"], "zone": i18n.zone().key}
+    if "unreached" in who:
+        meant = who["unreached"]
+        if (
+            isinstance(meant, dict)
+            and type(meant.get("campaign")) is int
+            and meant.get("channel", "") in ("", *Channel)
+        ):
+            return {"unreached": {"campaign": meant["campaign"], "channel": str(meant.get("channel", ""))}}
     raise Invalid(audience=_("Say who receives the message."))
+
+
+def _unreached(campaign: int, channel: str) -> ColumnElement[bool]:
+    """Customers for whom every delivery of that campaign, or every one of that channel, has failed or was left out."""
+    over = Delivery.state.in_((DeliveryState.FAILED, DeliveryState.SKIPPED))
+    tried = select(Delivery.customer_id).where(Delivery.campaign_id == campaign)
+    if channel:
+        tried = tried.where(Delivery.channel == Channel(channel))
+    without = tried.group_by(Delivery.customer_id).having(func.count() == func.count(case((over, 1))))
+    return Customer.id.in_(without)
 
 
 def _addressed(audience: Audience) -> list[ColumnElement[bool]]:
@@ -126,6 +144,8 @@ def _addressed(audience: Audience) -> list[ColumnElement[bool]]:
     elif "filter" in who:
         with i18n.speaking(i18n.language(), who.get("zone")):
             conditions.append(filters.compile(filters.parse(who["filter"], Customer), Customer))
+    elif "unreached" in who:
+        conditions.append(_unreached(who["unreached"]["campaign"], who["unreached"]["channel"]))
     elif who.get("everyone") is not True:
         raise Invalid(audience=_("Say who receives the message."))
     if audience.projects is not None:
@@ -247,3 +267,26 @@ async def count(session: AsyncSession, audience: Audience) -> AudienceCount:
     return AudienceCount(
         customers, deliveries, {str(code): n for code, n in languages}, [r for r in reasons if r.count > 0], sample
     )
+
+
+async def more_than(session: AsyncSession, audience: Audience, n: int) -> bool:
+    """Whether more than `n` customers are addressed; those that will be left out count, so that it is found at once."""
+    few = select(Customer.id).where(Customer.status != CustomerStatus.CLOSED, *_addressed(audience)).limit(n + 1)
+    found = await session.scalar(select(func.count()).select_from(few.subquery()), execution_options={"unscoped": True})
+    return (found or 0) > n
+
+
+def unserved(audience: Audience) -> Select[Any]:
+    """Language that customers read -> how many, for the addressed ones whose language has no text."""
+    wanted = func.coalesce(func.nullif(Customer.language, ""), Project.default_language)
+    code = func.lower(func.replace(wanted, "_", "-"))
+    return (
+        select(code, func.count())
+        .select_from(Customer)
+        .join(Project, Project.id == Customer.project_id)
+        .where(
+            Customer.status != CustomerStatus.CLOSED, _match(wanted, audience.languages).is_(None),
+            *_addressed(audience),
+        )
+        .group_by(code)
+    )  # fmt: skip

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, case, cast, func, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import i18n
-from app.db import Json, choice, moment, utcnow
+from app.db import moment, utcnow
 from app.domain.messaging import audience as audiences
-from app.domain.messaging import render
+from app.domain.messaging import choosing, plans
 from app.domain.messaging.audience import Audience
+from app.domain.messaging.checking import check_pace, check_plan, collect_texts, default_of, files_of
 from app.domain.messaging.content import load_content
+from app.domain.messaging.plans import AT_ONCE, FULL_SPEED, Pace, Plan
 from app.domain.messaging.values import load as load_values
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.i18n import _
 from app.integrations.mail import valid_address
 from app.models import audit
-from app.models.attachments import Attachment
 from app.models.messaging import (
     CAMPAIGN_MOVES,
     Campaign,
@@ -35,19 +35,14 @@ from app.models.messaging import (
     DeliveryState,
     Policy,
 )
+from app.models.staff import Staff
 from app.observe import actor
 from app.queue import enqueue
 
 LANES = 2
 """Deliver jobs of one campaign that may run at once, in any worker."""
-MAX_SUBJECT = 300
-MAX_BODY = 200_000
-MAX_FILES = 20
-MAX_FILE_BYTES = 25 * 1024 * 1024
 STOPPED = _("The campaign was stopped before it was this one's turn.")
 UNCONFIRMED = _("The mail server never confirmed it; taken as sent.")
-
-_REASONS = {"no_address": audiences.NO_ADDRESS, "bad_address": audiences.BAD_ADDRESS}
 
 
 async def start_campaign(
@@ -65,6 +60,8 @@ async def start_campaign(
     sender_email: str = "",
     attachment_ids: Sequence[int] = (),
     policy: Policy = Policy.RESEND,
+    plan: Plan = AT_ONCE,
+    pace: Pace = FULL_SPEED,
     total_expected: int | None = None,
 ) -> Campaign:
     """Write down a campaign and let the workers send it. The same `key` again: the same campaign, never a second.
@@ -72,7 +69,8 @@ async def start_campaign(
     texts: language -> (subject, body); a language with both empty counts as not there. total_expected: the number
     that the person has confirmed, shown until the recipients are chosen. Staff who are limited to projects reach only
     their customers. Raises Invalid with the fields audience, category, default_language, subject_<language>,
-    body_<language>, channels, sender_name, sender_email, attachments; Conflict for a key of somebody else.
+    body_<language>, channels, sender_name, sender_email, attachments and those of `plan` and `pace`; Conflict for a key
+    of somebody else.
     """  # fmt: skip
     who = actor.get()
     if (present := await _with_key(session, key)) is not None:
@@ -87,8 +85,8 @@ async def start_campaign(
     category = await session.get(Category, category_id) if category_id is not None else None
     if category is None or not category.enabled:
         problems["category"] = _("Choose a category that is in use.")
-    written = _check_texts(texts, problems)
-    fallback = _check_default(default_language, written, matching_only, problems)
+    written = collect_texts(texts, problems)
+    fallback = default_of(default_language, written, matching_only, problems)
     chosen = [channel for channel in Channel if channel in channels]
     if not chosen or len(chosen) != len(set(channels)):
         problems["channels"] = _("Choose at least one channel.")
@@ -97,15 +95,24 @@ async def start_campaign(
         problems["sender_name"] = _("At most 200 characters, without control characters.")
     if sender_email and not valid_address(sender_email):
         problems["sender_email"] = _("This is not an e-mail address.")
-    files = await _check_files(session, attachment_ids, problems)
+    files = await files_of(session, attachment_ids, problems)
+    check_plan(plan, problems)
+    check_pace(pace, problems)
+    if "unreached" in stored and not await _exists(session, stored["unreached"]["campaign"]):
+        problems["audience"] = _("The campaign whose recipients were meant does not exist.")
     if problems:
         raise Invalid(**problems)
+    starts_at = plan.starts_at
     campaign = Campaign(
         key=key, subject=written[i18n.best(i18n.language(), tuple(written)) or fallback][0],
-        category_id=category_id, staff_id=who.staff_id, state=CampaignState.STARTING, audience=stored,
+        category_id=category_id, staff_id=who.staff_id, audience=stored,
+        state=CampaignState.STARTING if starts_at is None else CampaignState.SCHEDULED,
         projects=None if who.projects is None else sorted(who.projects), assign_replies=assign_replies,
         matching_only=matching_only, default_language=fallback, channels=[c.value for c in chosen],
         sender_name=sender_name, sender_email=sender_email, policy=policy, total=max(total_expected or 0, 0),
+        send_at=starts_at, local_at=plan.local_at, grace_minutes=plan.grace_minutes,
+        quiet_from=plan.quiet_from, quiet_until=plan.quiet_until, per_second=pace.per_second,
+        per_domain_second=pace.per_domain_second, stop_percent=pace.stop_percent,
     )  # fmt: skip
     try:
         async with session.begin_nested():
@@ -121,7 +128,74 @@ async def start_campaign(
     )
     session.add_all(CampaignAttachment(campaign_id=campaign.id, attachment_id=file) for file in files)
     await session.flush()
-    await enqueue(session, "messaging.materialise", key=f"materialise:{campaign.id}", campaign_id=campaign.id)
+    if await _needs_approval(session, campaign, tuple(written)):
+        move(campaign, CampaignState.APPROVAL)
+        await session.flush()
+    else:
+        await _set_off(session, campaign)
+    return campaign
+
+
+async def _exists(session: AsyncSession, campaign_id: int) -> bool:
+    """Whether the acting person sees it."""
+    return await session.scalar(select(Campaign.id).where(Campaign.id == campaign_id)) is not None
+
+
+async def _needs_approval(session: AsyncSession, campaign: Campaign, languages: tuple[str, ...]) -> bool:
+    if campaign.approved_at is not None:
+        return False
+    limit = await session.scalar(select(Category.approval_above).where(Category.id == campaign.category_id))
+    return bool(limit) and await audiences.more_than(session, _audience(campaign, languages), limit or 0)
+
+
+async def _set_off(session: AsyncSession, campaign: Campaign) -> None:
+    """Start it now or at its time; when that is over by more than its grace, staff are asked again."""
+    now = await plans.clock(session)
+    if campaign.send_at is None or campaign.send_at <= now <= _latest(campaign):
+        to, due = CampaignState.STARTING, None
+    else:
+        to = CampaignState.MISSED if campaign.send_at <= now else CampaignState.SCHEDULED
+        due = campaign.send_at
+    if campaign.state is not to:
+        move(campaign, to)
+    await session.flush()
+    if to is not CampaignState.MISSED:
+        # the version is new with every change of the plan, so each plan has a job of its own
+        key = f"materialise:{campaign.id}:{campaign.version}"
+        await enqueue(session, "messaging.materialise", key=key, due_at=due, campaign_id=campaign.id)
+
+
+def _latest(campaign: Campaign) -> datetime:
+    """Until when it may start without being asked about again."""
+    assert campaign.send_at is not None
+    return campaign.send_at + timedelta(minutes=campaign.grace_minutes)
+
+
+async def plan_campaign(session: AsyncSession, *, campaign_id: int, send_at: datetime | None) -> Campaign:
+    """Send a campaign that waits at another time; None: now. Raises NotFound, Conflict, Invalid at `send_at`."""
+    campaign = await locked(session, campaign_id)
+    if campaign.state not in (CampaignState.SCHEDULED, CampaignState.MISSED, CampaignState.APPROVAL):
+        raise refusal(campaign)
+    if send_at is not None and send_at <= utcnow():
+        raise Invalid(send_at=_("This lies in the past."))
+    campaign.send_at, campaign.local_at = send_at, ""  # a time of each recipient's day is chosen with the message
+    if campaign.state is CampaignState.APPROVAL:
+        await session.flush()
+    else:
+        await _set_off(session, campaign)
+    return campaign
+
+
+async def approve_campaign(session: AsyncSession, *, campaign_id: int) -> Campaign:
+    """A second staff member lets a large campaign go. Raises NotFound, Conflict, Forbidden for the one who wrote it."""
+    campaign, who = await locked(session, campaign_id), actor.get()
+    if campaign.state is not CampaignState.APPROVAL:
+        raise refusal(campaign)
+    if who.staff_id is None or who.staff_id == campaign.staff_id:
+        raise Forbidden(_("You have written this message: somebody else has to approve it."))
+    colleague = await session.get(Staff, who.staff_id, execution_options={"unscoped": True})
+    campaign.approved_at, campaign.approved_by = utcnow(), str(colleague or "")
+    await _set_off(session, campaign)
     return campaign
 
 
@@ -149,84 +223,17 @@ async def _refuse_another(
         raise Conflict(_("This form was already sent with other words or to others. Open it anew to send again."))
 
 
-def check_texts(texts: Mapping[str, tuple[str, str]]) -> None:
-    """Refuse texts that could not be sent: raises Invalid with subject_<language> and body_<language>."""
-    problems: dict[str, str] = {}
-    _check_texts(texts, problems)
-    if problems:
-        raise Invalid(**problems)
-
-
-def _check_texts(texts: Mapping[str, tuple[str, str]], problems: dict[str, str]) -> dict[str, tuple[str, str]]:
-    written: dict[str, tuple[str, str]] = {}
-    for given, (subject, body) in texts.items():
-        subject, body = subject.strip(), body.strip()
-        if not subject and not body:
-            continue
-        try:
-            language = audiences.language_code(given)
-        except ValueError:
-            problems["texts"] = _("%(code)s is not a language.") % {"code": given[:20]}
-            continue
-        written[language] = subject, body
-        if not subject:
-            problems[f"subject_{given}"] = _("Write a subject.")
-        elif len(subject) > MAX_SUBJECT:
-            problems[f"subject_{given}"] = _("At most %(n)s characters.") % {"n": MAX_SUBJECT}
-        if not body:
-            problems[f"body_{given}"] = _("Write a text.")
-        elif len(body.encode(errors="replace")) > MAX_BODY:
-            problems[f"body_{given}"] = _("At most 200 kB.")
-        if f"subject_{given}" in problems or f"body_{given}" in problems:
-            continue
-        for field, compiled in (
-            (f"subject_{given}", (subject, "")), (f"body_{given}", ("", body)), (f"body_{given}", (subject, body)),
-        ):  # fmt: skip
-            try:
-                render.compile_message(*compiled)
-            except render.TemplateProblem as problem:
-                problems[field] = str(problem)
-                break
-    if not written and "texts" not in problems:
-        problems["texts"] = _("Write the message in at least one language.")
-    return written
-
-
-def _check_default(
-    default_language: str, written: Mapping[str, object], matching_only: bool, problems: dict[str, str]
-) -> str:
-    """The language for those whose own has no text; without need of one, any that there is."""
-    found = i18n.best(default_language, tuple(written)) if default_language else None
-    if found is None and written:
-        if matching_only or len(written) == 1:
-            return next(iter(written))
-        problems["default_language"] = _("Choose the language for those whose own has no text.")
-    return found or ""
-
-
-async def _check_files(session: AsyncSession, ids: Sequence[int], problems: dict[str, str]) -> list[int]:
-    wanted = list(dict.fromkeys(ids))
-    if not wanted:
-        return []
-    # what a customer has sent to us is for their ticket only
-    ours = (Attachment.id.in_(wanted), Attachment.customer_id.is_(None))
-    sizes = await session.execute(select(Attachment.id, Attachment.size).where(*ours))
-    found = {row.id: row.size for row in sizes}
-    if len(wanted) > MAX_FILES:
-        problems["attachments"] = _("At most %(n)s files.") % {"n": MAX_FILES}
-    elif len(found) != len(wanted):
-        problems["attachments"] = _("One of the files does not exist any more: choose again.")
-    elif sum(found.values()) > MAX_FILE_BYTES:
-        problems["attachments"] = _("All files together may have 25 MB.")
-    return wanted
-
-
 def move(campaign: Campaign, to: CampaignState) -> None:
     """Change the state. Raises Conflict for a move that is not in CAMPAIGN_MOVES."""
     if to not in CAMPAIGN_MOVES[campaign.state]:
-        state = str(campaign.state.label)
-        raise Conflict(_('This is not possible while the campaign is in the state "%(state)s".') % {"state": state})
+        raise refusal(campaign)
     campaign.state = to
+
+
+def refusal(campaign: Campaign) -> Conflict:
+    """Why something cannot be done with this campaign now."""
+    state = str(campaign.state.label)
+    return Conflict(_('This is not possible while the campaign is in the state "%(state)s".') % {"state": state})
 
 
 async def locked(session: AsyncSession, campaign_id: int) -> Campaign:
@@ -243,50 +250,22 @@ async def locked(session: AsyncSession, campaign_id: int) -> Campaign:
 async def materialise(session: AsyncSession, *, campaign_id: int) -> Campaign:
     """Choose the recipients in one snapshot and start the lanes. A second run changes nothing."""
     campaign = await locked(session, campaign_id)
+    if campaign.state is CampaignState.SCHEDULED:
+        await _begin_as_planned(session, campaign)
     if campaign.state is not CampaignState.STARTING:
         return campaign
-    languages = (
+    languages = tuple(
         await session.scalars(select(CampaignText.language).where(CampaignText.campaign_id == campaign.id))
-    ).all()
-    rows = audiences.recipients(
-        Audience(
-            who=campaign.audience, languages=tuple(languages), default_language=campaign.default_language,
-            matching_only=campaign.matching_only, channels=tuple(campaign.channels),
-            projects=None if campaign.projects is None else frozenset(int(p) for p in campaign.projects),
-        )
-    ).c  # fmt: skip
-    # the Message-ID without its domain, derived from the key of the row: a second run meets the same ones
-    prefix = f"c{campaign.id}.{hashlib.sha256(campaign.key.encode()).hexdigest()[:10]}."
-    channel = func.substr(cast(rows.channel, String), 1, 1)
-    message_id = (
-        literal(prefix) + cast(rows.customer_id, String) + "." + channel
-        + func.coalesce(literal(".") + cast(rows.user_id, String), "")
-    )  # fmt: skip
-    state = choice(DeliveryState)
-    chosen = {
-        "campaign_id": literal(campaign.id), "customer_id": rows.customer_id, "channel": rows.channel,
-        "address": rows.address, "user_id": rows.user_id, "language": rows.language,
-        "state": case((rows.reason.is_(None), literal(DeliveryState.DUE, state)),
-                      else_=literal(DeliveryState.SKIPPED, state)),
-        "error": case(*[(rows.reason == r, literal(str(text))) for r, text in _REASONS.items()], else_=literal("")),
-        "values": cast(literal({}, Json), Json), "message_id": message_id, "attempt": literal(0), "next_at": moment(),
-    }  # fmt: skip
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    await session.execute(
-        # set-based on purpose: a million rows in seconds, from one snapshot; the scope stands in `recipients`
-        dialect.insert(Delivery)
-        .from_select(
-            list(chosen),
-            # SQLite takes the ON of ON CONFLICT for a join's unless there is a WHERE before it
-            select(*[what.label(name) for name, what in chosen.items()]).where(rows.customer_id.is_not(None)),
-        )
-        .on_conflict_do_nothing()
     )
+    if await _needs_approval(session, campaign, languages):  # so many only since it was planned
+        move(campaign, CampaignState.APPROVAL)
+        await session.flush()
+        return campaign
+    await choosing.write_deliveries(session, campaign, _audience(campaign, languages))
     counts = await count_by_state(session, campaign.id)
     campaign.total = sum(counts.values())
     move(campaign, CampaignState.RUNNING)
     campaign.started_at = utcnow()
-    await session.flush()
     if counts.get(DeliveryState.DUE, 0):
         await _open_lanes(session, campaign)
     else:
@@ -294,6 +273,24 @@ async def materialise(session: AsyncSession, *, campaign_id: int) -> Campaign:
         campaign.finished_at = utcnow()
         await session.flush()
     return campaign
+
+
+async def _begin_as_planned(session: AsyncSession, campaign: Campaign) -> None:
+    """The time has come; or it has long passed, because nobody worked: then staff say whether it still makes sense."""
+    now = await plans.clock(session)
+    if campaign.send_at is not None and campaign.send_at > now:
+        return  # the job of a plan that was changed since
+    late = campaign.send_at is not None and now > _latest(campaign)
+    move(campaign, CampaignState.MISSED if late else CampaignState.STARTING)
+    await session.flush()
+
+
+def _audience(campaign: Campaign, languages: tuple[str, ...]) -> Audience:
+    return Audience(
+        who=campaign.audience, languages=languages, default_language=campaign.default_language,
+        matching_only=campaign.matching_only, channels=tuple(campaign.channels),
+        projects=None if campaign.projects is None else frozenset(int(p) for p in campaign.projects),
+    )  # fmt: skip
 
 
 async def count_by_state(session: AsyncSession, campaign_id: int) -> dict[DeliveryState, int]:
@@ -304,20 +301,50 @@ async def count_by_state(session: AsyncSession, campaign_id: int) -> dict[Delive
 
 
 async def _open_lanes(session: AsyncSession, campaign: Campaign) -> None:
+    campaign.run += 1
+    await session.flush()
+    if campaign.quiet_from is not None:  # it first looks whose quiet hours have begun, then opens the lanes
+        key = f"hush:{campaign.id}:{campaign.run}"
+        await enqueue(session, "messaging.hush", key=key, campaign_id=campaign.id, run=campaign.run)
+    else:
+        await enqueue_lanes(session, campaign)
+
+
+async def enqueue_lanes(session: AsyncSession, campaign: Campaign) -> None:
     for lane in range(LANES):
-        # the version changes whenever the campaign starts to run, so each run has lanes of its own, once
-        key = f"deliver:{campaign.id}:{lane}:{campaign.version}"
+        key = f"deliver:{campaign.id}:{lane}:{campaign.run}"  # each run has lanes of its own, once
         await enqueue(session, "messaging.deliver", key=key, campaign_id=campaign.id, lane=lane)
 
 
 async def fail_campaign(session: AsyncSession, *, campaign_id: int, reason: str) -> None:
     """The recipients could not be chosen: nobody was written to. Does nothing once it runs."""
     campaign = await locked(session, campaign_id)
-    if campaign.state is CampaignState.STARTING:
+    if campaign.state in (CampaignState.STARTING, CampaignState.SCHEDULED):
         move(campaign, CampaignState.FAILED)
         campaign.error = reason[:2000]
         campaign.finished_at = utcnow()
         await session.flush()
+
+
+async def pause_campaign(session: AsyncSession, *, campaign_id: int, reason: str = "") -> Campaign:
+    """Send nothing more until it is resumed; `reason` is shown until then. Raises NotFound, Conflict.
+
+    What is on the wire this moment still arrives.
+    """
+    campaign = await locked(session, campaign_id)
+    move(campaign, CampaignState.PAUSED)
+    campaign.error = reason[:2000]
+    await session.flush()
+    return campaign
+
+
+async def resume_campaign(session: AsyncSession, *, campaign_id: int) -> Campaign:
+    """Go on with a paused campaign, in a run of its own. Raises NotFound, Conflict."""
+    campaign = await locked(session, campaign_id)
+    if campaign.state is not CampaignState.PAUSED:
+        raise refusal(campaign)
+    await _run_again(session, campaign)
+    return campaign
 
 
 async def stop_campaign(session: AsyncSession, *, campaign_id: int) -> Campaign:
@@ -342,14 +369,12 @@ async def wind_up(session: AsyncSession, *, campaign_id: int) -> bool:
 async def resend_failed(session: AsyncSession, *, campaign_id: int) -> int:
     """Try the failed deliveries once more, from the first try on. Returns how many. Raises NotFound, Conflict."""
     campaign = await locked(session, campaign_id)
-    if campaign.state is not CampaignState.RUNNING and CampaignState.RUNNING not in CAMPAIGN_MOVES[campaign.state]:
-        move(campaign, CampaignState.RUNNING)
-    if campaign.state is CampaignState.STARTING:
-        raise Conflict(_("The campaign has not started yet."))
+    _refuse_to_send(campaign)
     n = await _mark(session, campaign_id, DeliveryState.FAILED, **_FRESH)
     if n:
         await session.run_sync(audit.write, "resend", "campaign", campaign.id, {"failed": [n, 0]})
-        await _run_again(session, campaign)
+        if campaign.state is CampaignState.DONE:  # otherwise its lanes find the rows, now or when it is resumed
+            await _run_again(session, campaign)
     return n
 
 
@@ -360,10 +385,9 @@ async def decide_review(session: AsyncSession, *, campaign_id: int, resend: bool
     """
     campaign = await locked(session, campaign_id)
     if resend:
-        if campaign.state is not CampaignState.RUNNING and CampaignState.RUNNING not in CAMPAIGN_MOVES[campaign.state]:
-            move(campaign, CampaignState.RUNNING)
+        _refuse_to_send(campaign)
         n = await _mark(session, campaign_id, DeliveryState.REVIEW, **_FRESH)
-        if n:
+        if n and campaign.state is CampaignState.DONE:
             await _run_again(session, campaign)
     else:
         n = await _take_as_sent(session, campaign)
@@ -371,6 +395,12 @@ async def decide_review(session: AsyncSession, *, campaign_id: int, resend: bool
         note = "resend" if resend else "taken as sent"
         await session.run_sync(audit.write, "review", "campaign", campaign.id, {"review": [n, 0]}, note=note)
     return n
+
+
+def _refuse_to_send(campaign: Campaign) -> None:
+    """Rows can be set due again while it runs, is paused or is over."""
+    if campaign.state not in (CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.DONE):
+        raise refusal(campaign)
 
 
 _FRESH: dict[str, Any] = {"state": DeliveryState.DUE, "attempt": 0, "error": "", "started_at": None}
@@ -387,11 +417,9 @@ async def _mark(session: AsyncSession, campaign_id: int, where: DeliveryState, *
 
 
 async def _run_again(session: AsyncSession, campaign: Campaign) -> None:
-    if campaign.state is CampaignState.RUNNING:
-        return  # its lanes will find the rows
     move(campaign, CampaignState.RUNNING)
     campaign.finished_at = None
-    await session.flush()
+    campaign.error = ""
     await _open_lanes(session, campaign)
 
 

@@ -1,5 +1,6 @@
 """
-Messages ready for many recipients: a template in, subject, text and HTML out. Bodies are Markdown (CommonMark).
+Messages ready for many recipients: a template in, subject, text and HTML out. Bodies are Markdown (CommonMark), or HTML
+when they begin with a tag (html_body.py).
 
 What a field holds is never read as template, Markdown or HTML. Conditions may stand anywhere, also across paragraphs
 and list items: each combination of taken branches is a text of its own, run through Markdown and the sanitiser the
@@ -8,7 +9,7 @@ first time it occurs. So the HTML of every recipient is balanced.
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -18,6 +19,7 @@ from urllib.parse import quote
 import nh3
 from markdown_it import MarkdownIt
 
+from app.domain.messaging import html_body
 from app.domain.messaging.template import MACROS, Field, MacroSpec, Pieces, Template, TemplateProblem, Values, parse
 
 __all__ = [
@@ -48,7 +50,7 @@ _NOT_SHOWN = {code: None for code in (*range(32), *range(127, 160)) if code not 
 
 @dataclass(frozen=True, slots=True)
 class RenderedMessage:
-    """One recipient's message: subject on one line, Markdown source as text, HTML fragment (see shell.py)."""
+    """One recipient's message: subject on one line, the text (Markdown as it is), HTML fragment (see shell.py)."""
 
     subject: str
     text: str
@@ -77,7 +79,7 @@ class CompiledMessage:
         if variant is None:
             if len(self._variants) >= MAX_VARIANTS:
                 self._variants.clear()
-            variant = self._variants[taken] = _Variant(pieces, _to_html(pieces))
+            variant = self._variants[taken] = _Variant(_to_text(pieces), _to_html(pieces))
         return RenderedMessage(
             subject=" ".join(self._subject.render(values).translate(_CONTROLS).split()),
             text="".join(piece if isinstance(piece, str) else piece.read(values) for piece in variant.text),
@@ -129,8 +131,8 @@ class _Link:
         return escape(quote(url, safe=_KEPT, errors="replace"))
 
 
-def _to_html(pieces: Pieces) -> tuple["str | Field | _Link", ...]:
-    """Run Markdown and the sanitiser once, with a letters-only token where each field goes, and split at the tokens."""
+def _marked(pieces: Pieces) -> tuple[str, str, Callable[[str], Iterable[str | Field]]]:
+    """The text with a letters-only token where each field goes, how tokens begin, and what splits at them again."""
     fields = [piece for piece in pieces if isinstance(piece, Field)]
     texts = "".join(piece for piece in pieces if isinstance(piece, str))
     mark = "zq" + hashlib.sha256(texts.encode()).hexdigest()[:12]
@@ -138,13 +140,6 @@ def _to_html(pieces: Pieces) -> tuple["str | Field | _Link", ...]:
         mark += "z"
     numbers = iter(range(len(fields)))
     source = "".join(piece if isinstance(piece, str) else f"{mark}{next(numbers):05d}" for piece in pieces)
-    html = nh3.clean(
-        _MARKDOWN.render(source),
-        tags=_TAGS,
-        attributes=_ATTRIBUTES,
-        url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer",
-    )
     token = re.compile(mark + r"(\d{5})")
 
     def split(text: str) -> Iterable[str | Field]:
@@ -154,6 +149,28 @@ def _to_html(pieces: Pieces) -> tuple["str | Field | _Link", ...]:
             elif part:
                 yield part
 
+    return source, mark, split
+
+
+def _to_text(pieces: Pieces) -> Pieces:
+    """What stands in the plain-text part: Markdown as it was written, HTML as text."""
+    source, _mark, split = _marked(pieces)
+    return tuple(split(html_body.to_text(html_body.clean(source)))) if html_body.is_html(source) else pieces
+
+
+def _to_html(pieces: Pieces) -> tuple["str | Field | _Link", ...]:
+    """Run Markdown and the sanitiser once, and put the fields back."""
+    source, mark, split = _marked(pieces)
+    if html_body.is_html(source):
+        html = html_body.clean(source)
+    else:
+        html = nh3.clean(
+            _MARKDOWN.render(source),
+            tags=_TAGS,
+            attributes=_ATTRIBUTES,
+            url_schemes={"http", "https", "mailto"},
+            link_rel="noopener noreferrer",
+        )
     result: list[str | Field | _Link] = []
     done = 0
     for tag in _TAG.finditer(html):

@@ -1,0 +1,56 @@
+"""The recipients of a campaign, chosen in one statement: one row for each address that it goes to or leaves out."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import String, case, cast, func, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import Json, choice, moment
+from app.domain.messaging import plans
+from app.domain.messaging.audience import BAD_ADDRESS, NO_ADDRESS, Audience, recipients
+from app.models.messaging import Campaign, Delivery, DeliveryState
+
+_REASONS = {"no_address": NO_ADDRESS, "bad_address": BAD_ADDRESS}
+
+
+async def write_deliveries(session: AsyncSession, campaign: Campaign, audience: Audience) -> None:
+    """Freeze who receives it. A second run meets the same rows and changes nothing."""
+    chosen_from = recipients(audience)
+    rows = chosen_from.c
+    # the Message-ID without its domain, derived from the key of the row: a second run meets the same ones
+    prefix = f"c{campaign.id}.{hashlib.sha256(campaign.key.encode()).hexdigest()[:10]}."
+    channel = func.substr(cast(rows.channel, String), 1, 1)
+    message_id = (
+        literal(prefix) + cast(rows.customer_id, String) + "." + channel
+        + func.coalesce(literal(".") + cast(rows.user_id, String), "")
+    )  # fmt: skip
+    state = choice(DeliveryState)
+    chosen = {
+        "campaign_id": literal(campaign.id), "customer_id": rows.customer_id, "channel": rows.channel,
+        "address": rows.address, "user_id": rows.user_id, "language": rows.language,
+        "state": case((rows.reason.is_(None), literal(DeliveryState.DUE, state)),
+                      else_=literal(DeliveryState.SKIPPED, state)),
+        "error": case(*[(rows.reason == r, literal(str(text))) for r, text in _REASONS.items()], else_=literal("")),
+        "values": cast(literal({}, Json), Json), "message_id": message_id, "attempt": literal(0), "next_at": moment(),
+    }  # fmt: skip
+    source: Any = chosen_from
+    if plans.differs(campaign):
+        chosen["next_at"] = await plans.turns(session, campaign)
+        source = plans.with_zone(chosen_from, rows.customer_id)
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    await session.execute(
+        # set-based on purpose: a million rows in seconds, from one snapshot; the scope stands in `recipients`
+        dialect.insert(Delivery)
+        .from_select(
+            list(chosen),
+            # SQLite takes the ON of ON CONFLICT for a join's unless there is a WHERE before it
+            select(*[what.label(name) for name, what in chosen.items()])
+            .select_from(source)
+            .where(rows.customer_id.is_not(None)),
+        )
+        .on_conflict_do_nothing()
+    )
