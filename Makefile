@@ -7,6 +7,7 @@ PYTHON ?=
 DEMO ?= 1
 PORT ?=
 NAME ?=
+FULL ?=
 ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --require-hashes --only-binary :all:
@@ -41,8 +42,8 @@ fmt: $(VENV)/dev.stamp ## put the code in order
 pages: $(VENV)/dev.stamp ## in Chromium: every page under the policy and axe-core, each part by hand
 	@$(BIN)/python -m pytest --numprocesses auto -m pages $(ARGS)
 
-faults: $(VENV)/dev.stamp ## only the tests that kill processes
-	@$(BIN)/python -m pytest -m faults $(ARGS)
+faults: $(VENV)/dev.stamp ## only the tests that kill processes (FULL=1: with the long numbers)
+	@$(if $(filter 1 yes,$(FULL)),BURSAR_FAULTS_FULL=1) $(BIN)/python -m pytest -m faults $(ARGS)
 
 bench: $(VENV)/dev.stamp ## measure (NAME=lists: only those whose name contains it)
 	@$(BIN)/python -m pytest -m bench -s $(if $(NAME),-k $(NAME)) $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import os
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -27,7 +28,7 @@ from app.domain.messaging import campaigns, delivery
 from app.domain.messaging.audience import Audience, count, recipients
 from app.domain.messaging.content import message_as_sent
 from app.errors import Conflict, Invalid, NotFound
-from app.integrations.mail import Deferred, SmtpMailer
+from app.integrations.mail import Deferred, SmtpMailer, notes
 from app.integrations.storage import DirectoryStorage
 from app.models.audit import Audit
 from app.models.customers import Customer, CustomerStatus
@@ -36,6 +37,7 @@ from app.models.messaging import Campaign, CampaignState, CampaignText, Channel,
 from app.observe import Actor, Kind, acting
 from app.settings import Settings
 from tasks import base, customers, messaging
+from tasks.lane import MailServer
 from tests import factories as make
 from tests.conftest import CHINOOK, needs_shared
 
@@ -98,7 +100,7 @@ def smtp(sink: tuple[Sink, Controller]) -> Sink:
 async def resources(sink: tuple[Sink, Controller], tmp_path: Path, database: str) -> AsyncIterator[base.Resources]:
     mailer = SmtpMailer(f"smtp://127.0.0.1:{sink[1].port}", timeout=5)
     settings = Settings(database_url=database, secret_key="x" * 32, data_dir=tmp_path, lease_seconds=5)
-    messaging._down_since = None
+    MailServer.down_since = None
     yield base.Resources(settings, mailer, DirectoryStorage(tmp_path / "attachments"))
     await mailer.close()
 
@@ -588,12 +590,13 @@ async def test_a_stopped_campaign_sends_nothing_more(smtp: Sink, resources: base
     async with db.unit() as session:
         await campaigns.materialise(session, campaign_id=campaign.id)
         content = await delivery_content(session, campaign)
-        found, mails = await delivery.claim(session, content=content, n=2, token="mine", lease_seconds=60)
+        found, mails, _last = await delivery.claim(session, content=content, n=2, token="mine", lease_seconds=60)
     async with db.unit() as session:
         await campaigns.stop_campaign(session, campaign_id=campaign.id)
     async with db.unit() as session:
-        assert await delivery.fence(session, content=content, rows=mails, token="mine", lease_seconds=60) == set()
-        await delivery.release(session, token="mine", message_ids=[row.message_id for row in mails])
+        assert await delivery.fence(session, rows=mails, token="mine", lease_seconds=60) == set()
+        released = [delivery.Outcome(row, delivery.End.RELEASED) for row in mails]
+        await delivery.finish(session, outcomes=released, token="mine", policy=Policy.RESEND)
     await work(resources)
     posted = found - len(mails)
     assert Counter(row.state for row in await rows()) == Counter(
@@ -642,11 +645,11 @@ async def test_no_row_is_claimed_twice_by_many_at_once() -> None:
 
 async def test_after_the_lease_is_over_the_fence_is_closed_and_a_late_finish_changes_nothing() -> None:
     campaign = await running_campaign(1)
-    content, (row,) = await claim(campaign, "slow", lease=0.05)
+    _content, (row,) = await claim(campaign, "slow", lease=0.05)
     await asyncio.sleep(0.1)
     async with db.unit() as session:
-        assert await delivery.fence(session, content=content, rows=[row], token="slow", lease_seconds=60) == set()
-        await delivery.return_expired(session)
+        assert await delivery.fence(session, rows=[row], token="slow", lease_seconds=60) == set()
+    await messaging.return_expired()
     _content, (again,) = await claim(campaign, "quick")
     assert again.message_id == row.message_id
     async with db.unit() as session:
@@ -659,35 +662,69 @@ async def test_after_the_lease_is_over_the_fence_is_closed_and_a_late_finish_cha
 
 
 @pytest.mark.parametrize(
-    ("policy", "started", "expected"),
+    ("policy", "noted", "expected"),
     [
-        (Policy.RESEND, False, DeliveryState.DUE),
-        (Policy.REVIEW, False, DeliveryState.DUE),
-        (Policy.RESEND, True, DeliveryState.DUE),
-        (Policy.REVIEW, True, DeliveryState.REVIEW),
+        (Policy.RESEND, None, DeliveryState.DUE),
+        (Policy.REVIEW, None, DeliveryState.REVIEW),
+        (Policy.RESEND, "nothing", DeliveryState.DUE),
+        (Policy.REVIEW, "nothing", DeliveryState.DUE),
+        (Policy.RESEND, "begun", DeliveryState.DUE),
+        (Policy.REVIEW, "begun", DeliveryState.REVIEW),
+        (Policy.RESEND, "taken", DeliveryState.SENT),
+        (Policy.REVIEW, "taken", DeliveryState.SENT),
+        (Policy.REVIEW, "refused", DeliveryState.DUE),
     ],
 )
-async def test_rows_of_a_dead_worker_come_back_as_the_policy_says(
-    policy: Policy, started: bool, expected: DeliveryState
+async def test_rows_of_a_dead_worker_come_back_as_its_notes_and_the_policy_say(
+    policy: Policy, noted: str | None, expected: DeliveryState, tmp_path: Path
 ) -> None:
+    folder = tmp_path / "sending"
+    token = f"{notes.mark(folder)}-dead"
     campaign = await running_campaign(1, policy=policy)
-    content, mails = await claim(campaign, "dead", lease=0.2)
-    if started:
-        async with db.unit() as session:
-            held = await delivery.fence(session, content=content, rows=mails, token="dead", lease_seconds=0.05)
-            assert len(held) == 1
-    await messaging.return_expired()
+    _content, (row,) = await claim(campaign, token, lease=0.3)
+    if noted is not None:
+        book = notes.Notes(folder, token, 4)
+        if noted != "nothing":
+            slot = book.begin(row.message_id)
+            if noted != "begun":
+                book.end(slot, notes.TAKEN if noted == "taken" else notes.REFUSED)
+        book.leave()
+    await messaging.return_expired(tmp_path)
     assert (await rows())[0].state is DeliveryState.LEASED, "the lease still runs"
-    await asyncio.sleep(0.3)
-    await messaging.return_expired()
-    assert (await rows())[0].state is expected
+    await asyncio.sleep(0.4)
+    await messaging.return_expired(tmp_path)
+    (found,) = await rows()
+    assert found.state is expected
+    assert found.attempt == (0 if noted in ("nothing", "refused") else 1), "what was not begun was no try"
+    assert noted is None or os.listdir(folder) == []
+    if expected is DeliveryState.SENT:
+        assert found.values["customer.name"] and found.sent_at is not None
+
+
+async def test_notes_of_another_start_of_the_machine_are_not_believed(tmp_path: Path) -> None:
+    folder = tmp_path / "sending"
+    book = notes.Notes(folder, "token", 4)
+    book.begin("c1.e")
+    book.leave()
+    with (folder / "token").open("r+b") as file:
+        file.write(b"another boot id")
+    with notes.sealed(folder, "token") as found:
+        assert found is None
+
+
+async def test_a_lane_that_was_taken_for_dead_sends_nothing_more(tmp_path: Path) -> None:
+    book = notes.Notes(tmp_path, "token", 4)
+    assert book.begin("c1.e") >= 0
+    with notes.sealed(tmp_path, "token") as found:
+        assert found is not None and found.doubtful == {"c1.e"}
+    assert book.sealed and book.begin("c2.e") == -1
 
 
 async def test_progress_tells_counts_and_the_time_left(resources: base.Resources, smtp: Sink) -> None:
     campaign = await running_campaign(4)
-    content, mails = await claim(campaign, "me", n=2)
+    _content, mails = await claim(campaign, "me", n=2)
     async with db.unit() as session:
-        await delivery.fence(session, content=content, rows=mails, token="me", lease_seconds=60)
+        await delivery.fence(session, rows=mails, token="me", lease_seconds=60)
         outcomes = [delivery.Outcome(row, delivery.End.SENT) for row in mails]
         await delivery.finish(session, outcomes=outcomes, token="me", policy=Policy.RESEND)
     async with db.reads() as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
 from app.domain.messaging.render import CompiledMessage, RenderedMessage, compile_message
+from app.domain.messaging.values import Reader
 from app.errors import NotFound
 from app.models.attachments import Attachment
 from app.models.messaging import Campaign, CampaignAttachment, CampaignState, Delivery, Policy
@@ -28,6 +30,14 @@ class Content:
     sender_email: str
     staff_name: str
     attachments: Sequence[Attachment]
+    started_at: datetime | None = None
+    per_second: int = 0
+    """Messages a second, at most; 0: no limit. The same per domain of the recipients."""
+    per_domain_second: int = 0
+    stop_percent: int = 0
+    """More failures than this among the last `stop_window` deliveries pause the campaign; 0: never."""
+    stop_window: int = 200
+    run: int = 0
 
     def text(self, language: str) -> CompiledMessage:
         """The compiled text of a language that the campaign has. Raises TemplateProblem, KeyError."""
@@ -41,6 +51,16 @@ class Content:
     def macros(self) -> dict[str, frozenset[str]]:
         """language -> the fields that its text uses."""
         return {language: compiled.macros for language, compiled in self._compiled.items()}
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Makes recipients of the rows of a claim."""
+        return Reader(self.macros, self.staff_name)
+
+    @cached_property
+    def files_key(self) -> tuple[tuple[str, str], ...]:
+        """Which files go with it."""
+        return tuple((file.name, file.key) for file in self.attachments)
 
 
 async def load_content(session: AsyncSession, campaign_id: int) -> Content:
@@ -62,6 +82,9 @@ async def load_content(session: AsyncSession, campaign_id: int) -> Content:
         sender_name=campaign.sender_name, sender_email=campaign.sender_email,
         staff_name=str(campaign.staff) if campaign.staff else "",
         attachments=sorted((link.attachment for link in campaign.attachments), key=lambda file: file.id),
+        started_at=campaign.started_at, run=campaign.run,
+        per_second=campaign.per_second, per_domain_second=campaign.per_domain_second,
+        stop_percent=campaign.stop_percent, stop_window=campaign.stop_window,
     )  # fmt: skip
 
 

@@ -1,32 +1,36 @@
-"""Delivery under leases: claim rows, fence them right before SMTP, send, finish with the same token.
+"""Delivery under leases: claim rows, send, finish with the same token.
 
-Every step is one short transaction; none is open while a mail server is spoken to. Whoever does not hold the token of
-a row any more changes nothing.
+Every step is one short transaction for many rows; none is open while a mail server is spoken to. Whoever does not hold
+the token of a row any more changes nothing. The claim is the first fence: it says that the rows go out now, and what
+has not gone out `FRESH` seconds later is fenced again.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any
 
-from sqlalchemy import and_, bindparam, exists, func, or_, select, update
+import msgspec
+from sqlalchemy import and_, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import moment, utcnow
+from app.domain.messaging import batches
 from app.domain.messaging.audience import BAD_ADDRESS
+from app.domain.messaging.batches import Mark
 from app.domain.messaging.campaigns import locked, move
-from app.domain.messaging.content import Content
-from app.domain.messaging.shell import HUES, wrap_html
+from app.domain.messaging.content import Content, load_content
 from app.domain.messaging.values import Recipient
 from app.domain.messaging.values import load as load_values
 from app.i18n import _
-from app.integrations.mail import Deferred, MailAttachment, Mailer, Rejected, Unsure, build_message, valid_address
+from app.integrations.mail import Deferred, MailError, Rejected
+from app.integrations.mail.notes import Found
 from app.models.jobs import Job, JobState
 from app.models.messaging import Campaign, CampaignState, Channel, Delivery, DeliveryState, Policy
-from app.observe import log
 
 BACK_OFF = (30, 120, 600, 1800)
 """Seconds until the next try of a message that the server put off."""
@@ -36,11 +40,15 @@ MAX_TRIES = 5
 MAX_CRASHES = 10
 LONGEST_WAIT = 15.0
 """Seconds that a lane sleeps at most, so that rows that staff set due again are found soon."""
+FRESH = 1.0
+"""Seconds that a claim or a fence holds: so long after a pause or a stop a message may still go out."""
+ELSEWHERE = 30.0
+"""Seconds beyond the lease that rows of another machine wait: its own workers know more of them (see `notes`)."""
 
 WORKER_STOPPED = _("The worker stopped while it was sending this.")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Row:
     """A claimed delivery, with everything that is needed to send it."""
 
@@ -50,6 +58,7 @@ class Row:
     attempt: int
     """Tries before this one."""
     recipient: Recipient
+    customer_id: int = 0
 
 
 class End(Enum):
@@ -63,79 +72,74 @@ class End(Enum):
     UNREACHABLE = auto()
     """Nothing was sent, and it is not known to be this message's fault."""
     UNSURE = auto()
+    RELEASED = auto()
+    """It was not this one's turn after all."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Outcome:
     row: Row
     end: End
     reason: str = ""
     server_is_well: bool = False
     """For UNREACHABLE: others got through meanwhile, so this one counts as a failed try."""
-
-
-def _running(campaign_id: int) -> Any:
-    return exists().where(Campaign.id == campaign_id, Campaign.state == CampaignState.RUNNING)
+    delay: float = 0.0
+    """For RELEASED: seconds until its turn."""
 
 
 async def claim(
-    session: AsyncSession, *, content: Content, n: int, token: str, lease_seconds: float
-) -> tuple[int, list[Row]]:
-    """Take up to `n` due rows: (how many there were, the e-mails among them, ready to send).
+    session: AsyncSession, *, content: Content, n: int, token: str, lease_seconds: float, after: int | None = None
+) -> tuple[int, list[Row], int]:
+    """Take up to `n` due rows: (how many there were, the e-mails among them, ready to send, the last customer's id).
 
-    Inbox rows need nobody else: they are sent with this very transaction.
+    after: take them in the order of customers, from this one on; None: what became due first. Inbox rows need nobody
+    else: they are sent with this very transaction.
     """
-    picked = (
-        select(Delivery.message_id)
-        .where(
-            Delivery.campaign_id == content.campaign_id, Delivery.state == DeliveryState.DUE,
-            Delivery.next_at <= moment(), _running(content.campaign_id),
-        )
-        .order_by(Delivery.next_at)
-        .limit(n)
-        .with_for_update(skip_locked=True, of=Delivery)
-        .cte("picked")  # as a CTE it is read once; a plain subquery may be run again and take more than n
+    found = await batches.due(
+        session, campaign_id=content.campaign_id, reader=content.reader, n=n, in_turn=after is not None,
+        after=_EVER if after is None else after,
     )  # fmt: skip
-    statement = (
-        update(Delivery)
-        .where(Delivery.message_id.in_(select(picked.c.message_id)))
-        .values(
-            state=DeliveryState.LEASED, lease_token=token, lease_until=moment(lease_seconds), started_at=None
-        )
-        .returning(Delivery.message_id, Delivery.channel, Delivery.address, Delivery.language, Delivery.attempt)
-        .execution_options(synchronize_session=False)
-    )  # fmt: skip
-    rows = (await session.execute(statement)).all()
-    if not rows:
-        return 0, []
-    languages = {row.message_id: row.language for row in rows}
-    values = await load_values(session, macros=content.macros, rows=languages, staff_name=content.staff_name)
-    mails = [
-        Row(row.message_id, row.address, row.language, row.attempt, values[row.message_id])
-        for row in rows
-        if row.channel is Channel.EMAIL and row.message_id in values
-    ]
-    posts = [row.message_id for row in rows if row.channel is Channel.INBOX and row.message_id in values]
-    await _mark_sent(session, token, [(message_id, values[message_id].values) for message_id in posts])
-    return len(rows), mails
+    return await _take(session, content, found, token, lease_seconds)
 
 
-async def fence(
-    session: AsyncSession, *, content: Content, rows: Collection[Row], token: str, lease_seconds: float
-) -> set[str]:
-    """Say that these go to the mail server now. Only those that are returned may be sent: the lease is still ours
-    and the campaign still runs. From here on a crash leaves it open whether the message arrived."""
-    statement = (
-        update(Delivery)
-        .where(
-            Delivery.message_id.in_([row.message_id for row in rows]), Delivery.lease_token == token,
-            Delivery.state == DeliveryState.LEASED, Delivery.lease_until > moment(), _running(content.campaign_id),
-        )
-        .values(started_at=moment(), lease_until=moment(lease_seconds), attempt=Delivery.attempt + 1)
-        .returning(Delivery.message_id)
-        .execution_options(synchronize_session=False)
+async def claim_put_off(
+    session: AsyncSession, *, content: Content, n: int, token: str, lease_seconds: float
+) -> list[Row]:
+    """Take up to `n` of those that became due after the campaign was started: tried before, or meant for later."""
+    found = await batches.due(
+        session, campaign_id=content.campaign_id, reader=content.reader, n=n, in_turn=False,
+        after=content.started_at or _EVER,
     )  # fmt: skip
-    return set((await session.scalars(statement)).all())
+    return (await _take(session, content, found, token, lease_seconds))[1]
+
+
+_EVER = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+async def _take(
+    session: AsyncSession, content: Content, found: Sequence[Any], token: str, lease_seconds: float
+) -> tuple[int, list[Row], int]:
+    if not found:
+        return 0, [], 0
+    await batches.lease(session, ids=[row[0] for row in found], token=token, seconds=lease_seconds)
+    reader = content.reader
+    await reader.know(session, {row[6] for row in found})
+    mails: list[Row] = []
+    posts: list[Row] = []
+    for message_id, channel, address, language, attempt, customer_id, *values in found:
+        row = Row(message_id, address, language, attempt, reader.recipient(language, values), customer_id)
+        (mails if channel == _EMAIL else posts).append(row)
+    await _mark_sent(session, token, posts)
+    return len(found), mails, found[-1][5]
+
+
+_EMAIL = Channel.EMAIL.value
+
+
+async def fence(session: AsyncSession, *, rows: Collection[Row], token: str, lease_seconds: float) -> set[str]:
+    """Say once more that these go to the mail server now. Only those that are returned may be sent: the lease is still
+    ours and the campaign still runs. From here on a crash may leave it open whether the message arrived."""
+    return await batches.fence(session, ids=[row.message_id for row in rows], token=token, seconds=lease_seconds)
 
 
 async def renew(session: AsyncSession, *, token: str, lease_seconds: float) -> None:
@@ -148,120 +152,70 @@ async def renew(session: AsyncSession, *, token: str, lease_seconds: float) -> N
     )
 
 
-async def release(session: AsyncSession, *, token: str, message_ids: Collection[str]) -> None:
-    """Give back rows that were claimed and not started."""
-    if message_ids:
-        await session.execute(
-            update(Delivery)
-            .where(
-                Delivery.message_id.in_(message_ids), Delivery.lease_token == token,
-                Delivery.state == DeliveryState.LEASED, Delivery.started_at.is_(None),
-            )
-            .values(state=DeliveryState.DUE, **_FREE)
-            .execution_options(synchronize_session=False)
-        )  # fmt: skip
-
-
-async def send(mailer: Mailer, *, content: Content, files: Sequence[MailAttachment], row: Row) -> Outcome:
-    """Build one message and hand it to the mail server. Never raises but for being cancelled."""
-    sender = content.sender_email or row.recipient.values["project.sender_email"]
-    if not valid_address(row.address):
-        return Outcome(row, End.NO_ADDRESS, str(BAD_ADDRESS))
-    try:
-        message = compose(content=content, files=files, row=row, sender=sender)
-    except Exception as error:
-        log("messaging").exception("a message cannot be built: %s", row.message_id)
-        return Outcome(row, End.REFUSED, f"The message cannot be built: {error}")
-    try:
-        await mailer.send(message, sender=sender, recipient=row.address)
-    except Rejected as error:
+def outcome(row: Row, error: MailError | None) -> Outcome:
+    """What the answer of the mail server means for this row."""
+    if error is None:
+        return Outcome(row, End.SENT)
+    if isinstance(error, Rejected):
         return Outcome(row, End.REFUSED, str(error))
-    except Deferred as error:
+    if isinstance(error, Deferred):
         # 421 and 5xx in a Deferred speak about the session; without a code nobody answered at all
         of_message = error.code is not None and 400 <= error.code < 500 and error.code != 421
         return Outcome(row, End.LATER if of_message else End.UNREACHABLE, str(error))
-    except Unsure as error:
-        return Outcome(row, End.UNSURE, str(error))
-    except Exception as error:
-        log("messaging").exception("the mailer failed: %s", row.message_id)
-        return Outcome(row, End.UNSURE, f"{type(error).__name__}: {error}")
-    return Outcome(row, End.SENT)
+    return Outcome(row, End.UNSURE, str(error))
 
 
-def compose(*, content: Content, files: Sequence[MailAttachment], row: Row, sender: str) -> bytes:
-    """The message of one delivery (RFC 5322). The domain of its Message-ID is the sender's."""
-    rendered = content.text(row.language).render(row.recipient.values)
-    frame = row.recipient.frame
-    domain = sender.rpartition("@")[2].encode("idna").decode() if not sender.isascii() else sender.rpartition("@")[2]
-    return build_message(
-        sender=sender, sender_name=content.sender_name or row.recipient.values["project.sender_name"],
-        recipient=row.address, recipient_name=row.recipient.name, subject=rendered.subject, text=rendered.text,
-        html=wrap_html(
-            rendered.html, project_name=frame["project.name"], site=frame["project.site"], language=row.language,
-            title=rendered.subject, color=HUES.get(frame["project.hue"], ""),
-        ),
-        message_id=f"{row.message_id}@{domain or 'localhost'}",
-        headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: no out-of-office replies, please
-        attachments=files,
-    )  # fmt: skip
+def no_address(row: Row) -> Outcome:
+    return Outcome(row, End.NO_ADDRESS, str(BAD_ADDRESS))
 
 
 async def finish(session: AsyncSession, *, outcomes: Sequence[Outcome], token: str, policy: Policy) -> None:
     """Write down how the tries ended. Rows whose lease was lost are left alone."""
-    sent = [(o.row.message_id, o.row.recipient.values) for o in outcomes if o.end is End.SENT]
-    await _mark_sent(session, token, sent)
-    for outcome in outcomes:
-        if outcome.end is not End.SENT:
-            await session.execute(
-                update(Delivery)
-                .where(
-                    Delivery.message_id == outcome.row.message_id, Delivery.lease_token == token,
-                    Delivery.state == DeliveryState.LEASED,
-                )
-                .values(error=outcome.reason[:500], **_after(outcome, policy), **_FREE)
-                .execution_options(synchronize_session=False)
-            )  # fmt: skip
+    await _mark_sent(session, token, [o.row for o in outcomes if o.end is End.SENT])
+    await batches.mark(session, token, [_after(o, policy) for o in outcomes if o.end is not End.SENT])
 
 
-def _after(outcome: Outcome, policy: Policy) -> dict[str, Any]:
+def failed(outcome: Outcome, policy: Policy) -> bool | None:
+    """Whether this is the end of the delivery without success; None: it is no end, or none that says anything."""
+    if outcome.end in (End.NO_ADDRESS, End.RELEASED):
+        return None
+    state = DeliveryState.SENT if outcome.end is End.SENT else DeliveryState(_after(outcome, policy).state)
+    return None if state is DeliveryState.DUE else state is not DeliveryState.SENT
+
+
+def _after(outcome: Outcome, policy: Policy) -> Mark:
     """What becomes of a row that was not sent."""
-    tries = outcome.row.attempt + 1
+    row, reason = outcome.row, outcome.reason[:500]
+    tries = row.attempt + 1
     last = tries >= MAX_TRIES
-    values = {"values": outcome.row.recipient.values}
     match outcome.end:
         case End.NO_ADDRESS:
-            return {"state": DeliveryState.SKIPPED}
+            return Mark(row.message_id, DeliveryState.SKIPPED.value, reason)
         case End.REFUSED:
-            return {"state": DeliveryState.FAILED}
+            return Mark(row.message_id, DeliveryState.FAILED.value, reason)
+        case End.RELEASED:
+            return Mark(row.message_id, DeliveryState.DUE.value, None, outcome.delay or None, back=1, fresh=True)
         case End.UNREACHABLE if not outcome.server_is_well:
-            return {"state": DeliveryState.DUE, "next_at": moment(), "attempt": outcome.row.attempt, "started_at": None}
+            return Mark(row.message_id, DeliveryState.DUE.value, reason, 0.0, back=1, fresh=True)
         case End.UNSURE if policy is Policy.REVIEW or last:
-            return {"state": DeliveryState.REVIEW} | values
+            return Mark(row.message_id, DeliveryState.REVIEW.value, reason, frozen=_frozen(row))
         case End.LATER | End.UNREACHABLE if last:
-            return {"state": DeliveryState.FAILED}
+            return Mark(row.message_id, DeliveryState.FAILED.value, reason)
     ladder = CUT_BACK_OFF if outcome.end is End.UNREACHABLE else BACK_OFF
-    return {"state": DeliveryState.DUE, "next_at": moment(ladder[min(tries, len(ladder)) - 1]), "started_at": None}
+    delay = float(ladder[min(tries, len(ladder)) - 1])
+    return Mark(row.message_id, DeliveryState.DUE.value, reason, delay, fresh=True)
 
 
 _FREE: dict[str, Any] = {"lease_token": None, "lease_until": None}
+_encode = msgspec.json.Encoder().encode
 
 
-async def _mark_sent(session: AsyncSession, token: str, rows: Sequence[tuple[str, dict[str, str]]]) -> None:
-    if not rows:
-        return
-    table: Any = Delivery.__table__
-    connection = await session.connection()
-    await connection.execute(
-        # the table itself: one statement for many rows, which the mapper only offers by primary key and not by token
-        update(table)
-        .where(
-            table.c.message_id == bindparam("of"), table.c.lease_token == token, table.c.state == DeliveryState.LEASED
-        )
-        .values(
-            {"state": DeliveryState.SENT, "sent_at": moment(), "error": "", "values": bindparam("frozen"), **_FREE}
-        ),
-        [{"of": message_id, "frozen": values} for message_id, values in rows],
-    )  # fmt: skip
+def _frozen(row: Row) -> str:
+    return _encode(row.recipient.values).decode()
+
+
+async def _mark_sent(session: AsyncSession, token: str, rows: Sequence[Row]) -> None:
+    await batches.mark_sent(session, token, [row.message_id for row in rows], [_frozen(row) for row in rows])
 
 
 async def settle(session: AsyncSession, *, campaign_id: int) -> float | None:
@@ -310,30 +264,66 @@ async def other_lanes(session: AsyncSession, *, campaign_id: int, job_id: int) -
     return any(args.get("campaign_id") == campaign_id for args in await session.scalars(alive))
 
 
-async def expired(session: AsyncSession) -> bool:
-    """Whether a lease is over. Reads only, so that looking every second costs nothing."""
-    found = await session.scalar(
-        select(Delivery.message_id)
-        .where(Delivery.state == DeliveryState.LEASED, Delivery.lease_until <= moment())
-        .limit(1)
-    )
-    return found is not None
+@dataclass(frozen=True)
+class Abandoned:
+    """The rows of one token whose lease is over."""
+
+    token: str
+    campaign_id: int
 
 
-async def return_expired(session: AsyncSession) -> None:
-    """Return the rows of workers that died. Not started: due again. Started: nobody knows whether it arrived, so the
-    policy of the campaign decides; a stopped campaign and a row that died with many workers go to staff."""
-    over = and_(Delivery.state == DeliveryState.LEASED, Delivery.lease_until <= moment())
+async def expired(session: AsyncSession, *, mark: str = "") -> list[Abandoned]:
+    """Whose leases are over. Reads only, so that looking every second costs nothing. mark: what the tokens begin with
+    of which the notes can be read here; those of other machines are given more time."""
+    token = Delivery.lease_token
+    late = Delivery.lease_until <= moment(-ELSEWHERE)
+    found = await session.execute(
+        select(token, Delivery.campaign_id)
+        .where(
+            Delivery.state == DeliveryState.LEASED, Delivery.lease_until <= moment(),
+            or_(late, token.is_(None), token.not_like("________-%"), token.like(f"{mark}-%")),
+        )
+        .group_by(token, Delivery.campaign_id).limit(100)
+    )  # fmt: skip
+    return [Abandoned(token or "", campaign_id) for token, campaign_id in found]
+
+
+async def return_expired(session: AsyncSession, *, of: Abandoned, notes: Found | None) -> None:
+    """Return the rows of a worker that died. What its notes say was taken is sent, what they do not name was not begun.
+    For the rest (all, without notes) nobody knows whether it arrived, so the policy of the campaign decides; a stopped
+    campaign and a row that died with many workers go to staff."""
+    mine = and_(
+        func.coalesce(Delivery.lease_token, "") == of.token, Delivery.campaign_id == of.campaign_id,
+        Delivery.state == DeliveryState.LEASED, Delivery.lease_until <= moment(),
+    )  # fmt: skip
+    due: dict[str, Any] = {"state": DeliveryState.DUE, "next_at": moment(), "started_at": None, **_FREE}
+    if notes is not None:
+        await _taken(session, of, mine, notes.taken)
+        not_begun = Delivery.message_id.not_in(notes.doubtful)
+        await _set(session, and_(mine, not_begun), due | {"attempt": Delivery.attempt - 1})
     resends = exists().where(
         Campaign.id == Delivery.campaign_id, Campaign.policy == Policy.RESEND, Campaign.state == CampaignState.RUNNING
     )
-    again = or_(Delivery.started_at.is_(None), and_(resends, Delivery.attempt < MAX_CRASHES))
-    for which, values in (
-        (again, {"state": DeliveryState.DUE, "next_at": moment(), "started_at": None}),
-        (None, {"state": DeliveryState.REVIEW, "error": str(WORKER_STOPPED)}),
-    ):
-        statement = update(Delivery).where(over) if which is None else update(Delivery).where(over, which)
-        await session.execute(statement.values(**values, **_FREE).execution_options(synchronize_session=False))
+    await _set(session, and_(mine, resends, Delivery.attempt < MAX_CRASHES), due)
+    await _set(session, mine, {"state": DeliveryState.REVIEW, "error": str(WORKER_STOPPED), **_FREE})
+
+
+async def _set(session: AsyncSession, which: Any, values: dict[str, Any]) -> None:
+    await session.execute(update(Delivery).where(which).values(**values).execution_options(synchronize_session=False))
+
+
+async def _taken(session: AsyncSession, of: Abandoned, mine: Any, ids: Collection[str]) -> None:
+    """The server has answered that it has these; only the marks were lost."""
+    if not ids:
+        return
+    found = await session.execute(
+        select(Delivery.message_id, Delivery.language).where(mine, Delivery.message_id.in_(ids))
+    )
+    languages: dict[str, str] = {row[0]: row[1] for row in found}
+    content = await load_content(session, of.campaign_id)
+    values = await load_values(session, macros=content.macros, rows=languages, staff_name=content.staff_name)
+    held = [i for i in languages if i in values]
+    await batches.mark_sent(session, of.token, held, [json.dumps(values[i].values) for i in held])
 
 
 @dataclass(frozen=True)

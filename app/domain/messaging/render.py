@@ -9,18 +9,28 @@ first time it occurs. So the HTML of every recipient is balanced.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
-from typing import Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 import nh3
 from markdown_it import MarkdownIt
 
 from app.domain.messaging import html_body
-from app.domain.messaging.template import MACROS, Field, MacroSpec, Pieces, Template, TemplateProblem, Values, parse
+from app.domain.messaging.template import (
+    MACROS,
+    Choice,
+    Field,
+    MacroSpec,
+    Pieces,
+    Template,
+    TemplateProblem,
+    Values,
+    parse,
+)
 
 __all__ = [
     "MACROS",
@@ -45,6 +55,8 @@ _TARGET = re.compile(r' (?:href|src)="([^"]*)"')
 _SAFE_URL = re.compile(r"(?:https?://[^\s/?#@\\][^\s\\]*|mailto:[^\s\\:/@?]+@[^\s\\]+)", re.IGNORECASE)
 _KEPT = "%/:=&?~#+!$,;'@()*[]-._"
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029), " ")
+_HARMLESS = re.compile(r"[\w .,:@/()+-]*")
+"""Needs no escaping; control characters are not among these."""
 _NOT_SHOWN = {code: None for code in (*range(32), *range(127, 160)) if code not in (9, 10, 13)}
 
 
@@ -57,10 +69,15 @@ class RenderedMessage:
     html: str
 
 
+Key = tuple[tuple[int, ...], tuple[int, ...]]
+"""Which branches of the subject and of the body are taken."""
+HtmlPiece: TypeAlias = "str | Field | Link"
+
+
 @dataclass(frozen=True, slots=True)
 class _Variant:
     text: Pieces
-    html: tuple["str | Field | _Link", ...]
+    html: "tuple[HtmlPiece, ...]"
 
 
 class CompiledMessage:
@@ -71,27 +88,63 @@ class CompiledMessage:
         self._subject = subject
         self._body = body
         self._variants: dict[tuple[int, ...], _Variant] = {}
+        self._conditions = _has_choices(subject), _has_choices(body)
+        self._plain: tuple[Key, Pieces, _Variant] | None = None
+        self.kept: dict[Hashable, Any] = {}
+        """What others have made of it: whole messages, per variant and sender."""
 
-    def render(self, values: Values) -> RenderedMessage:
-        """Put the values of one recipient in: raw in the text, escaped in the HTML, checked in link targets."""
+    def parts(self, values: Values) -> "tuple[Key, Pieces, Pieces, tuple[HtmlPiece, ...]]":
+        """The pieces that these values choose: (which, subject, text, HTML); `html_reader` reads those of the HTML.
+
+        Without conditions they are the same for everybody.
+        """
+        if self._plain is None or any(self._conditions):
+            of_subject, subject = self._subject.pieces_for(values)
+            taken, variant = self._variant(values)
+            self._plain = (of_subject, taken), subject, variant
+        key, subject, variant = self._plain
+        return key, subject, variant.text, variant.html
+
+    def subject(self, values: Values) -> str:
+        """The subject on one line."""
+        return " ".join(self._subject.render(values).translate(_CONTROLS).split())
+
+    def _variant(self, values: Values) -> "tuple[tuple[int, ...], _Variant]":
         taken, pieces = self._body.pieces_for(values)
         variant = self._variants.get(taken)
         if variant is None:
             if len(self._variants) >= MAX_VARIANTS:
                 self._variants.clear()
             variant = self._variants[taken] = _Variant(_to_text(pieces), _to_html(pieces))
+        return taken, variant
+
+    def render(self, values: Values) -> RenderedMessage:
+        """Put the values of one recipient in: raw in the text, escaped in the HTML, checked in link targets."""
+        _taken, variant = self._variant(values)
         return RenderedMessage(
-            subject=" ".join(self._subject.render(values).translate(_CONTROLS).split()),
+            subject=self.subject(values),
             text="".join(piece if isinstance(piece, str) else piece.read(values) for piece in variant.text),
-            html="".join(
-                piece
-                if isinstance(piece, str)
-                else piece.render(values)
-                if isinstance(piece, _Link)
-                else escape(piece.read(values).translate(_NOT_SHOWN))
-                for piece in variant.html
-            ),
+            html="".join(html_reader(piece)(values) for piece in variant.html),
         )
+
+
+def _has_choices(template: Template) -> bool:
+    return any(isinstance(part, Choice) for part in template.parts)
+
+
+def html_reader(piece: "HtmlPiece") -> "Callable[[Values], str]":
+    """What writes a piece of the HTML for one recipient: escaped, or checked as the target of a link."""
+    if isinstance(piece, str):
+        return lambda values: piece
+    if isinstance(piece, Link):
+        return piece.render
+    read = piece.read
+
+    def write(values: Values) -> str:
+        value = read(values)
+        return value if _HARMLESS.fullmatch(value) else escape(value.translate(_NOT_SHOWN))
+
+    return write
 
 
 @lru_cache(maxsize=64)
@@ -103,7 +156,7 @@ def compile_message(subject: str, body: str) -> CompiledMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Link:
+class Link:
     """
     A link target with fields in it. A field at the start is an address; one behind a host is a part of it; any other
     is encoded as one component (RFC 3986 2.1). The whole must be http, https or mailto, else it becomes "#".
@@ -158,7 +211,7 @@ def _to_text(pieces: Pieces) -> Pieces:
     return tuple(split(html_body.to_text(html_body.clean(source)))) if html_body.is_html(source) else pieces
 
 
-def _to_html(pieces: Pieces) -> tuple["str | Field | _Link", ...]:
+def _to_html(pieces: Pieces) -> tuple["str | Field | Link", ...]:
     """Run Markdown and the sanitiser once, and put the fields back."""
     source, mark, split = _marked(pieces)
     if html_body.is_html(source):
@@ -171,13 +224,13 @@ def _to_html(pieces: Pieces) -> tuple["str | Field | _Link", ...]:
             url_schemes={"http", "https", "mailto"},
             link_rel="noopener noreferrer",
         )
-    result: list[str | Field | _Link] = []
+    result: list[str | Field | Link] = []
     done = 0
     for tag in _TAG.finditer(html):
         for target in _TARGET.finditer(html, tag.start(1), tag.end(1)):
             if mark in target[1]:
                 result += split(html[done : target.start(1)])
-                result.append(_Link(tuple(_unescaped(split(target[1])))))
+                result.append(Link(tuple(_unescaped(split(target[1])))))
                 done = target.end(1)
     result += split(html[done:])
     return tuple(result)

@@ -85,10 +85,10 @@ Pieces = tuple["str | Field", ...]
 class Template:
     """A checked template. Made by `parse`; safe to share and keep."""
 
-    __slots__ = ("_parts", "macros")
+    __slots__ = ("macros", "parts")
 
     def __init__(self, parts: Parts, macros: frozenset[str]) -> None:
-        self._parts = parts
+        self.parts = parts
         self.macros = macros
         """The names of the fields used, also those used in conditions only."""
 
@@ -100,7 +100,7 @@ class Template:
         """Return which branches the values take, and the texts and fields that follow from it."""
         taken: list[int] = []
         pieces: list[str | Field] = []
-        _walk(self._parts, values, taken, pieces)
+        _walk(self.parts, values, taken, pieces)
         return tuple(taken), tuple(pieces)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,9 +43,13 @@ SENDER = frozenset({"project.sender_name", "project.sender_email"})
 """Frozen with each delivery, so that it can be read again with the sender that it had."""
 
 FRAME = frozenset({"project.name", "project.site", "project.hue"})
+OF_PROJECT = tuple(field for field in SOURCES if field.startswith("project."))
+
+Macros = Mapping[str, Collection[str]]
+"""Language -> the fields that its text uses."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Recipient:
     """What one message is made from. values: for the text, and frozen with it. frame: for what is around it."""
 
@@ -54,26 +58,67 @@ class Recipient:
     name: str
 
 
+class Reader:
+    """Turns rows of `columns()` into recipients. What belongs to the project is read once for many rows."""
+
+    def __init__(self, macros: Macros, staff_name: str) -> None:
+        self._macros = macros
+        self._staff = {"staff.name": staff_name}
+        used = {field for fields in macros.values() for field in fields}
+        self._own = sorted(field for field in used if field in SOURCES and field not in OF_PROJECT)
+        self._projects: dict[int, dict[str, str]] = {}
+        self._bases: dict[tuple[int, str], dict[str, str]] = {}
+        self._places: dict[str, list[tuple[str, int]]] = {}
+        for language, fields in macros.items():
+            self._places[language] = [(field, n) for n, field in enumerate(self._own) if field in fields]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(self._own)
+
+    def columns(self) -> list[Any]:
+        """Project, name of the customer, name of the user, and the fields; of Customer, Project and User (outer)."""
+        return [
+            Customer.project_id.label("project_id"), Customer.name.label("customer_name"),
+            User.full_name.label("user_name"), *[SOURCES[field].label(f"v{n}") for n, field in enumerate(self._own)],
+        ]  # fmt: skip
+
+    async def know(self, session: AsyncSession, projects: Collection[int]) -> None:
+        """Read what is not known yet of these projects."""
+        missing = set(projects) - self._projects.keys()
+        if missing:
+            columns = [SOURCES[field].label(f"v{n}") for n, field in enumerate(OF_PROJECT)]
+            rows = await session.execute(select(Project.id, *columns).where(Project.id.in_(missing)))
+            for project_id, *found in rows:
+                self._projects[project_id] = {f: str(v or "") for f, v in zip(OF_PROJECT, found, strict=True)}
+
+    def recipient(self, language: str, row: Sequence[Any]) -> Recipient:
+        """row: as `columns()` says, of a project that is known."""
+        project_id = row[0]
+        base = self._bases.get((project_id, language))
+        if base is None:
+            everything = self._projects[project_id] | self._staff
+            kept = SENDER.union(self._macros[language])
+            base = {field: value for field, value in sorted(everything.items()) if field in kept}
+            self._bases[project_id, language] = base
+        values = base.copy()
+        for field, n in self._places[language]:
+            values[field] = row[n + 3] or ""
+        return Recipient(values, self._projects[project_id], row[2] or row[1])
+
+
 async def load(
-    session: AsyncSession, *, macros: Mapping[str, Collection[str]], rows: Mapping[str, str], staff_name: str
+    session: AsyncSession, *, macros: Macros, rows: Mapping[str, str], staff_name: str
 ) -> dict[str, Recipient]:
-    """The values of these deliveries now. `macros`: language -> fields used; `rows`: message_id -> language."""
-    wanted = sorted(SENDER | FRAME | {m for language in set(rows.values()) for m in macros[language]} & SOURCES.keys())
-    columns = [SOURCES[m].label(f"v{n}") for n, m in enumerate(wanted)]
+    """The values of these deliveries now. `rows`: message_id -> language."""
+    reader = Reader(macros, staff_name)
     statement = (
-        select(Delivery.message_id, Customer.name, User.full_name, *columns)
+        select(Delivery.message_id, *reader.columns())
         .join(Customer, Customer.id == Delivery.customer_id)
         .join(Project, Project.id == Customer.project_id)
         .outerjoin(User, User.id == Delivery.user_id)
         .where(Delivery.message_id.in_(list(rows)))
     )
-    loaded: dict[str, Recipient] = {}
-    for message_id, customer_name, user_name, *found in await session.execute(statement):
-        everything = {m: str(value or "") for m, value in zip(wanted, found, strict=True)} | {"staff.name": staff_name}
-        kept = SENDER.union(macros[rows[message_id]])
-        loaded[message_id] = Recipient(
-            values={m: everything[m] for m in sorted(kept) if m in everything},
-            frame={m: everything[m] for m in FRAME},
-            name=user_name or customer_name,
-        )
-    return loaded
+    found = (await session.execute(statement)).all()
+    await reader.know(session, {row.project_id for row in found})
+    return {row[0]: reader.recipient(rows[row[0]], row[1:]) for row in found}

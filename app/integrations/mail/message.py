@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from urllib.parse import quote
 
@@ -19,7 +19,7 @@ _BARE_BREAK = re.compile(rb"\r\n|\r|\n")
 _CONTENT_TYPE = re.compile(r"[A-Za-z0-9][\w.+-]{0,60}/[A-Za-z0-9][\w.+-]{0,100}", re.ASCII)
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
 _OWN_HEADERS = frozenset({"from", "to", "cc", "bcc", "sender", "subject", "date", "message-id", "mime-version"})
-_BODY_CONTROLS = {code: None for code in (*range(32), 127) if code not in (9, 10, 13)}
+BODY_CONTROLS = {code: None for code in (*range(32), 127) if code not in (9, 10, 13)}
 _HEADER_CONTROLS: dict[int, str] = dict.fromkeys((*range(32), *range(127, 160)), "") | {
     ord(c): " " for c in "\t\n\v\f\r\x85\u2028\u2029"
 }
@@ -75,17 +75,15 @@ def build_message(
     mail_from, rcpt_to = envelope(sender, recipient)
     when = date or datetime.now(UTC)
     lines = [
-        _header("From", _mailbox(sender_name, mail_from)),
-        _header("To", _mailbox(recipient_name, rcpt_to)),
-        _header("Subject", _words(subject)),
+        header("From", mailbox(sender_name, mail_from)),
+        header("To", mailbox(recipient_name, rcpt_to)),
+        header("Subject", words(subject)),
         "Date: " + format_datetime(when if when.tzinfo else when.replace(tzinfo=UTC)),
-        f"Message-ID: <{_message_id(message_id)}>",
+        f"Message-ID: <{message_id_of(message_id)}>",
         "MIME-Version: 1.0",
     ]
     for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS or name.lower().startswith("content-"):
-            raise ValueError(f"header {name!r} cannot be set")
-        lines.append(_header(name, _words(value)))
+        lines.append(header(header_name(name), words(value)))
     content = _text_part("plain", text)
     if html is not None:
         content = _multipart("alternative", [content, _text_part("html", html)])
@@ -94,12 +92,20 @@ def build_message(
     return "\r\n".join(lines).encode() + b"\r\n" + content
 
 
+@lru_cache(maxsize=64)
+def header_name(name: str) -> str:
+    """The name of a further header. Raises ValueError for one that is not for the caller to set."""
+    if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS or name.lower().startswith("content-"):
+        raise ValueError(f"header {name!r} cannot be set")
+    return name
+
+
 def _clean(value: str) -> str:
     value = value.encode("utf-8", "replace").decode().translate(_HEADER_CONTROLS)
     return _SPACES.sub(" ", value).strip(" ")
 
 
-def _words(value: str) -> list[str]:
+def words(value: str) -> list[str]:
     """Split a header value into words that may be folded between; encoded by RFC 2047 unless it is plain ASCII."""
     value = _clean(value)
     words = value.split(" ")
@@ -121,7 +127,7 @@ def _encoded_words(value: str) -> list[str]:
     return [f"=?utf-8?b?{base64.b64encode(word.encode()).decode()}?=" for word in words]
 
 
-def _mailbox(name: str, address: str) -> list[str]:
+def mailbox(name: str, address: str) -> list[str]:
     name = _clean(name)
     if not name:
         return [address]
@@ -131,7 +137,7 @@ def _mailbox(name: str, address: str) -> list[str]:
     return [*_encoded_words(name), f"<{address}>"]
 
 
-def _header(name: str, words: Sequence[str]) -> str:
+def header(name: str, words: Sequence[str]) -> str:
     """Join words into a header, folded before a word when the line would pass 76 characters (RFC 5322 2.2.3)."""
     lines, line = [], name + ":"
     for number, word in enumerate(words):
@@ -142,7 +148,12 @@ def _header(name: str, words: Sequence[str]) -> str:
     return "\r\n".join([*lines, line])
 
 
-def _message_id(value: str) -> str:
+_PLAIN_ID = re.compile(r"[A-Za-z0-9.-]{1,200}@[A-Za-z0-9.-]{1,200}")
+
+
+def message_id_of(value: str) -> str:
+    if _PLAIN_ID.fullmatch(value):
+        return value
     value = "".join(c for c in value if "!" <= c <= "~" and c not in '<>()[]\\,;:"')
     if "@" not in value or len(value) > 900:
         raise ValueError("a Message-ID needs an @, and at most 900 characters")
@@ -150,7 +161,7 @@ def _message_id(value: str) -> str:
 
 
 def _text_part(subtype: str, text: str) -> bytes:
-    text = text.translate(_BODY_CONTROLS)
+    text = text.translate(BODY_CONTROLS)
     data = _BARE_BREAK.sub(b"\r\n", text.encode("utf-8", "replace"))
     if not data.endswith(b"\r\n"):
         data += b"\r\n"

@@ -1,29 +1,53 @@
-"""Handing messages to an SMTP server (RFC 5321) over connections that are used again."""
+"""Handing messages to an SMTP server (RFC 5321) over sessions that are used again."""
+
+from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import socket
 import ssl
 import time
 from dataclasses import dataclass
-from typing import cast
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 import idna
-from aiosmtplib.protocol import SMTPProtocol
 
 from app.integrations.mail.address import envelope
-from app.integrations.mail.errors import Deferred, Gone, MailError, Rejected, Unsure
+from app.integrations.mail.errors import Deferred, MailError
+from app.integrations.mail.session import NOTHING, Letter, Session, Source
 
 MAX_IDLE = 30.0  # seconds; an older idle connection is closed instead of used
-RESET_TIMEOUT = 5.0
-BLOCK = 64 * 1024  # a message up to this size, end mark included, leaves in one write
+REOPEN = 1.0  # seconds until another connection is tried while some work
 
 _PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
-# 5xx answers that speak about the session and not about this message (RFC 5321 4.2.3, RFC 4954 6, RFC 3207 4).
-_SESSION_CODES = frozenset({503, 530, 534, 535, 538})
+
+
+class _One(Letter):
+    """A letter that somebody waits for; it is also the source that it comes from."""
+
+    __slots__ = ("_taken", "outcome")
+
+    def __init__(self, sender: str, recipient: str, wire: bytes, size: int) -> None:
+        super().__init__(sender, recipient, wire, size)
+        self._taken = False
+        self.outcome: asyncio.Future[MailError | None] = asyncio.get_running_loop().create_future()
+
+    def take(self) -> Letter | None:
+        taken, self._taken = self._taken, True
+        return None if taken else self
+
+    def give_back(self, letter: Letter) -> None:
+        self._taken = False
+        if not self.outcome.done():
+            self.outcome.set_result(_AGAIN)
+
+    def ended(self, error: MailError | None) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(error)
+
+
+_AGAIN = Deferred("nothing was sent")
 
 
 class SmtpMailer:
@@ -41,17 +65,19 @@ class SmtpMailer:
         *,
         connections: int = 8,
         timeout: float = 20.0,
-        max_per_connection: int = 100,
+        max_per_connection: int = 1000,
         tls_context: ssl.SSLContext | None = None,
     ) -> None:
         self._server = _parse_url(url)
         self._timeout = timeout
-        self._max_per_connection = max_per_connection
+        self.max_per_connection = max_per_connection
         self._tls_context = tls_context
         self._local_hostname: str | None = None
+        self.connections = connections
         self._slots = asyncio.Semaphore(connections)
-        self._idle: list[_Connection] = []
+        self._idle: list[Session] = []
         self._closed = False
+        self.carriers: set[Carrier] = set()
 
     async def send(self, message: bytes, *, sender: str, recipient: str) -> None:
         """
@@ -59,56 +85,60 @@ class SmtpMailer:
         Cancelling it drops its connection, and what became of the message is then as open as with Unsure.
         """
         mail_from, rcpt_to = envelope(sender, recipient)
-        wire, size = _on_the_wire(message)
+        letter = _One(mail_from, rcpt_to, *on_the_wire(message))
         async with self._slots:
-            connection = self._take_idle()
-            if connection is not None:
+            error: MailError | None = _AGAIN
+            while error is _AGAIN:
+                letter.outcome = asyncio.get_running_loop().create_future()
+                session = self.take_idle() or await self.open()
+                session.carry(letter)
                 try:
-                    return await self._use(connection, wire, size, mail_from, rcpt_to)
-                except Gone:
-                    pass  # the server had closed it while it was idle: not a failure, nothing was sent
-            connection = await self._open()
-            try:
-                await self._use(connection, wire, size, mail_from, rcpt_to)
-            except Gone as error:
-                raise Deferred(error.reason, code=error.code) from error
+                    error = await letter.outcome
+                except BaseException:
+                    session.drop()
+                    raise
+                self.put_back(session)
+        if error is not None:
+            raise error
+
+    def carry(self, source: Source) -> Carrier:
+        """Send what `source` gives, over as many connections as are worth it, until it is closed."""
+        carrier = Carrier(self, source)
+        self.carriers.add(carrier)
+        for other in self.carriers:
+            other.shrink()
+        return carrier
 
     async def close(self) -> None:
         """Say QUIT on the idle connections; those in use are closed when their message is done."""
         self._closed = True
         idle, self._idle = self._idle, []
-        await asyncio.gather(*(connection.quit() for connection in idle))
+        await asyncio.gather(*(session.quit() for session in idle))
 
-    async def _use(self, connection: "_Connection", wire: bytes, size: int, mail_from: str, rcpt_to: str) -> None:
-        try:
-            try:
-                await connection.transmit(wire, size, mail_from, rcpt_to)
-            except MailError:
-                await connection.reset()
-                raise
-        except BaseException as error:
-            if not isinstance(error, MailError):
-                connection.drop()
-            raise
-        finally:
-            self._put_back(connection)
+    @property
+    def share(self) -> int:
+        """How many sessions each carrier may have."""
+        return max(1, self.connections // max(1, len(self.carriers)))
 
-    def _take_idle(self) -> "_Connection | None":
+    def take_idle(self) -> Session | None:
         while self._idle:
-            connection = self._idle.pop()
-            if connection.usable and time.monotonic() - connection.idle_since < MAX_IDLE:
-                return connection
-            connection.drop()
+            session = self._idle.pop()
+            if session.usable and time.monotonic() - session.idle_since < MAX_IDLE:
+                return session
+            session.drop()
         return None
 
-    def _put_back(self, connection: "_Connection") -> None:
-        if self._closed or not connection.usable or connection.messages >= self._max_per_connection:
-            connection.farewell()
+    def put_back(self, session: Session) -> None:
+        session.rested, session.most_letters = None, self.max_per_connection
+        session.carry(NOTHING)
+        if self._closed or not session.usable or not session.resting or session.letters >= self.max_per_connection:
+            session.farewell()
             return
-        connection.idle_since = time.monotonic()
-        self._idle.append(connection)
+        session.idle_since = time.monotonic()
+        self._idle.append(session)
 
-    async def _open(self) -> "_Connection":
+    async def open(self) -> Session:
+        """A new session, greeted and signed in. Raises Deferred."""
         if self._closed:
             raise Deferred("the mailer is closed")
         server = self._server
@@ -122,14 +152,17 @@ class SmtpMailer:
                             await client.ehlo()
                         except aiosmtplib.SMTPHeloError:
                             await client.helo()
-                    return _Connection(client, self._timeout)
+                    return Session(client, self._timeout, most=self.max_per_connection)
                 except BaseException:
                     client.close()
                     raise
         except aiosmtplib.SMTPAuthenticationError as error:
             raise Deferred(f"sign-in refused by {server}: {error.message}", code=error.code) from error
         except aiosmtplib.SMTPResponseException as error:
-            raise Deferred(f"{server} refuses the connection: {error.message}", code=_code(error.code)) from error
+            raise Deferred(
+                f"{server} refuses the connection: {error.message}",
+                code=error.code if 100 <= error.code <= 599 else None,
+            ) from error
         except TimeoutError as error:
             raise Deferred(f"no answer from {server} within {self._timeout:g} s") from error
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
@@ -153,6 +186,85 @@ class SmtpMailer:
             start_tls=server.scheme == "smtp+starttls",
             tls_context=self._tls_context,
         )
+
+
+class Carrier:
+    """Sends what a source gives over the sessions of a mailer, of which carriers at the same time have equal shares.
+
+    Letters wait in the source; what a session holds is one that flies and one that is offered.
+    """
+
+    def __init__(self, mailer: SmtpMailer, source: Source) -> None:
+        self._mailer = mailer
+        self._source = source
+        self._sessions: set[Session] = set()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._not_before = 0.0
+        self._ended = asyncio.Event()
+        self._closing = False
+
+    def kick(self, waiting: int) -> None:
+        """There are letters, about so many: wake who rests, open what is missing."""
+        if self._closing:
+            return
+        for session in list(self._sessions):
+            session.resume()
+        more = min(self._mailer.share - len(self._sessions), waiting) - len(self._opening)
+        if more > 0 and (not self._sessions or time.monotonic() >= self._not_before):
+            for _n in range(more):
+                task = asyncio.create_task(self._add())
+                self._opening.add(task)
+                task.add_done_callback(self._opening.discard)
+
+    def shrink(self) -> None:
+        """Somebody else sends too: sessions above the share rest once their letter has ended."""
+        for session in list(self._sessions)[self._mailer.share :]:
+            session.most_letters = session.letters
+            if session.resting:
+                self._rested(session)
+
+    async def close(self) -> None:
+        """Wait until no letter is under way, and give the sessions back. The source gives nothing more by then."""
+        self._closing = True
+        self._mailer.carriers.discard(self)
+        for task in self._opening:
+            task.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
+        for session in list(self._sessions):
+            if session.resting:
+                self._rested(session)
+        while self._sessions:
+            self._ended.clear()
+            await self._ended.wait()
+
+    def abort(self) -> None:
+        """Drop every session: what flies is in doubt."""
+        self._closing = True
+        self._mailer.carriers.discard(self)
+        for session in list(self._sessions):
+            session.drop()
+
+    async def _add(self) -> None:
+        try:
+            session = self._mailer.take_idle() or await self._mailer.open()
+        except Deferred as error:
+            self._not_before = time.monotonic() + REOPEN
+            if not self._sessions and (letter := self._source.take()) is not None:
+                letter.ended(error)  # nobody is there: who waits must hear of it
+            return
+        self._sessions.add(session)
+        session.rested = self._rested
+        session.carry(self._source)
+
+    def _rested(self, session: Session) -> None:
+        """It has nothing to do, or is broken, or has carried as many as it may."""
+        worn = not session.usable or session.letters >= session.most_letters
+        if session in self._sessions and (worn or self._closing):
+            self._sessions.discard(session)
+            self._mailer.put_back(session)
+            self._ended.set()
+            if not self._closing:
+                self.kick(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,147 +306,10 @@ def _parse_url(url: str) -> _Server:
     return _Server(parts.scheme, host, _PORTS[parts.scheme] if port is None else port, username, password)
 
 
-class _Connection:
-    """One SMTP session. It speaks MAIL, RCPT and DATA itself, because it must know what has been sent when it fails."""
-
-    def __init__(self, client: aiosmtplib.SMTP, timeout: float) -> None:
-        protocol = client.protocol
-        if protocol is None or client.transport is None:
-            raise Deferred("the mail server closed the connection at once")
-        transport = cast(asyncio.WriteTransport, client.transport)  # uvloop's is one, but not by inheritance
-        # so that drain() waits until all has left; with high=0 the TLS transport never says so
-        transport.set_write_buffer_limits(high=1, low=0)
-        self._client = client
-        self._protocol: SMTPProtocol = protocol
-        self._transport = transport
-        self._writer = asyncio.StreamWriter(transport, protocol, None, asyncio.get_running_loop())
-        self._timeout = timeout
-        self._in_sync = True
-        self.messages = 0
-        self.idle_since = 0.0
-
-    @property
-    def usable(self) -> bool:
-        return self._in_sync and self._client.is_connected
-
-    def drop(self) -> None:
-        """End the connection now. What is still in the buffer is thrown away, so it cannot arrive later."""
-        self._in_sync = False
-        self._transport.abort()
-
-    def farewell(self) -> None:
-        """Say QUIT without waiting for the answer; a broken session is dropped."""
-        if not self.usable:
-            self.drop()
-            return
-        self._in_sync = False
-        self._transport.write(b"QUIT\r\n")
-        self._transport.close()
-
-    async def quit(self) -> None:
-        """Say QUIT and wait a moment for the answer."""
-        if self.usable:
-            with contextlib.suppress(aiosmtplib.SMTPException, OSError):
-                await self._client.quit(timeout=2.0)
-        self.drop()
-
-    async def reset(self) -> None:
-        """Bring a session in which a message failed back to its start; when it cannot be, drop it."""
-        if self.usable:
-            try:
-                reply = await self._client.execute_command(b"RSET", timeout=min(self._timeout, RESET_TIMEOUT))
-                if reply.code == 250:
-                    return
-            except (aiosmtplib.SMTPException, OSError):
-                pass
-        self.drop()
-
-    async def transmit(self, wire: bytes, size: int, mail_from: str, rcpt_to: str) -> None:
-        """Send one message that is ready for the wire. Raises Rejected, Deferred (also Gone) or Unsure."""
-        client = self._client
-        options: list[bytes] = []
-        if not (mail_from + rcpt_to).isascii():
-            if not client.supports_extension("smtputf8"):
-                raise Rejected("the mail server does not take addresses with letters beyond ASCII (SMTPUTF8)")
-            options.append(b"SMTPUTF8")
-        if not wire.isascii() and client.supports_extension("8bitmime"):
-            options.append(b"BODY=8BITMIME")
-        if client.supports_extension("size"):
-            most = client.esmtp_extensions["size"].strip()
-            if most.isdecimal() and 0 < int(most) < size:
-                raise Rejected(f"the message has {size} bytes, the mail server takes {int(most)}", code=552)
-            options.append(b"SIZE=%d" % size)
-        self.messages += 1
-        await self._command(b"MAIL", b"FROM:<" + mail_from.encode() + b">", *options)
-        await self._command(b"RCPT", b"TO:<" + rcpt_to.encode() + b">")
-        await self._command(b"DATA", expected=3)
-        await self._body(wire)
-
-    async def _command(self, *words: bytes, expected: int = 2) -> None:
-        try:
-            reply = await self._client.execute_command(*words)
-        except aiosmtplib.SMTPTimeoutError as error:
-            self._in_sync = False
-            raise Deferred(f"no answer to {words[0].decode()} within {self._timeout:g} s") from error
-        except aiosmtplib.SMTPResponseException as error:
-            self._in_sync = False
-            raise Deferred(f"an answer that is not SMTP: {error.message}") from error
-        except (aiosmtplib.SMTPException, OSError) as error:
-            self._in_sync = False
-            raise Gone("the mail server closed the connection") from error
-        if reply.code // 100 != expected:
-            raise self._refusal(reply)
-
-    async def _body(self, wire: bytes) -> None:
-        """Send the text and its end mark. Until the end mark is handed to the transport, a failure is certain."""
-        self._in_sync = False  # until the last answer is here
-        head, tail = (b"", wire) if len(wire) <= BLOCK else (wire[:-5], wire[-5:])  # the tail is CRLF . CRLF
-        try:
-            for start in range(0, len(head), BLOCK):
-                self._protocol.write(head[start : start + BLOCK])
-                await asyncio.wait_for(self._writer.drain(), self._timeout)
-            self._protocol.write(tail)
-        except TimeoutError as error:
-            raise Deferred(f"the mail server stopped taking the message for {self._timeout:g} s") from error
-        except (aiosmtplib.SMTPException, OSError) as error:
-            raise Deferred("the connection was cut while the message was being sent") from error
-        try:
-            reply = await self._protocol.read_response(timeout=self._timeout)
-        except aiosmtplib.SMTPTimeoutError as error:
-            if self._transport.get_write_buffer_size():  # the end mark is still here, and drop() throws it away
-                raise Deferred(f"the mail server stopped taking the message for {self._timeout:g} s") from error
-            raise Unsure(f"no answer within {self._timeout:g} s after the message was sent") from error
-        except aiosmtplib.SMTPResponseException as error:
-            raise Unsure(f"after the message was sent, an answer that is not SMTP: {error.message}") from error
-        except (aiosmtplib.SMTPException, OSError) as error:
-            raise Unsure("the connection was cut after the message was sent, before the answer") from error
-        if reply.code // 100 not in (2, 4, 5):
-            raise Unsure(f"after the message was sent, an unexpected answer: {reply.message}", code=_code(reply.code))
-        self._in_sync = True
-        if reply.code // 100 != 2:
-            raise self._refusal(reply, gone=Deferred)
-
-    def _refusal(self, reply: aiosmtplib.SMTPResponse, gone: type[Deferred] = Gone) -> MailError:
-        code, text = reply.code, reply.message
-        if code == 421:  # the server closes the session with this answer (RFC 5321 3.8)
-            self._in_sync = False
-            return gone(text, code=code)
-        if code // 100 == 5:
-            return (Deferred if code in _SESSION_CODES else Rejected)(text, code=code)
-        if code // 100 != 4:
-            self._in_sync = False
-            return Deferred(f"an unexpected answer: {text}", code=_code(code))
-        return Deferred(text, code=code)
-
-
-def _code(code: int) -> int | None:
-    return code if 100 <= code <= 599 else None
-
-
 _BARE_BREAK = re.compile(rb"\r\n|\r|\n")
 
 
-def _on_the_wire(message: bytes) -> tuple[bytes, int]:
+def on_the_wire(message: bytes) -> tuple[bytes, int]:
     """
     Return the message with CRLF line ends only, dots doubled at line starts, and the end mark (RFC 5321 4.5.2); and its
     size in bytes before dots and end mark (RFC 1870 3).

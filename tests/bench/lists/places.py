@@ -27,6 +27,9 @@ PINNED: Mapping[str, tuple[str, ...]] = {
     "sqladmin": ("sqladmin==0.32.0", "itsdangerous==2.2.0", *ALCHEMY),
     "starlette-admin": ("starlette-admin==1.0.3", "itsdangerous==2.2.0", *ALCHEMY),
     "django": ("django==5.2.19", "psycopg[binary,pool]==3.3.9", *SHARED),
+    "celery": ("celery[redis]==5.5.3", "psycopg[binary]==3.3.9", "jinja2==3.1.6"),
+    "arq": ("arq==0.28.0", "asyncpg==0.32.0", "aiosmtplib==5.1.3", "jinja2==3.1.6"),
+    "django-mail": ("django==5.2.19", "psycopg[binary]==3.3.9", "jinja2==3.1.6"),
 }
 """What each environment holds: the newest of each at the time of writing, on the web server that Bursar uses."""
 

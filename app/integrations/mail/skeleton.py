@@ -1,0 +1,223 @@
+"""A whole message, compiled once for many recipients: constant headers and parts, with holes where values go.
+
+Text is quoted-printable (RFC 2045 6.7) with a soft line break before and behind each hole, so a value always stands at
+the start of a line of its own: it cannot make a line too long, begin a header or a boundary, or end the message. Texts
+of mostly other letters than Latin ones are base64. All of the wire is ASCII but for addresses beyond it.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from email.utils import formatdate
+from functools import lru_cache
+
+from app.integrations.mail.address import wire_address
+from app.integrations.mail.errors import Rejected
+from app.integrations.mail.message import (
+    BODY_CONTROLS,
+    MailAttachment,
+    header,
+    header_name,
+    mailbox,
+    message_id_of,
+    words,
+)
+
+Values = Mapping[str, str]
+Hole = Callable[[Values], str]
+Pieces = Sequence["str | Hole"]
+
+_PLAIN_VALUE = re.compile(r"[!-\-/-<>-~][ -<>-~]{0,71}")
+"""Stands in quoted-printable as it is: no =, no dot in front, short enough for a line."""
+_PLAIN_NAME = re.compile(r"[\w!#$%&'*+,\-./:;@ ^`{|}~()\[\]]{0,30}", re.ASCII)
+_PLAIN_WORDS = re.compile(r"(?!.*=\?)[!-~](?:[ -~]{0,398}[!-~])?")
+_PLAIN_ADDRESS = re.compile(
+    r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\.[A-Za-z]{2,24}"
+)
+_BREAK = re.compile("\r\n|\r")
+_LINE = 57
+"""Octets in one line of base64."""
+SOFT = "=\r\n"
+
+
+def recipient_address(text: str) -> str:
+    """The address as it stands in commands and headers. Raises Rejected."""
+    if len(text) <= 64 and _PLAIN_ADDRESS.fullmatch(text):
+        return text
+    try:
+        return wire_address(text)
+    except ValueError:
+        raise Rejected("This is not an e-mail address.") from None
+
+
+class Skeleton:
+    """One message of one language, sender and frame. `build` makes it for one recipient."""
+
+    def __init__(
+        self, *, sender: str, sender_name: str, subject: str | Hole, text: Pieces, html: Pieces,
+        attachments: Sequence[MailAttachment] = (),
+    ) -> None:  # fmt: skip
+        """sender: as `wire_address` gives it. The pieces of a part are texts, and holes that read the values."""
+        mark = secrets.token_hex(12)  # neither quoted-printable nor base64 can contain "=_"
+        inner, outer = f"=_a{mark}", f"=_m{mark}"
+        self._from = header("From", mailbox(sender_name, sender)) + "\r\n"
+        self._subject: Hole = subject if callable(subject) else lambda values: subject
+        self._fixed_subject = None if callable(subject) else _subject(subject)
+        top, end = "", ""
+        if attachments:
+            top = f'Content-Type: multipart/mixed;\r\n boundary="{outer}"\r\n\r\n--{outer}\r\n'
+            end = f"--{outer}\r\n"
+        top += f'Content-Type: multipart/alternative;\r\n boundary="{inner}"\r\n\r\n--{inner}\r\n'
+        self._parts: list[str | Callable[[Values], str]] = ["MIME-Version: 1.0\r\n" + top]
+        self._add("plain", text)
+        self._parts.append(f"\r\n--{inner}\r\n")
+        self._add("html", html)
+        self._parts.append(f"\r\n--{inner}--\r\n" + end)
+        self._parts = _joined(self._parts)
+        self._holes = [i for i, part in enumerate(self._parts) if not isinstance(part, str)]
+        between = f"\r\n--{outer}\r\n".encode()
+        self._files = between.join(file.part for file in attachments)
+        if attachments:
+            self._files += f"\r\n--{outer}--\r\n".encode()
+
+    def _add(self, subtype: str, pieces: Pieces) -> None:
+        static = "".join(piece for piece in pieces if isinstance(piece, str))
+        head = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: '
+        if len(static.encode(errors="replace")) * 3 <= len(static) * 4:
+            self._parts.append(head + "quoted-printable\r\n\r\n")
+            for piece in pieces:
+                self._parts += [_quoted(piece)] if isinstance(piece, str) else [SOFT, _quoting(piece), SOFT]
+        else:
+            self._parts += [head + "base64\r\n\r\n", _Base64(pieces)]
+
+    def build(
+        self, values: Values, *, name: str, address: str, message_id: str, headers: Mapping[str, str]
+    ) -> tuple[bytes, int]:
+        """The letter for the wire, and its size (RFC 1870). `address` as `recipient_address` gives it."""
+        parts = list(self._parts)
+        for i in self._holes:
+            parts[i] = parts[i](values)  # type: ignore[operator]
+        subject = self._fixed_subject or _subject(self._subject(values))
+        if _PLAIN_NAME.fullmatch(name) and name.strip() == name and name and "  " not in name and len(address) < 40:
+            to = f'To: "{name}" <{address}>\r\n'
+        else:
+            to = header("To", mailbox(name, address)) + "\r\n"
+        more = "".join([_more(key, value) for key, value in headers.items()]) if headers else ""
+        text = (
+            f"{self._from}{to}{subject}{_date(int(time.time()))}Message-ID: <{message_id_of(message_id)}>\r\n{more}"
+            + "".join(parts)  # type: ignore[arg-type]
+        )
+        if self._files:
+            wire = b"%b%b.\r\n" % (text.encode(), self._files)
+        else:
+            wire = (text + ".\r\n").encode()
+        return wire, len(wire) - 3
+
+
+def _joined(parts: list[str | Callable[[Values], str]]) -> list[str | Callable[[Values], str]]:
+    joined: list[str | Callable[[Values], str]] = []
+    for part in parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        else:
+            joined.append(part)
+    return joined
+
+
+# ---- headers --------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def _date(second: int) -> str:
+    return f"Date: {formatdate(second)}\r\n"
+
+
+def _subject(said: str) -> str:
+    if len(said) <= 66 and _PLAIN_WORDS.fullmatch(said) and "  " not in said:
+        return f"Subject: {said}\r\n"
+    return header("Subject", words(said)) + "\r\n"
+
+
+def _more(name: str, value: str) -> str:
+    """One further header. Links are long words, and stay on one line."""
+    header_name(name)
+    fits = len(value) + len(name) <= 74 or (len(value) <= 400 and " " not in value)
+    if fits and _PLAIN_WORDS.fullmatch(value) and "  " not in value:
+        return f"{name}: {value}\r\n"
+    return header(name, words(value)) + "\r\n"
+
+
+# ---- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _clean(text: str) -> bytes:
+    return _BREAK.sub("\n", text.translate(BODY_CONTROLS)).encode("utf-8", "replace")
+
+
+def _quoted(text: str) -> str:
+    """Quoted-printable with the dots doubled at line starts, of a text that begins at one."""
+    if not text:
+        return ""
+    quoted = binascii.b2a_qp(_clean(text)).replace(b"\n", b"\r\n").replace(b"\r\n.", b"\r\n..").decode("ascii")
+    return "." + quoted if quoted.startswith(".") else quoted
+
+
+def _quoting(hole: Hole) -> Callable[[Values], str]:
+    plain = _PLAIN_VALUE.fullmatch
+
+    def quoting(values: Values) -> str:
+        value = hole(values)
+        return value if plain(value) else _quoted(value)
+
+    return quoting
+
+
+class _Base64:
+    """A part in base64. What stands between the holes is encoded once for each place in a line where it may begin."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = [_canonical(piece) if isinstance(piece, str) else piece for piece in pieces]
+        self._known: dict[tuple[int, int], tuple[str, bytes]] = {}
+
+    def __call__(self, values: Values) -> str:
+        out: list[str] = []
+        rest = b""
+        for number, piece in enumerate(self._pieces):
+            if not isinstance(piece, bytes):
+                rest += _canonical(piece(values))
+                if len(rest) >= _LINE:
+                    whole = len(rest) - len(rest) % _LINE
+                    out.append(_lines(rest[:whole]))
+                    rest = rest[whole:]
+                continue
+            missing = (_LINE - len(rest)) % _LINE
+            if missing > len(piece):
+                rest += piece
+                continue
+            if missing:
+                out.append(_lines(rest + piece[:missing]))
+            elif rest:
+                out.append(_lines(rest))
+            key = (number, missing)
+            if (known := self._known.get(key)) is None:
+                whole = missing + (len(piece) - missing) // _LINE * _LINE
+                known = self._known[key] = _lines(piece[missing:whole]), piece[whole:]
+            out.append(known[0])
+            rest = known[1]
+        if rest:
+            out.append(_lines(rest))
+        return "".join(out)
+
+
+def _canonical(text: str) -> bytes:
+    return _clean(text).replace(b"\n", b"\r\n")
+
+
+def _lines(data: bytes) -> str:
+    encoded = binascii.b2a_base64(data, newline=False).decode("ascii")
+    return "".join([encoded[start : start + 76] + "\r\n" for start in range(0, len(encoded), 76)])

@@ -1,0 +1,117 @@
+"""Choosing the recipients, against the bare INSERT..SELECT into the same table, while the panel answers."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import sys
+import threading
+import time
+from typing import Any
+
+from sqlalchemy import text
+
+from app import db
+from app.domain.messaging import campaigns
+from app.observe import SYSTEM, acting
+from tests import factories as make
+from tests.bench.campaign.content import TEXTS
+from tests.bench.campaign.engine import Place
+from tests.bench.lists.places import free_port, serving
+
+BARE = """
+    INSERT INTO delivery (campaign_id, customer_id, channel, address, language, state, error, "values", message_id,
+        attempt, next_at)
+    SELECT :campaign, id, 'email', email, language, 'due', '', '{}', 'bare.' || id, 0, :now FROM customer"""
+PATHS = ("/health", "/admin/login")
+
+
+class Asking(threading.Thread):
+    """Asks the panel for pages, one after the other, and notes how long each took."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.port = port
+        self.seconds: list[float] = []
+        self.failed = 0
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.is_set():
+            for path in PATHS:
+                began = time.monotonic()
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+                try:
+                    connection.request("GET", path)
+                    self.failed += connection.getresponse().status >= 500
+                except OSError:
+                    self.failed += 1
+                finally:
+                    connection.close()
+                self.seconds.append(time.monotonic() - began)
+            time.sleep(0.05)
+
+
+async def _bare(key: str) -> float:
+    with acting(SYSTEM):
+        async with db.unit() as session:
+            campaign = await make.create_campaign(session, key=key, category_id=1)
+        began = time.monotonic()
+        async with db.unit() as session:
+            statement = text(BARE)
+            stamp: Any = db.utcnow() if not db.is_sqlite() else "2026-01-01 00:00:00.000000"
+            await session.execute(statement, {"campaign": campaign.id, "now": stamp})
+        seconds = time.monotonic() - began
+        await _forget(campaign.id)
+    return seconds
+
+
+async def _forget(campaign_id: int) -> None:
+    async with db.unit() as session:
+        await session.execute(text("DELETE FROM delivery WHERE campaign_id = :id"), {"id": campaign_id})
+    if not db.is_sqlite():
+        async with db.engine().connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(text("VACUUM delivery"))
+
+
+async def _chosen(key: str) -> tuple[float, int]:
+    with acting(SYSTEM):
+        async with db.unit() as session:
+            campaign = await campaigns.start_campaign(
+                session, key=key, category_id=1, default_language="en", texts=TEXTS, channels=["email"],
+                audience={"everyone": True},
+            )  # fmt: skip
+        began = time.monotonic()
+        async with db.unit() as session:
+            total = (await campaigns.materialise(session, campaign_id=campaign.id)).total
+        seconds = time.monotonic() - began
+        async with db.unit() as session:
+            await campaigns.stop_campaign(session, campaign_id=campaign.id)
+        await _forget(campaign.id)
+    return seconds, total
+
+
+async def measure(place: Place, rounds: int = 3) -> dict[str, Any]:
+    """No worker runs meanwhile: the verb is called here. The best of some rounds, in turn."""
+    port = free_port()
+    env = place.env(place.sink.port, None) | {"BURSAR_PORT": str(port)}
+    bare, chosen, total = [], [], 0
+    with serving("campaign-web", [sys.executable, "-m", "app", "web"], env, port):
+        asking = Asking(port)
+        asking.start()
+        await asyncio.sleep(2)
+        quiet, asking.seconds = asking.seconds, []
+        for n in range(rounds):
+            bare.append(await _bare(f"bare{n}"))
+            seconds, total = await _chosen(f"chosen{n}")
+            chosen.append(seconds)
+        asking.ended.set()
+        asking.join()
+    busy = sorted(asking.seconds)
+    return {
+        "rows": total, "bare s": round(min(bare), 2), "chosen s": round(min(chosen), 2),
+        "ratio": round(min(chosen) / min(bare), 2), "panel, median ms": round(1000 * busy[len(busy) // 2], 1),
+        "panel, worst ms": round(1000 * busy[-1], 1),
+        "panel, before ms": round(1000 * sorted(quiet)[len(quiet) // 2], 1), "panel, failures": asking.failed,
+    }  # fmt: skip
