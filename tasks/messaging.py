@@ -10,7 +10,7 @@ from contextlib import suppress
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
-from app.domain.messaging import campaigns, delivery
+from app.domain.messaging import campaigns, consent, delivery
 from app.domain.messaging.content import Content, load_content
 from app.domain.messaging.delivery import End, Outcome, Row
 from app.errors import NotFound
@@ -44,7 +44,9 @@ async def materialise(job: JobRun, *, campaign_id: int) -> None:
     """Write one delivery per recipient and start the lanes."""
     async with db.unit() as session:
         campaign = await campaigns.materialise(session, campaign_id=campaign_id)
-        total = campaign.total
+        total, since = campaign.total, campaign.created_at
+    async with db.unit() as session:  # whoever refused while the recipients were being chosen
+        await consent.recheck(session, campaign_id=campaign_id, since=since)
     await job.progress(total, total)
 
 

@@ -195,6 +195,7 @@ class ComposeFlow(Flow):
             matching_only=data["matching_only"],
             channels=tuple(data["channels"]),
             projects=actor.get().projects,
+            category_id=data["category"],
         )
 
     async def confirm(self, press: Press, form: AppForm) -> dict[str, Any]:

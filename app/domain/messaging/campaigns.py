@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import i18n
 from app.db import Json, choice, moment, utcnow
 from app.domain.messaging import audience as audiences
-from app.domain.messaging import render
+from app.domain.messaging import consent, render
 from app.domain.messaging.audience import Audience
 from app.domain.messaging.content import load_content
 from app.domain.messaging.values import load as load_values
@@ -46,8 +46,6 @@ MAX_FILES = 20
 MAX_FILE_BYTES = 25 * 1024 * 1024
 STOPPED = _("The campaign was stopped before it was this one's turn.")
 UNCONFIRMED = _("The mail server never confirmed it; taken as sent.")
-
-_REASONS = {"no_address": audiences.NO_ADDRESS, "bad_address": audiences.BAD_ADDRESS}
 
 
 async def start_campaign(
@@ -253,6 +251,7 @@ async def materialise(session: AsyncSession, *, campaign_id: int) -> Campaign:
             who=campaign.audience, languages=tuple(languages), default_language=campaign.default_language,
             matching_only=campaign.matching_only, channels=tuple(campaign.channels),
             projects=None if campaign.projects is None else frozenset(int(p) for p in campaign.projects),
+            category_id=campaign.category_id,
         )
     ).c  # fmt: skip
     # the Message-ID without its domain, derived from the key of the row: a second run meets the same ones
@@ -268,7 +267,8 @@ async def materialise(session: AsyncSession, *, campaign_id: int) -> Campaign:
         "address": rows.address, "user_id": rows.user_id, "language": rows.language,
         "state": case((rows.reason.is_(None), literal(DeliveryState.DUE, state)),
                       else_=literal(DeliveryState.SKIPPED, state)),
-        "error": case(*[(rows.reason == r, literal(str(text))) for r, text in _REASONS.items()], else_=literal("")),
+        "error": case(*[(rows.reason == r, literal(str(why))) for r, why in audiences.REASONS.items()],
+                      else_=literal("")),
         "values": cast(literal({}, Json), Json), "message_id": message_id, "attempt": literal(0), "next_at": moment(),
     }  # fmt: skip
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
@@ -347,6 +347,7 @@ async def resend_failed(session: AsyncSession, *, campaign_id: int) -> int:
     if campaign.state is CampaignState.STARTING:
         raise Conflict(_("The campaign has not started yet."))
     n = await _mark(session, campaign_id, DeliveryState.FAILED, **_FRESH)
+    n = max(n - await consent.recheck(session, campaign_id=campaign.id), 0)
     if n:
         await session.run_sync(audit.write, "resend", "campaign", campaign.id, {"failed": [n, 0]})
         await _run_again(session, campaign)
@@ -363,6 +364,7 @@ async def decide_review(session: AsyncSession, *, campaign_id: int, resend: bool
         if campaign.state is not CampaignState.RUNNING and CampaignState.RUNNING not in CAMPAIGN_MOVES[campaign.state]:
             move(campaign, CampaignState.RUNNING)
         n = await _mark(session, campaign_id, DeliveryState.REVIEW, **_FRESH)
+        n = max(n - await consent.recheck(session, campaign_id=campaign.id), 0)
         if n:
             await _run_again(session, campaign)
     else:
