@@ -18,7 +18,7 @@ from app.errors import NotFound, SignInNeeded
 from app.integrations.storage import DirectoryStorage
 from app.observe import set_up_logging
 from app.settings import Settings, load
-from app.web import auth, client, recovery
+from app.web import auth, client, consent, recovery
 from app.web.errors import HANDLERS
 from app.web.files import staff_file
 from app.web.guard import Guard, visitor
@@ -62,7 +62,16 @@ def build(settings: Settings, panel: Any) -> Guard:
     flash.configure(settings.secret_key)
     links.configure(settings)
     app = Litestar(
-        route_handlers=[start, health, static_file, staff_file, *auth.STAFF_HANDLERS, client.router(), _mount(panel)],
+        route_handlers=[
+            start,
+            health,
+            static_file,
+            staff_file,
+            *auth.STAFF_HANDLERS,
+            *consent.HANDLERS,
+            client.router(),
+            _mount(panel),
+        ],
         exception_handlers=HANDLERS,
         lifespan=[_closing],
         state=State({"storage": DirectoryStorage(settings.data_dir / "attachments"), "settings": settings}),

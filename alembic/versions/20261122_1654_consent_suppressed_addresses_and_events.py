@@ -22,7 +22,7 @@ def upgrade() -> None:
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('address', sa.String(length=254), nullable=False),
     sa.Column('address_folded', sa.Text(), server_default='', nullable=False),
-    sa.Column('why', sa.Enum('hard', 'soft', 'complaint', 'staff', name='why', native_enum=False, length=24), nullable=False),
+    sa.Column('why', sa.Enum('hard', 'soft', 'staff', name='why', native_enum=False, length=24), nullable=False),
     sa.Column('detail', sa.String(length=500), nullable=False),
     sa.Column('since', app.db.UtcDateTime(), nullable=False),
     sa.Column('staff_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),

@@ -81,7 +81,6 @@ class Why(Choice):
 
     HARD = "hard", _("Does not exist")
     SOFT = "soft", _("Refused again and again")
-    COMPLAINT = "complaint", _("Complained")
     STAFF = "staff", _("Entered by staff")
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,7 +14,8 @@ from sqlalchemy.orm import joinedload, selectinload
 from app.domain.messaging.render import CompiledMessage, RenderedMessage, compile_message
 from app.errors import NotFound
 from app.models.attachments import Attachment
-from app.models.messaging import Campaign, CampaignAttachment, CampaignState, Delivery, Policy
+from app.models.messaging import Campaign, CampaignAttachment, CampaignState, Category, Delivery, Policy
+from app.models.projects import Project
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Content:
     sender_email: str
     staff_name: str
     attachments: Sequence[Attachment]
+    category: Category | None = None
+    tracked: frozenset[str] = frozenset()
+    """Names of the projects that count opened and clicked messages."""
+    prepared: dict[str, Any] = field(default_factory=dict, compare=False)
+    """Sender -> what the headers of all messages have in common (headers.py)."""
 
     def text(self, language: str) -> CompiledMessage:
         """The compiled text of a language that the campaign has. Raises TemplateProblem, KeyError."""
@@ -49,19 +56,21 @@ async def load_content(session: AsyncSession, campaign_id: int) -> Content:
         select(Campaign)
         .where(Campaign.id == campaign_id)
         .options(
-            selectinload(Campaign.texts), joinedload(Campaign.staff),
+            selectinload(Campaign.texts), joinedload(Campaign.staff), joinedload(Campaign.category),
             selectinload(Campaign.attachments).joinedload(CampaignAttachment.attachment),
         )
         .execution_options(populate_existing=True)
     )  # fmt: skip
     if campaign is None:
         raise NotFound
+    tracked = await session.scalars(select(Project.name).where(Project.tracking), execution_options={"unscoped": True})
     return Content(
         campaign_id=campaign.id, state=campaign.state, policy=campaign.policy,
         texts={text.language: (text.subject, text.body) for text in campaign.texts},
         sender_name=campaign.sender_name, sender_email=campaign.sender_email,
         staff_name=str(campaign.staff) if campaign.staff else "",
         attachments=sorted((link.attachment for link in campaign.attachments), key=lambda file: file.id),
+        category=campaign.category, tracked=frozenset(tracked),
     )  # fmt: skip
 
 

@@ -19,7 +19,9 @@ from app.db import moment, utcnow
 from app.domain.messaging.audience import BAD_ADDRESS
 from app.domain.messaging.campaigns import locked, move
 from app.domain.messaging.content import Content
+from app.domain.messaging.headers import headers
 from app.domain.messaging.shell import HUES, wrap_html
+from app.domain.messaging.tracking import tracked
 from app.domain.messaging.values import Recipient
 from app.domain.messaging.values import load as load_values
 from app.i18n import _
@@ -197,11 +199,12 @@ def compose(*, content: Content, files: Sequence[MailAttachment], row: Row, send
         sender=sender, sender_name=content.sender_name or row.recipient.values["project.sender_name"],
         recipient=row.address, recipient_name=row.recipient.name, subject=rendered.subject, text=rendered.text,
         html=wrap_html(
-            rendered.html, project_name=frame["project.name"], site=frame["project.site"], language=row.language,
+            tracked(content, row, rendered.html), project_name=frame["project.name"], site=frame["project.site"],
+            language=row.language,
             title=rendered.subject, color=HUES.get(frame["project.hue"], ""),
         ),
         message_id=f"{row.message_id}@{domain or 'localhost'}",
-        headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: no out-of-office replies, please
+        headers=headers(content, row, sender),
         attachments=files,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Addresses to which nothing is sent: because they do not exist, because they complained, because staff say so."""
+"""Addresses to which nothing is sent: because they do not exist, or because staff say so."""
 
 from __future__ import annotations
 
