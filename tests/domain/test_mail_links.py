@@ -57,6 +57,7 @@ async def as_mail(campaign_id: int, message_id: str, customer: Customer) -> tupl
     raw = compose(content=content, files=[], row=row, sender="news@brand.example")
     parsed = email.message_from_bytes(raw, policy=email.policy.default)
     assert isinstance(parsed, EmailMessage)
+    assert headers.message_in(raw.decode()) == message_id, "whatever it is of, a bounce tells which mail it was"
     return content, row, parsed
 
 
@@ -71,14 +72,12 @@ async def test_a_mail_that_can_be_refused_says_how(database: str) -> None:
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     found = re.fullmatch(r"<https://desk\.example\.com/unsubscribe/([\w.-]+)>", mail["List-Unsubscribe"])
     assert found and headers.message_of(found[1]) == row.message_id
-    assert headers.message_in(mail.as_string()) == row.message_id
 
 
 async def test_a_service_mail_offers_no_refusal_but_is_known_when_it_comes_back(database: str) -> None:
     _content, row, mail = await one_mail(subscribable=False)
     assert mail["List-Unsubscribe"] is None and mail["List-Unsubscribe-Post"] is None and mail["List-Id"]
     assert headers.message_of(mail[headers.REFERENCE]) == row.message_id
-    assert headers.message_in(mail.as_string()) == row.message_id
 
 
 async def test_one_click_is_offered_over_https_only(database: str) -> None:
