@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from wtforms import StringField, TextAreaField, validators
 
 from admin_views.base import AppForm, AppView, Button, Done, Flow, Press
-from admin_views.base.cells import badge, esc
+from admin_views.base.cells import esc
 from admin_views.base.fields import ListField, plain
 from app.domain.messaging import consent, suppression
 from app.domain.messaging.consent import Key
@@ -23,10 +23,6 @@ class Subscriptions(AppView, model=Subscription):
     readonly = True
     can_create = can_edit = can_delete = can_view_details = False
     through = "customer"
-
-    @staticmethod
-    def cell_wanted(row: Subscription) -> str:
-        return badge("ok", gettext("Yes")) if row.wanted else badge("", gettext("No"))
 
     @staticmethod
     def cell_user_id(row: Subscription) -> str:

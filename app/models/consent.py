@@ -56,7 +56,7 @@ class Subscription(Base):
         ForeignKey("message_category.id", ondelete="CASCADE"), info=about(_("Category"), listed=True, css="meta")
     )
     channel: Mapped[Channel] = mapped_column(choice(Channel), info=about(_("Channel"), listed=True, css="lesser"))
-    wanted: Mapped[bool] = mapped_column(info=about(_("Wants them"), listed=True, css="state"))
+    wanted: Mapped[bool] = mapped_column(info=about(_("Wants them"), listed=True))
     since: Mapped[datetime] = mapped_column(default=utcnow, info=about(_("Since"), listed=True, css="when"))
     ended_at: Mapped[datetime | None] = mapped_column(info=about(_("Until"), listed=True, css="when"))
     how: Mapped[How] = mapped_column(choice(How), info=about(_("How"), listed=True, css="lesser"))

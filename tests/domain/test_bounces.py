@@ -289,8 +289,9 @@ async def ada(database: str) -> Customer:
     async with db.unit() as session:
         await make.create_project(session)
         customer = await make.create_customer(session, name="Ada", email="Ada@example.org")
-        await sent(await make.create_campaign(session), customer)
-        return customer
+        campaign = await make.create_campaign(session)
+    await sent(campaign, customer)
+    return customer
 
 
 async def sent(campaign: Campaign, customer: Customer, message_id: str = MESSAGE) -> None:

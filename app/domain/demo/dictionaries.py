@@ -39,8 +39,7 @@ ROLES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
     "Marketing": ("Campaigns and their templates.", (
         ("customer", (*LOOK, "export", "action:message", "action:message_all")), ("campaign", ACTIONS),
         ("delivery", (*LOOK, "export")), ("message_template", ACTIONS), ("message_category", ACTIONS),
-        ("customer_group", ACTIONS), ("attachment", ACTIONS), ("subscription", LOOK),
-        ("suppressed_address", LOOK),
+        ("customer_group", ACTIONS), ("attachment", ACTIONS), ("suppressed_address", LOOK),
     )),
     "Read-only": ("Sees everything, changes nothing.", (("*", LOOK),)),
 }  # fmt: skip

@@ -179,8 +179,8 @@ async def recheck(session: AsyncSession, *, campaign_id: int, since: datetime | 
     everything counts, for deliveries that are set due again. Returns how many were left out.
     """
     due = (Delivery.campaign_id == campaign_id, Delivery.state == DeliveryState.DUE)
-    refused = [Subscription.ended_at.is_(None), Subscription.wanted.is_(False)]
-    blocked = [Suppression.lifted_at.is_(None)]
+    refused: list[ColumnElement[bool]] = [Subscription.ended_at.is_(None), Subscription.wanted.is_(False)]
+    blocked: list[ColumnElement[bool]] = [Suppression.lifted_at.is_(None)]
     if since is not None:
         refused.append(Subscription.since >= since)
         blocked.append(Suppression.since >= since)
