@@ -7,6 +7,7 @@ from admin_views.audit import AuditRows
 from admin_views.base import AppView
 from admin_views.billing import Payers, PaymentMethods
 from admin_views.catalog import ProductGroups, Products, Services
+from admin_views.consent import Subscriptions, Suppressions
 from admin_views.customers.dictionaries import Attitudes, Groups, Notes
 from admin_views.customers.screens import Customers
 from admin_views.imports import Imports
@@ -29,6 +30,8 @@ SCREENS: tuple[type[AppView], ...] = (
     Campaigns,
     Segments,
     Deliveries,
+    Suppressions,
+    Subscriptions,
     Tickets,
     Templates,
     Attachments,
@@ -49,6 +52,7 @@ WITHOUT_SCREEN = {
     "campaign_attachment": "shown on the campaign card",
     "campaign_text": "shown on the campaign card",
     "customer_project": "part of the customer form",
+    "delivery_event": "counted in the report of a campaign",
     "external_ref": "bookkeeping of imports",
     "group_payment_method": "part of the group form",
     "group_product": "part of the group form",

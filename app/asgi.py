@@ -13,12 +13,12 @@ from litestar.datastructures import State
 from litestar.response import Redirect
 from litestar.types import Receive, Scope, Send
 
-from app import db, flash, queue
+from app import db, flash, links, queue
 from app.errors import NotFound, SignInNeeded
 from app.integrations.storage import DirectoryStorage
 from app.observe import set_up_logging
 from app.settings import Settings, load
-from app.web import auth, client, recovery
+from app.web import auth, client, consent, recovery
 from app.web.errors import HANDLERS
 from app.web.files import staff_file
 from app.web.guard import Guard, visitor
@@ -60,8 +60,18 @@ def build(settings: Settings, panel: Any) -> Guard:
     """Put the parts together; `app.db` is configured. panel: the ASGI application for paths under ``/admin``."""
     queue.configure(settings.redis_url)
     flash.configure(settings.secret_key)
+    links.configure(settings)
     app = Litestar(
-        route_handlers=[start, health, static_file, staff_file, *auth.STAFF_HANDLERS, client.router(), _mount(panel)],
+        route_handlers=[
+            start,
+            health,
+            static_file,
+            staff_file,
+            *auth.STAFF_HANDLERS,
+            *consent.HANDLERS,
+            client.router(),
+            _mount(panel),
+        ],
         exception_handlers=HANDLERS,
         lifespan=[_closing],
         state=State({"storage": DirectoryStorage(settings.data_dir / "attachments"), "settings": settings}),

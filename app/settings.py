@@ -29,6 +29,8 @@ class Settings:
     database_url: str = field(repr=False)
     secret_key: str = field(repr=False)
     data_dir: Path
+    old_secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    """Keys of the past: what mails hold that were signed with them is still accepted."""
     redis_url: str = field(default=DEFAULT_REDIS, repr=False)
     redis_chosen: bool = False
     """True when BURSAR_REDIS_URL was set; `bursar up` starts a Redis of its own when it was not."""
@@ -94,6 +96,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         max_upload_mb=_number(values, "BURSAR_MAX_UPLOAD_MB", 25, 1, 1024),
         data_dir=data_dir,
         secret_key=_secret_key(values.get("BURSAR_SECRET_KEY", ""), environment, data_dir),
+        old_secret_keys=tuple(key for key in values.get("BURSAR_OLD_SECRET_KEYS", "").split() if key),
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
-from app.domain.messaging import campaigns, delivery
+from app.domain.messaging import campaigns, consent, delivery
 from app.domain.messaging.content import Content, load_content
 from app.errors import Conflict, NotFound
 from app.i18n import gettext
@@ -40,7 +40,9 @@ async def materialise(job: JobRun, *, campaign_id: int) -> None:
     """Write one delivery per recipient and start the lanes."""
     async with db.unit() as session:
         campaign = await campaigns.materialise(session, campaign_id=campaign_id)
-        total = campaign.total
+        total, since = campaign.total, campaign.created_at
+    async with db.unit() as session:  # whoever refused while the recipients were being chosen
+        await consent.recheck(session, campaign_id=campaign_id, since=since)
     await job.progress(total, total)
 
 

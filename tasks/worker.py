@@ -16,7 +16,7 @@ from typing import Any
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
-from app import db, models, queue
+from app import db, links, models, queue
 from app.integrations.mail import make_mailer
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
@@ -48,6 +48,7 @@ def run(settings: Settings | None = None) -> None:
     set_up_logging()
     db.configure(settings.database_url)
     queue.configure(settings.redis_url)
+    links.configure(settings)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_main(settings))

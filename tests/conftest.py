@@ -17,10 +17,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app import db, models, queue
+from app import db, links, models, queue
 from app.localrun import redis_server
 from app.migrations import upgrade_url
 from app.observe import SYSTEM, actor
+from app.settings import Settings
 
 SHARED = Path(__file__).parents[2] / "shared"
 CHINOOK = SHARED / "data" / "chinook"
@@ -130,6 +131,7 @@ async def database_url(engine_name: str, tmp_path: Path, request: pytest.Fixture
 async def database(database_url: str) -> AsyncIterator[str]:
     """`app.db` configured for this test; everything is done by the system unless the test says otherwise."""
     db.configure(database_url)
+    links.configure(Settings(database_url=database_url, secret_key="k" * 40, data_dir=Path()))
     token = actor.set(SYSTEM)
     yield database_url
     actor.reset(token)

@@ -13,6 +13,7 @@ from app.db import utcnow
 from app.models.attachments import Attachment
 from app.models.billing import Payer, PaymentMethod
 from app.models.catalog import Product, ProductGroup, Service
+from app.models.consent import Subscription, Suppression
 from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
 from app.models.imports import ImportRun
 from app.models.jobs import Job
@@ -165,6 +166,18 @@ async def create_service(session: AsyncSession, **kw: Any) -> Service:
 
 async def create_category(session: AsyncSession, **kw: Any) -> Category:
     return await _save(session, Category(**{"name": f"Category {next(_numbers)}"} | kw))
+
+
+async def create_subscription(
+    session: AsyncSession, *, customer: Customer, category: Category, **kw: Any
+) -> Subscription:
+    """A choice that holds now: the customer wants e-mails of this category."""
+    kw = {"channel": Channel.EMAIL, "wanted": True, "how": "client"} | kw
+    return await _save(session, Subscription(customer_id=customer.id, category_id=category.id, **kw))
+
+
+async def create_suppression(session: AsyncSession, **kw: Any) -> Suppression:
+    return await _save(session, Suppression(**{"address": f"gone{next(_numbers)}@example.org", "why": "hard"} | kw))
 
 
 async def create_template(session: AsyncSession, **kw: Any) -> Template:

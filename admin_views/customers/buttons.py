@@ -8,6 +8,7 @@ from wtforms import BooleanField, TextAreaField, validators
 
 from admin_views.base import AppForm, Button, Done, Flow, LookupField, Press
 from admin_views.base.fields import plain
+from admin_views.consent import CONSENT
 from admin_views.impersonation import ENTER
 from admin_views.messaging.compose import SEND
 from admin_views.messaging.segments import SAVE
@@ -98,6 +99,7 @@ BUTTONS = (
         submit=_("Save the note"),
         more=True,
     ),
+    CONSENT,
     Button(
         "groups",
         _("Add to groups"),

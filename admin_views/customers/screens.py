@@ -56,6 +56,7 @@ class Customers(AppView, model=Customer):
         Related("payer", counts=True),
         Related("service", counts=True),
         Related("delivery", _("Messages")),
+        Related("subscription"),
         Related("ticket", counts=True),
         Related("note", counts=True),
         Related(

@@ -142,6 +142,7 @@ class ComposeFlow(Flow):
             matching_only=data["matching_only"],
             channels=tuple(c for c in Channel if c in (data["channels"] or ())) or tuple(Channel),
             projects=actor.get().projects,
+            category_id=data["category"],
         )
 
     async def _audience(self, press: Press, form: AppForm) -> Audience:

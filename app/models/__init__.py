@@ -5,6 +5,7 @@ from app.models import (
     audit,
     billing,
     catalog,
+    consent,
     customers,
     fields,
     imports,
@@ -19,6 +20,6 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "customers", "fields", "imports", "jobs", "messaging", "projects",
-    "scope", "sessions", "staff", "tickets", "users",
+    "attachments", "audit", "billing", "catalog", "consent", "customers", "fields", "imports", "jobs", "messaging",
+    "projects", "scope", "sessions", "staff", "tickets", "users",
 ]  # fmt: skip

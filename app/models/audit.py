@@ -22,6 +22,7 @@ from sqlalchemy.orm import (
 
 from app.db import AppSession, Base, BigId, Choice, about, choice, utcnow
 from app.i18n import _
+from app.models.consent import DeliveryEvent
 from app.models.customers import Customer
 from app.models.jobs import Job
 from app.models.messaging import Delivery
@@ -87,7 +88,7 @@ class AuditDetail(Base):
     payload: Mapped[str] = mapped_column(Text, info=about(_("Before and after")))
 
 
-UNAUDITED: tuple[type[Base], ...] = (Audit, AuditDetail, Job, Delivery, Throttle)
+UNAUDITED: tuple[type[Base], ...] = (Audit, AuditDetail, Job, Delivery, DeliveryEvent, Throttle)
 """Rows of the program's own bookkeeping. What people decide about them is audited by the verb (`record`)."""
 
 MASK = "***"

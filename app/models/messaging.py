@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base, BigId, Choice, Email, Json, Name, Searchable, Stamped, Versioned, about, choice, folded
@@ -33,6 +33,14 @@ class Category(Base, Versioned):
             _("Customers choose it"), listed=True, help=_("Service messages cannot be refused; leave this off.")
         ),
     )
+    opt_in: Mapped[bool] = mapped_column(
+        default=True,
+        server_default=true(),
+        info=about(
+            _("Only with consent"), listed=True, css="lesser",
+            help=_("For advertising. Off: everybody receives it until they refuse it."),
+        ),
+    )  # fmt: skip
     priority: Mapped[int] = mapped_column(default=0, info=about(_("Priority"), listed=True, css="lesser num"))
     approval_above: Mapped[int] = mapped_column(
         default=0, server_default="0",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, String, Text
+from sqlalchemy import BigInteger, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base, BigId, Email, Name, Stamped, Versioned, about
@@ -52,6 +52,14 @@ class Project(Base, Versioned, Stamped):
     sender_email: Mapped[str] = mapped_column(
         Email, info=about(_("Sender address"), widget="email", listed=True, group=_("Messages"))
     )
+    tracking: Mapped[bool] = mapped_column(
+        default=False,
+        server_default=false(),
+        info=about(
+            _("Count opened and clicked messages"), filtered=False, group=_("Messages"),
+            help=_("Off: mails hold neither pictures nor links that tell. Customers may have to be told of it."),
+        ),
+    )  # fmt: skip
     terms: Mapped[str] = mapped_column(
         Text,
         default="",

@@ -14,6 +14,7 @@ from app.models.attachments import Attachment
 from app.models.audit import Audit
 from app.models.billing import Payer
 from app.models.catalog import Service
+from app.models.consent import DeliveryEvent, Subscription, Suppression
 from app.models.customers import Customer, CustomerProject, Membership, Note
 from app.models.imports import ImportRun
 from app.models.messaging import Campaign, Delivery, Segment, Template
@@ -22,7 +23,18 @@ from app.models.tickets import Ticket
 from app.models.users import User, UserCustomer
 from app.observe import Kind, actor
 
-OF_CUSTOMER = (Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer)
+OF_CUSTOMER = (
+    Payer,
+    Service,
+    Note,
+    Membership,
+    CustomerProject,
+    Delivery,
+    Ticket,
+    UserCustomer,
+    Subscription,
+    DeliveryEvent,
+)
 """Tables that belong to a customer and thereby to the customer's project."""
 
 
@@ -36,7 +48,16 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         found = select(literal(1)).where(seen.c.id == customer_id, seen.c.project_id.in_(projects))
         return found.correlate_except(seen).exists()
 
+    known = User.__table__.alias("known")
+
+    def written_to(address: Any) -> Any:
+        """A suppressed address is everybody's: shown to those who have a customer or user with it."""
+        customer = select(literal(1)).where(seen.c.email_folded == address, seen.c.project_id.in_(projects))
+        user = select(literal(1)).where(known.c.email_folded == address, known.c.project_id.in_(projects))
+        return or_(customer.correlate_except(seen).exists(), user.correlate_except(known).exists())
+
     options = [
+        with_loader_criteria(Suppression, written_to(Suppression.address_folded), include_aliases=True),
         with_loader_criteria(Project, Project.id.in_(projects), include_aliases=True),
         with_loader_criteria(Customer, Customer.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(ImportRun, ImportRun.project_id.in_(projects), include_aliases=True),

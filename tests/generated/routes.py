@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from starlette.routing import Mount, Route
 
 from admin_views.base import AppView
-from tests.generated.world import World
+from app.domain.messaging import headers, tracking
+from tests.generated.world import FOREIGN, MESSAGES, World
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 NONE = "-"
@@ -118,8 +119,9 @@ KEYS = {"/files/{key}": "attachment", "/client/messages/{key}": "campaign", "/cl
 FILES = {"/client/messages/": "attachment", "/client/tickets/": "ticket file"}
 PATHS = {"own": "tokens.css", "missing": "../alembic.ini"}
 REST = {
-    "text": "Hello there", "subject": "A question", "language": "en", "name": "Mine Customer", "username": "nobody",
-    "password": "not this one", "old": "not this one", "new": "another one 12", "again": "another one 12",
+    "what": "all", "text": "Hello there", "subject": "A question", "language": "en", "name": "Mine Customer",
+    "username": "nobody", "password": "not this one", "old": "not this one", "new": "another one 12",
+    "again": "another one 12",
 }  # fmt: skip
 
 
@@ -145,6 +147,9 @@ def _filled(path: str, world: World) -> Iterator[tuple[str, str]]:
     elif names == {"path"}:
         for target, name in PATHS.items():
             yield target, path.replace("{path}", name)
+    elif names == {"token"}:
+        for target, message in (("own", MESSAGES["Mine"]), ("foreign", MESSAGES[FOREIGN]), ("missing", "")):
+            yield target, _mailed(path, message)
     else:
         start = next((p for p in KEYS if path.startswith(p)), None)
         assert start and names <= {"key", "file"}, f"{path}: say in tests/generated/routes.py what its keys are"
@@ -154,6 +159,18 @@ def _filled(path: str, world: World) -> Iterator[tuple[str, str]]:
                 table = next(t for p, t in FILES.items() if path.startswith(p))
                 url = url.replace("{file}", str(world.id_of(table, target)))
             yield target, url
+
+
+def _mailed(path: str, message_id: str) -> str:
+    """A link as it stands in this mail; in none: one that we have not signed."""
+    if path.startswith("/t/c/"):
+        url = urlsplit(tracking.click_url(message_id or "test.other", "https://example.org/offer"))
+        return f"{url.path}?{url.query}" + ("" if message_id else "s")
+    if path.startswith("/t/o/"):
+        token = tracking._opens.sign(message_id)
+    else:
+        token = headers.token_of(message_id)
+    return path.replace("{token}", token if message_id else "test.other." + "x" * 22)
 
 
 def ways(host: Any, app: Any, world: World) -> list[Way]:

@@ -99,9 +99,9 @@ def filled_in(form: Fields, way: Way, world: World) -> Fields:
     """The form as a person sends it: what stands there, and something in every empty field."""
     ids = world.own
     more = {
-        **REST, "reason": "They asked for it", "groups": str(ids["customer_group"]), "to": str(ids["staff"]),
-        "what": "sent", "kind": "csv", "category": str(ids["message_category"]), "subject_en": "News",
-        "body_en": "Hello", "_confirmed": "1", "password": "", "username": "",
+        **REST, "reason": "They asked for it", "note": "By phone", "groups": str(ids["customer_group"]),
+        "to": str(ids["staff"]), "what": "sent", "kind": "csv", "category": str(ids["message_category"]),
+        "subject_en": "News", "body_en": "Hello", "_confirmed": "1", "password": "", "username": "",
     }  # fmt: skip
     if "/create" in way.label:
         more = {}

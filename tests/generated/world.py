@@ -30,6 +30,8 @@ from tests import factories
 
 FOREIGN = "Zfremd"
 """Stands in every row of project B and nowhere else: who is limited to A must never read it."""
+MESSAGES = {"Mine": "test.mine", FOREIGN: "test.foreign"}
+"""The mail of each project, as the links in it name it."""
 FILE = b"what was attached"
 KEY = hashlib.sha256(FILE).hexdigest()
 PASSWORD = "correct horse battery"
@@ -115,7 +117,9 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     theirs = await factories.create_attachment(
         session, name=f"{mark}-theirs.txt", key=KEY, size=len(FILE), customer_id=customer.id
     )
-    category = await factories.create_category(session, name="Service" if mark == "Mine" else "News")
+    category = await factories.create_category(
+        session, name="Service" if mark == "Mine" else "News", subscribable=True, opt_in=False
+    )
     texts = {
         "en": (f"{mark} message", "Hello {{ customer.name }}, **we** work."),
         "de": (f"{mark} Nachricht", "Hallo."),
@@ -132,8 +136,10 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     )
     await factories.create_delivery(
         session, campaign=campaign, customer=customer, channel="email", address=customer.email, state="failed",
-        error="550 no such user", values=values,
+        error="550 no such user", values=values, message_id=MESSAGES[mark],
     )  # fmt: skip
+    wants = await factories.create_subscription(session, customer=customer, category=category, note=f"{mark} proof")
+    gone = await factories.create_suppression(session, address=customer.email, detail=f"{mark} bounce")
     ticket = await factories.create_ticket(session, customer=customer, subject=f"{mark} ticket", text=f"{mark} text")
     answer = TicketMessage(ticket_id=ticket.id, from_customer=False, staff_id=sender.id, text=f"{mark} answer")
     note = TicketMessage(ticket_id=ticket.id, from_customer=False, internal=True, text=f"{mark} internal")
@@ -157,7 +163,7 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "project": project.id, "customer": customer.id, "user": user.id, "attachment": file.id,
         "message_template": template.id, "campaign": campaign.id, "ticket": ticket.id, "service": service.id,
         "payer": payer.id, "note": written.id, "segment": segment.id, "import_run": upload.id,
-        "ticket file": theirs.id, "delivery": campaign.id,
+        "ticket file": theirs.id, "delivery": campaign.id, "subscription": wants.id, "suppressed_address": gone.id,
     }  # fmt: skip
     return project, customer
 

@@ -16,6 +16,7 @@ from app.models import audit
 from app.models.attachments import Attachment
 from app.models.billing import Payer
 from app.models.catalog import Service
+from app.models.consent import Subscription
 from app.models.customers import Customer, ExternalRef, Note
 from app.models.messaging import CampaignAttachment, Delivery
 from app.models.sessions import LoginSession
@@ -73,7 +74,7 @@ async def delete_customer(session: AsyncSession, *, customer: Customer) -> None:
         raise Conflict(" ".join(reasons))
     await _remove_users(session, customer.id)
     await _remove_deliveries(session, customer.id)
-    for entity in (Ticket, Service, Payer, LoginSession):
+    for entity in (Ticket, Service, Payer, LoginSession, Subscription):
         for row in (await session.scalars(select(entity).where(entity.customer_id == customer.id))).all():
             await session.delete(row)
     await session.flush()

@@ -28,7 +28,8 @@ ROLES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
     "Support": ("Answers customers and helps in their panel.", (
         ("customer", (*LOOK, "edit", "action:message", "action:enter", "action:note")), ("user", (*LOOK, "edit")),
         ("payer", LOOK), ("service", LOOK), ("note", (*LOOK, "create", "edit")), ("ticket", (*LOOK, "create", "edit")),
-        ("delivery", LOOK), ("product", LOOK), ("attachment", LOOK),
+        ("delivery", LOOK), ("product", LOOK), ("attachment", LOOK), ("subscription", LOOK),
+        ("suppressed_address", (*LOOK, "create")),
     )),
     "Finance": ("Payers, services, products and prices.", (
         ("customer", (*LOOK, "edit", "export", "action:message", "action:note")), ("payer", ACTIONS),
@@ -39,7 +40,7 @@ ROLES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         ("customer", (*LOOK, "export", "action:message", "action:message_all", "action:segment")),
         ("campaign", (*ACTIONS, *CAMPAIGN_ACTIONS)), ("segment", (*ACTIONS, "action:message")),
         ("delivery", (*LOOK, "export")), ("message_template", ACTIONS), ("message_category", ACTIONS),
-        ("customer_group", ACTIONS), ("attachment", ACTIONS),
+        ("customer_group", ACTIONS), ("attachment", ACTIONS), ("suppressed_address", LOOK),
     )),
     "Read-only": ("Sees everything, changes nothing.", (("*", LOOK),)),
 }  # fmt: skip

@@ -21,6 +21,7 @@ from app.domain.demo.texts import CONVERSATIONS, INTERNAL, NOTES, TEMPLATES
 from app.i18n import best
 from app.models.billing import Payer, PayerKind
 from app.models.catalog import Period, Service, ServiceStatus
+from app.models.consent import How, Subscription
 from app.models.customers import Customer, CustomerKind, CustomerProject, CustomerStatus, ExternalRef, Membership, Note
 from app.models.messaging import (
     Campaign,
@@ -83,6 +84,7 @@ class Maker:
         self.usernames = set(await self.session.scalars(select(User.username)))
         customers = await self.make_customers()
         await self.make_messages(customers)
+        await self.make_choices(customers)
         await self.session.execute(insert(ExternalRef).execution_options(audited=True), self.marks)
         counts: dict[str, int] = {}
         for mark in self.marks:
@@ -120,6 +122,23 @@ class Maker:
                          if p.id != c.project_id and self.random.random() < 0.03])  # fmt: skip
         self.mark(*customers, *users, *colleagues, *services, *payers, *notes)
         return customers
+
+    async def make_choices(self, customers: list[Customer]) -> None:
+        """Most have agreed to news, some to offers, a few have thought better of it. Gone with their customers."""
+        choices: list[Subscription] = []
+        for name, share in (("News", 0.7), ("Offers", 0.35)):
+            category = self.words.categories[name].id
+            for customer in customers:
+                if self.random.random() > share:
+                    continue
+                agreed, left = customer.registered_at, self.random.random() < 0.08
+                ended = self.between(agreed) if left else None
+                for channel in Channel:
+                    key = {"customer_id": customer.id, "category_id": category, "channel": channel}
+                    choices.append(Subscription(**key, wanted=True, since=agreed, ended_at=ended, how=How.CLIENT))
+                    if ended is not None:
+                        choices.append(Subscription(**key, wanted=False, since=ended, how=How.LINK))
+        await self.keep(choices)
 
     def customer(self, country: Country, place: int) -> Customer:
         r = self.random

@@ -17,6 +17,7 @@ from app.i18n import gettext
 from app.models.attachments import Attachment
 from app.models.billing import Payer, PaymentMethod
 from app.models.catalog import Product, ProductGroup, ProductProject, Service
+from app.models.consent import Subscription
 from app.models.customers import (
     Attitude,
     Customer,
@@ -132,6 +133,7 @@ async def _dictionaries(session: AsyncSession, removed: Removed) -> None:
     ), removed=removed)  # fmt: skip
     await _delete(session, Category, _marked(Category), *unused(
         Campaign.category_id == Category.id, Ticket.category_id == Category.id, Template.category_id == Category.id,
+        Subscription.category_id == Category.id,
     ), removed=removed)  # fmt: skip
     await _delete(session, PaymentMethod, _marked(PaymentMethod),
                   *unused(GroupPaymentMethod.payment_method_id == PaymentMethod.id), removed=removed)  # fmt: skip

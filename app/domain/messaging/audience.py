@@ -22,6 +22,7 @@ from sqlalchemy import (
     distinct,
     func,
     literal,
+    not_,
     null,
     or_,
     select,
@@ -29,13 +30,16 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from app import filters, i18n
 from app.db import BigId, choice
+from app.domain.messaging.consent import NO_CONSENT, SUPPRESSED
 from app.errors import Invalid
 from app.i18n import _
+from app.models.consent import Subscription, Suppression
 from app.models.customers import Customer, CustomerStatus
-from app.models.messaging import Channel, Delivery, DeliveryState
+from app.models.messaging import Category, Channel, Delivery, DeliveryState
 from app.models.projects import Project
 from app.models.users import User, UserCustomer
 
@@ -45,6 +49,10 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 NO_ADDRESS = _("The customer has no e-mail address.")
 BAD_ADDRESS = _("This is not an e-mail address.")
+REASONS = {
+    "no_address": NO_ADDRESS, "bad_address": BAD_ADDRESS, "suppressed": SUPPRESSED, "no_consent": NO_CONSENT,
+}  # fmt: skip
+"""Why a recipient is left out, as it is written into the delivery."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,8 @@ class Audience:
     matching_only: bool = False
     channels: tuple[str, ...] = (Channel.INBOX, Channel.EMAIL)
     projects: frozenset[int] | None = None
+    category_id: int | None = None
+    """Whose consent is asked; None: of none (the composer before a category is chosen)."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +181,38 @@ def _language(audience: Audience, *sources: Any) -> ColumnElement[str | None]:
     return func.coalesce(own, _match(Project.default_language, audience.languages), literal(audience.default_language))
 
 
+def _refuses(audience: Audience) -> ColumnElement[bool | None]:
+    """Whether a recipient without a word of their own goes without this category: False for one of the service."""
+    silent = case((Category.subscribable, Category.opt_in), else_=False)
+    return select(silent).where(Category.id == audience.category_id).scalar_subquery()
+
+
+def _said(audience: Audience, channel: Channel, user_id: Any = None) -> tuple[Any, ColumnElement[bool]]:
+    """What the recipient has said of the category: the rows that hold now, and how they are joined. One for the whole
+    audience instead of a question per recipient; the conditions are those of the partial indexes."""
+    said = aliased(Subscription)
+    whose = said.user_id.is_(None) if user_id is None else and_(said.user_id.is_not(None), said.user_id == user_id)
+    return said, and_(
+        said.category_id == audience.category_id, said.channel == channel, said.customer_id == Customer.id,
+        said.ended_at.is_(None), whose,
+    )  # fmt: skip
+
+
+def _reason(audience: Audience, channel: Channel, said: Any, address: Any, blocked: Any) -> ColumnElement[str | None]:
+    whens: list[Any] = []
+    if channel is Channel.EMAIL:
+        whens += [
+            (address == "", literal("no_address")),
+            (address.not_like("_%@_%"), literal("bad_address")),
+            (blocked.id.is_not(None), literal("suppressed")),
+        ]
+    if audience.category_id is not None:
+        wants = func.coalesce(said.wanted, not_(_refuses(audience)))
+        service = select(not_(Category.subscribable)).where(Category.id == audience.category_id).scalar_subquery()
+        whens.append((and_(not_(service), not_(wants)), literal("no_consent")))
+    return case(*whens, else_=null()) if whens else cast(null(), String)
+
+
 def recipients(audience: Audience) -> Subquery:
     """customer_id, channel, address ('' for the inbox), user_id, language, reason (NULL, or why it is left out).
 
@@ -178,50 +220,51 @@ def recipients(audience: Audience) -> Subquery:
     once, the customer's own first. Closed customers are not in it, nor (matching_only) who has no text.
     """
     conditions = [*_addressed(audience), Customer.status != CustomerStatus.CLOSED]
-    parts: list[Select[Any]] = []
     text = String()
 
-    def part(channel: Channel, address: Any, user_id: Any, language: Any) -> Select[Any]:
-        return select(
-            Customer.id.label("customer_id"), literal(channel.value, text).label("channel"),
-            address.label("address"), cast(user_id, BigId).label("user_id"), language.label("language"),
-        ).select_from(Customer).join(Project, Project.id == Customer.project_id).where(*conditions)  # fmt: skip
+    def part(channel: Channel, address: Any, user_id: Any, language: Any, *joins: tuple[Any, Any]) -> Select[Any]:
+        blocked = aliased(Suppression)
+        said, said_by = _said(audience, channel, user_id)
+        shown = func.coalesce(address, "") if channel is Channel.EMAIL else literal("", text)
+        columns = [
+            Customer.id.label("customer_id"), literal(channel.value, text).label("channel"), shown.label("address"),
+            cast(null() if user_id is None else user_id, BigId).label("user_id"), language.label("language"),
+            _reason(audience, channel, said, shown, blocked).label("reason"),
+        ]  # fmt: skip
+        chosen = select(*columns).select_from(Customer).join(Project, Project.id == Customer.project_id)
+        for entity, condition in joins:
+            chosen = chosen.join(entity, condition)
+        if audience.category_id is not None:
+            chosen = chosen.outerjoin(said, said_by)
+        if channel is Channel.EMAIL:
+            now = and_(blocked.address == func.lower(address), blocked.lifted_at.is_(None))
+            chosen = chosen.outerjoin(blocked, now)
+        return chosen.where(*conditions, language.is_not(None))
 
+    parts: list[Select[Any]] = []
+    own_language = _language(audience, Customer.language)
     if Channel.INBOX in audience.channels:
-        parts.append(part(Channel.INBOX, literal("", text), null(), _language(audience, Customer.language)))
+        parts.append(part(Channel.INBOX, None, None, own_language))
     if Channel.EMAIL in audience.channels:
         own = func.trim(Customer.email)
-        parts.append(part(Channel.EMAIL, own, null(), _language(audience, Customer.language)))
+        parts.append(part(Channel.EMAIL, own, None, own_language))
+        theirs = func.trim(User.email)
         users = part(
-            Channel.EMAIL, func.trim(User.email), User.id, _language(audience, User.language, Customer.language)
-        )
-        parts.append(
-            users.join(UserCustomer, UserCustomer.customer_id == Customer.id)
-            .join(User, User.id == UserCustomer.user_id)
-            .where(UserCustomer.receives.is_(True), User.enabled.is_(True), func.trim(User.email) != "")
-        )
-    everything = union_all(*parts).subquery("everything")
-    c = everything.c
-    twice = func.row_number().over(
-        partition_by=(c.customer_id, c.channel, func.lower(c.address)),
-        order_by=(case((c.user_id.is_(None), 0), else_=1), c.user_id),
-    )
-    numbered = select(*c, twice.label("nth")).where(c.language.is_not(None)).subquery("numbered")
-    n = numbered.c
-    reason = case(
-        (n.channel != Channel.EMAIL.value, null()),
-        (n.address == "", literal("no_address")),
-        (n.address.not_like("_%@_%"), literal("bad_address")),
-        else_=null(),
-    )
-    return (
-        select(
-            n.customer_id, type_coerce(n.channel, choice(Channel)).label("channel"), n.address, n.user_id, n.language,
-            reason.label("reason"),
-        )
-        .where(n.nth == 1)
-        .subquery("recipients")
-    )  # fmt: skip
+            Channel.EMAIL, theirs, User.id, _language(audience, User.language, Customer.language),
+            (UserCustomer, UserCustomer.customer_id == Customer.id), (User, User.id == UserCustomer.user_id),
+        ).where(
+            UserCustomer.receives.is_(True), User.enabled.is_(True), theirs != "",
+            or_(func.lower(theirs) != func.lower(own), own_language.is_(None)),
+        )  # fmt: skip
+        # numbered among the few users, not among all recipients: nothing has to be sorted for the customers' own
+        nth = func.row_number().over(partition_by=(Customer.id, func.lower(theirs)), order_by=User.id)
+        numbered = users.add_columns(nth.label("nth")).subquery("users")
+        parts.append(select(*[c for c in numbered.c if c.name != "nth"]).where(numbered.c.nth == 1))
+    found = union_all(*parts).subquery("found").c
+    return select(
+        found.customer_id, type_coerce(found.channel, choice(Channel)).label("channel"), found.address, found.user_id,
+        found.language, found.reason,
+    ).subquery("recipients")  # fmt: skip
 
 
 async def count(session: AsyncSession, audience: Audience) -> AudienceCount:
@@ -262,6 +305,8 @@ async def count(session: AsyncSession, audience: Audience) -> AudienceCount:
         LeftOut("language", _("have no text in their language"), addressed - closed - considered),
         LeftOut("no_address", _("have no e-mail address"), left_out.get("no_address", 0)),
         LeftOut("bad_address", _("have an address that is none"), left_out.get("bad_address", 0)),
+        LeftOut("suppressed", _("have an address to which nothing is sent"), left_out.get("suppressed", 0)),
+        LeftOut("no_consent", _("do not want messages of this kind"), left_out.get("no_consent", 0)),
         LeftOut("closed", _("are closed"), closed),
     ]
     return AudienceCount(

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import i18n
 from app.db import moment, utcnow
 from app.domain.messaging import audience as audiences
-from app.domain.messaging import choosing, plans
+from app.domain.messaging import choosing, consent, plans
 from app.domain.messaging.audience import Audience
 from app.domain.messaging.checking import check_pace, check_plan, collect_texts, default_of, files_of
 from app.domain.messaging.content import load_content
@@ -290,6 +290,7 @@ def _audience(campaign: Campaign, languages: tuple[str, ...]) -> Audience:
         who=campaign.audience, languages=languages, default_language=campaign.default_language,
         matching_only=campaign.matching_only, channels=tuple(campaign.channels),
         projects=None if campaign.projects is None else frozenset(int(p) for p in campaign.projects),
+        category_id=campaign.category_id,
     )  # fmt: skip
 
 
@@ -371,6 +372,7 @@ async def resend_failed(session: AsyncSession, *, campaign_id: int) -> int:
     campaign = await locked(session, campaign_id)
     _refuse_to_send(campaign)
     n = await _mark(session, campaign_id, DeliveryState.FAILED, **_FRESH)
+    n = max(n - await consent.recheck(session, campaign_id=campaign.id), 0)
     if n:
         await session.run_sync(audit.write, "resend", "campaign", campaign.id, {"failed": [n, 0]})
         if campaign.state is CampaignState.DONE:  # otherwise its lanes find the rows, now or when it is resumed
@@ -387,6 +389,7 @@ async def decide_review(session: AsyncSession, *, campaign_id: int, resend: bool
     if resend:
         _refuse_to_send(campaign)
         n = await _mark(session, campaign_id, DeliveryState.REVIEW, **_FRESH)
+        n = max(n - await consent.recheck(session, campaign_id=campaign.id), 0)
         if n and campaign.state is CampaignState.DONE:
             await _run_again(session, campaign)
     else:

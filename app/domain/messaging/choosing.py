@@ -11,10 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Json, choice, moment
 from app.domain.messaging import plans
-from app.domain.messaging.audience import BAD_ADDRESS, NO_ADDRESS, Audience, recipients
+from app.domain.messaging.audience import REASONS, Audience, recipients
 from app.models.messaging import Campaign, Delivery, DeliveryState
-
-_REASONS = {"no_address": NO_ADDRESS, "bad_address": BAD_ADDRESS}
 
 
 async def write_deliveries(session: AsyncSession, campaign: Campaign, audience: Audience) -> None:
@@ -34,7 +32,7 @@ async def write_deliveries(session: AsyncSession, campaign: Campaign, audience: 
         "address": rows.address, "user_id": rows.user_id, "language": rows.language,
         "state": case((rows.reason.is_(None), literal(DeliveryState.DUE, state)),
                       else_=literal(DeliveryState.SKIPPED, state)),
-        "error": case(*[(rows.reason == r, literal(str(text))) for r, text in _REASONS.items()], else_=literal("")),
+        "error": case(*[(rows.reason == r, literal(str(why))) for r, why in REASONS.items()], else_=literal("")),
         "values": cast(literal({}, Json), Json), "message_id": message_id, "attempt": literal(0), "next_at": moment(),
     }  # fmt: skip
     source: Any = chosen_from

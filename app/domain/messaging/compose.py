@@ -9,9 +9,10 @@ from html import escape
 from app.domain.messaging.content import Content
 from app.domain.messaging.delivery import Row
 from app.domain.messaging.headers import headers
-from app.domain.messaging.render import html_reader
+from app.domain.messaging.render import HtmlPiece, html_reader
 from app.domain.messaging.shell import HUES, mail_shell
 from app.domain.messaging.template import Pieces, Values
+from app.domain.messaging.tracking import tracked
 from app.integrations.mail import MailAttachment, Rejected
 from app.integrations.mail.address import wire_address
 from app.integrations.mail.errors import one_line
@@ -30,9 +31,10 @@ def letter(*, content: Content, files: Sequence[MailAttachment], row: Row) -> tu
     text = content.text(row.language)
     chosen, subject, plain, html = text.parts(values)
     name = content.sender_name or values["project.sender_name"]
+    counted = frame["project.name"] in content.tracked
     key = (
         chosen, row.language, sender, name, frame["project.name"], frame["project.site"], frame["project.hue"],
-        content.files_key,
+        content.files_key, counted,
     )  # fmt: skip
     skeleton: Skeleton | None = text.kept.get(key)
     if skeleton is None:
@@ -51,12 +53,13 @@ def letter(*, content: Content, files: Sequence[MailAttachment], row: Row) -> tu
             sender=sender, sender_name=name, text=_readers(plain), attachments=files,
             subject=text.subject({}) if fixed else text.subject,
             html=[
-                shell.head, escape(text.subject({})) if fixed else title, shell.middle, *map(_html, html), shell.tail
+                shell.head, escape(text.subject({})) if fixed else title, shell.middle,
+                *([_tracked(html)] if counted else map(_html, html)), shell.tail,
             ],
         )  # fmt: skip
     wire, size = skeleton.build(
-        values, name=row.recipient.name, address=address, message_id=f"{row.message_id}@{_domain(sender)}",
-        headers=headers(content, row, sender),
+        {**values, _MESSAGE: row.message_id} if counted else values, name=row.recipient.name, address=address,
+        message_id=f"{row.message_id}@{_domain(sender)}", headers=headers(content, row, sender),
     )  # fmt: skip
     return sender, address, wire, size
 
@@ -83,6 +86,15 @@ def _domain(sender: str) -> str:
 
 def _readers(pieces: Pieces) -> list[str | Callable[[Values], str]]:
     return [piece if isinstance(piece, str) else piece.read for piece in pieces]
+
+
+_MESSAGE = "\0message"
+
+
+def _tracked(pieces: Sequence[HtmlPiece]) -> Callable[[Values], str]:
+    """The whole HTML as one hole: links that tell whose they are differ in every message."""
+    readers = [html_reader(piece) for piece in pieces]
+    return lambda values: tracked(values[_MESSAGE], "".join([read(values) for read in readers]))
 
 
 def _html(piece: object) -> str | Callable[[Values], str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,7 +16,8 @@ from app.domain.messaging.render import CompiledMessage, RenderedMessage, compil
 from app.domain.messaging.values import Reader
 from app.errors import NotFound
 from app.models.attachments import Attachment
-from app.models.messaging import Campaign, CampaignAttachment, CampaignState, Delivery, Policy
+from app.models.messaging import Campaign, CampaignAttachment, CampaignState, Category, Delivery, Policy
+from app.models.projects import Project
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Content:
     """More failures than this among the last `stop_window` deliveries pause the campaign; 0: never."""
     stop_window: int = 200
     run: int = 0
+    category: Category | None = None
+    tracked: frozenset[str] = frozenset()
+    """Names of the projects that count opened and clicked messages."""
+    prepared: dict[str, Any] = field(default_factory=dict, compare=False)
+    """Sender -> what the headers of all messages have in common (headers.py)."""
 
     def text(self, language: str) -> CompiledMessage:
         """The compiled text of a language that the campaign has. Raises TemplateProblem, KeyError."""
@@ -69,13 +76,14 @@ async def load_content(session: AsyncSession, campaign_id: int) -> Content:
         select(Campaign)
         .where(Campaign.id == campaign_id)
         .options(
-            selectinload(Campaign.texts), joinedload(Campaign.staff),
+            selectinload(Campaign.texts), joinedload(Campaign.staff), joinedload(Campaign.category),
             selectinload(Campaign.attachments).joinedload(CampaignAttachment.attachment),
         )
         .execution_options(populate_existing=True)
     )  # fmt: skip
     if campaign is None:
         raise NotFound
+    tracked = await session.scalars(select(Project.name).where(Project.tracking), execution_options={"unscoped": True})
     return Content(
         campaign_id=campaign.id, state=campaign.state, policy=campaign.policy,
         texts={text.language: (text.subject, text.body) for text in campaign.texts},
@@ -85,6 +93,7 @@ async def load_content(session: AsyncSession, campaign_id: int) -> Content:
         started_at=campaign.started_at, run=campaign.run,
         per_second=campaign.per_second, per_domain_second=campaign.per_domain_second,
         stop_percent=campaign.stop_percent, stop_window=campaign.stop_window,
+        category=campaign.category, tracked=frozenset(tracked),
     )  # fmt: skip
 
 

@@ -3,9 +3,12 @@
 from litestar import Router
 
 from app.web import auth
-from app.web.client import access, home, messages, profile, tickets
+from app.web.client import access, home, messages, profile, subscriptions, tickets
 
-HANDLERS = [*auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS]
+HANDLERS = [
+    *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
+    *subscriptions.HANDLERS,
+]  # fmt: skip
 
 
 def router() -> Router:

@@ -28,7 +28,7 @@ VISIT: Mapping[str, Literal["always", "act"]] = {
 }
 """What staff may change while they are inside a customer's account: always, or only with leave to act. Everything else
 that is not a GET is refused, so a new route is closed until somebody opens it here. Never to be opened: password,
-e-mail, language of the user, "read" marks (the customer has not read it)."""
+e-mail, language of the user, consent, "read" marks (the customer has not read it)."""
 
 READER = frozenset(
     {"client.login.post", "client.logout", "client.language", "client.password.save", "client.account.pick",

@@ -53,6 +53,10 @@ async def _page(
             link += Markup('<p><a class="btn" href="/client/accounts">{}</a></p>').format(gettext("Choose an account"))
         sections.append({"label": gettext("Password"), "kind": "html", "html": link})
     sections.insert(0, {"label": gettext("Sign-in"), "kind": "kv", "items": known})
+    choose = Markup('<p><a class="btn" href="/client/profile/subscriptions">{}</a></p>').format(
+        gettext("Choose which messages you get")
+    )
+    sections.append({"label": gettext("Messages to you"), "kind": "html", "html": choose})
     return await respond(
         request, session, "client/profile.html", status, form=form, sections=sections,
         read_only=why_not(view, "client.profile.save"),

@@ -1,0 +1,80 @@
+"""Addresses of this installation, and short signed texts that come back to it from mails.
+
+`configure()` is called once per process. A text is signed with the newest key and accepted with the older ones too, so
+a link in an old mail outlives a change of the key (`BURSAR_OLD_SECRET_KEYS`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
+from typing import Any
+
+from app.settings import Settings
+
+MAC_BYTES = 16
+MAC_LENGTH = 22
+"""Characters of a signature: 128 bits in base64url."""
+LONGEST = 4000
+
+_keys: tuple[bytes, ...] = ()
+_base = ""
+
+
+def configure(settings: Settings) -> None:
+    """Take the keys, the newest first, and the address where people reach this installation."""
+    global _keys, _base
+    _keys = tuple(hashlib.sha256(key.encode()).digest() for key in (settings.secret_key, *settings.old_secret_keys))
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    shown = f"[{host}]" if ":" in host else host
+    _base = settings.public_url or f"http://{shown}:{settings.port}"
+
+
+def url(path: str) -> str:
+    """The whole address of a path of ours, as it stands in a mail."""
+    if not _base:
+        raise RuntimeError("app.links.configure() was not called")
+    return _base + path
+
+
+class Signer:
+    """Signs texts for one purpose: what is signed for another is refused. Cheap enough for each of a million mails:
+    the keys are hashed once."""
+
+    def __init__(self, purpose: str) -> None:
+        self._person = purpose.encode()[:16]
+        self._of: tuple[bytes, ...] = ()
+        self._macs: list[Any] = []
+
+    def _keyed(self) -> list[Any]:
+        if self._of is not _keys or not _keys:
+            if not _keys:
+                raise RuntimeError("app.links.configure() was not called")
+            self._macs = [hashlib.blake2b(key=key, digest_size=MAC_BYTES, person=self._person) for key in _keys]
+            self._of = _keys
+        return self._macs
+
+    def mac(self, text: str) -> str:
+        """The signature alone."""
+        return _mac(self._keyed()[0], text)
+
+    def sign(self, text: str) -> str:
+        """The text with its signature behind it."""
+        return f"{text}.{_mac(self._keyed()[0], text)}"
+
+    def fits(self, text: str, mac: str) -> bool:
+        """Whether this is our signature of the text, by any of the keys."""
+        given = mac.encode("ascii", "replace")
+        return any(hmac.compare_digest(_mac(keyed, text).encode(), given) for keyed in self._keyed())
+
+    def read(self, token: str) -> str | None:
+        """The text of a token that we have signed; None for any other."""
+        text, dot, mac = token[:LONGEST].rpartition(".")
+        return text if dot and len(mac) == MAC_LENGTH and self.fits(text, mac) else None
+
+
+def _mac(keyed: Any, text: str) -> str:
+    one = keyed.copy()
+    one.update(text.encode("utf-8", "surrogatepass"))
+    return urlsafe_b64encode(one.digest())[:MAC_LENGTH].decode()
