@@ -14,11 +14,12 @@ from app.models import (
     scope,
     sessions,
     staff,
+    templates,
     tickets,
     users,
 )
 
 __all__ = [
     "attachments", "audit", "billing", "catalog", "customers", "fields", "imports", "jobs", "messaging", "projects",
-    "scope", "sessions", "staff", "tickets", "users",
+    "scope", "sessions", "staff", "templates", "tickets", "users",
 ]  # fmt: skip

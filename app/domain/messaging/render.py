@@ -15,9 +15,7 @@ from html import escape
 from typing import Final
 from urllib.parse import quote
 
-import nh3
-from markdown_it import MarkdownIt
-
+from app.domain.messaging.markdown import to_html
 from app.domain.messaging.template import MACROS, Field, MacroSpec, Pieces, Template, TemplateProblem, Values, parse
 
 __all__ = [
@@ -33,11 +31,6 @@ __all__ = [
 
 MAX_VARIANTS: Final = 256
 
-_MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False, "breaks": True})
-_TAGS = {"p", "br", "strong", "em", "code", "pre", "blockquote", "ul", "ol", "li", "hr", "a", "img"} | {
-    f"h{level}" for level in range(1, 7)
-}
-_ATTRIBUTES = {"a": {"href", "title"}, "img": {"src", "alt", "title"}, "ol": {"start"}}
 _TAG = re.compile(r'<[a-z][a-z0-9]*((?: [a-z-]+="[^"]*")+) ?/?>')
 _TARGET = re.compile(r' (?:href|src)="([^"]*)"')
 _SAFE_URL = re.compile(r"(?:https?://[^\s/?#@\\][^\s\\]*|mailto:[^\s\\:/@?]+@[^\s\\]+)", re.IGNORECASE)
@@ -138,13 +131,7 @@ def _to_html(pieces: Pieces) -> tuple["str | Field | _Link", ...]:
         mark += "z"
     numbers = iter(range(len(fields)))
     source = "".join(piece if isinstance(piece, str) else f"{mark}{next(numbers):05d}" for piece in pieces)
-    html = nh3.clean(
-        _MARKDOWN.render(source),
-        tags=_TAGS,
-        attributes=_ATTRIBUTES,
-        url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer",
-    )
+    html = to_html(source, mark=mark)
     token = re.compile(mark + r"(\d{5})")
 
     def split(text: str) -> Iterable[str | Field]:
