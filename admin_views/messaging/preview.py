@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -71,8 +71,11 @@ async def seen(
     }
 
 
-def missing(texts: Texts, wanted: list[str], kind: MailKind | None) -> list[dict[str, str]]:
-    found = templates.lacks(texts, wanted, kind)
+def missing(
+    texts: Texts, wanted: list[str], kind: MailKind | None, *, written: Collection[str] = ()
+) -> list[dict[str, str]]:
+    """written: languages that have a text which is not looked at."""
+    found = templates.lacks(texts, [code for code in wanted if code not in written], kind) if texts else []
     return [{"language": code, "name": language_name(code), "what": what} for code, what in found]
 
 
@@ -110,8 +113,9 @@ class Previewing(PanelBase):
                     session, texts[code], language=code, kind=kind, project_id=project_id, customer_id=customer_id
                 )
             wanted = await templates.languages_of(session, project_id)
-        look = {"mail": mail, "missing": missing(texts, wanted, kind) if texts else [],
-                "mistakes": templates.problems(texts, kind)}  # fmt: skip
+        wrong = templates.problems(texts, kind)
+        sound = {code: pair for code, pair in texts.items() if all(one.language != code for one in wrong)}
+        look = {"mail": mail, "missing": missing(sound, wanted, kind, written=texts), "mistakes": wrong}
         if FRAGMENT in request.headers:
             return HTMLResponse(page("sqladmin/template_look.html", look=look))
         return await self.respond(

@@ -136,7 +136,8 @@ SYSTEM = Button(
     "system", _("System mails"), "robot", on=frozenset({"head"}), flow=SystemFlow(), grant="list",
     lede=_("What Bursar writes by itself. Without a text of your own the shipped one is sent."),
 )  # fmt: skip
-TEST = Button("test", _("Test mail to me"), "mail", on=CARD, flow=TestFlow(), grant="details", submit=_("Send"))
+TEST = Button("test", _("Test mail to me"), "mail", on=CARD, flow=TestFlow(), grant="details", more=True,
+              submit=_("Send"))  # fmt: skip
 SHIP = Button(
     "ship", _("Back to the shipped text"), "arrow-back-up", on=CARD, verb=ship_again, grant="edit", more=True,
     lede=_("Your texts are taken out, and stay among the versions."),
@@ -210,7 +211,7 @@ class Templates(AppView, model=Template):
             "macros": macro_rows(kind),
             "kind": {"label": str(kind.label), "purpose": str(MAILS[kind].purpose)} if kind else None,
             "groups": [{"label": None, "help": None, "fields": names, "more": False}],
-            "look": {"mail": mail, "missing": missing(texts, wanted, kind) if texts else [], "mistakes": []},
+            "look": {"mail": mail, "missing": missing(texts, wanted, kind), "mistakes": []},
         }
 
     @staticmethod

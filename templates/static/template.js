@@ -33,8 +33,10 @@
       .then(function (answer) { if (!answer.ok || answer.redirected) throw new Error(answer.status); return answer.text(); })
       .then(function (html) {
         if (asked !== mine) return;
-        var holder = doc.createElement("template"), open = one(".as-text[open]", look); holder.innerHTML = html;
-        look.replaceChildren(holder.content); if (open && (open = one(".as-text", look))) open.open = true;
+        var holder = doc.createElement("template"), open = one(".as-text[open]", look), last = one(".mail", look); holder.innerHTML = html;
+        look.replaceChildren(holder.content);
+        if (last && one("[data-mistake]", look) && !one(".mail", look)) { last.classList.add("stale"); look.append(last); }   // as it was before the mistake
+        if (open && (open = one(".as-text", look))) open.open = true;
         mark();
       })
       .catch(function () { /* the last look stays */ })

@@ -18,7 +18,7 @@ def test_a_template_is_written_with_its_preview(walk: Walk, house: House) -> Non
     page = walk.page
     sign_in(page)
     page.goto("/admin/message_template/create")
-    page.get_by_label("Name", exact=True).fill(f"By hand {walk.page.viewport_size}")
+    page.get_by_role("textbox", name="Name", exact=True).fill(f"By hand {walk.page.viewport_size}")
     subject, text = page.get_by_role("textbox", name="Subject"), page.get_by_role("textbox", name="Text", exact=True)
     text.fill("Dear , hello")
     text.evaluate("e => e.setSelectionRange(5, 5)")
