@@ -26,6 +26,7 @@ from app.observe import log
 
 WORDS = {
     "customers.welcome": _("Welcome message"),
+    "messaging.mail": _("Single mail"),
     "imports.check": _("Check of an import"),
     "imports.take": _("Import"),
     "imports.forget": _("Deleting the file of an import"),

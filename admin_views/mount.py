@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqladmin.authentication import login_required
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.applications import Starlette
@@ -29,6 +29,7 @@ from admin_views.base.panel import packed, posted_form
 from admin_views.base.plan import Plan, plan_of
 from admin_views.base.pressing import Pressing
 from admin_views.design import Design
+from admin_views.messaging.preview import Previewing
 from admin_views.notices import Notices
 from admin_views.palette import Finding
 from admin_views.profile import Profile
@@ -39,7 +40,7 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing, Finding, Notices, Profile, Design):
+class Panel(Editing, Pressing, Finding, Notices, Profile, Previewing, Design):
     """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
@@ -66,6 +67,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Design):
             Route("/profile/password", self.password, methods=post, name="profile_password"),
             Route("/profile/sessions", self.sign_out_others, methods=post, name="profile_sessions"),
             Route("/design", self.design, methods=get, name="design"),
+            Route("/message_template/preview", self.template_preview, methods=post, name="template_preview"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),
             Route("/{identity}/filter", self.filter, methods=get, name="filter"),
             Route("/{identity}/details/{pk}", self.details, methods=get, name="details"),
@@ -196,11 +198,11 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Design):
         if not any(access.may(request, v.identity, a) for v in users for a in ("create", "edit", "list")):
             access.need(request, view.identity, "list")
         term = request.query_params.get("term", "")[:200].replace("\0", "")
-        statement: Select[Any] = select(view.model).where(*view.always()).limit(20)
+        statement = view.offered(select(view.model).where(*view.always()).limit(20), request.query_params)
         if term.strip() and (found := view.search(term)) is not None:
             statement = statement.where(found)
         async with db.reads() as session:
-            rows = (await session.scalars(statement.order_by(*view.lookup_order()))).unique().all()
+            rows = (await session.scalars(statement)).unique().all()
             results = [{"id": str(o.id), "text": view.lookup_label(o)} for o in rows]
         return JSONResponse({"results": results})
 

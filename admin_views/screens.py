@@ -12,8 +12,9 @@ from admin_views.customers.dictionaries import Attitudes, Groups, Notes
 from admin_views.customers.screens import Customers
 from admin_views.imports import Imports
 from admin_views.jobs import Jobs
-from admin_views.messaging.screens import Campaigns, Categories, Deliveries, Templates
+from admin_views.messaging.screens import Campaigns, Categories, Deliveries
 from admin_views.messaging.segments import Segments
+from admin_views.messaging.templates import Templates
 from admin_views.projects import Projects
 from admin_views.staff import Roles, StaffMembers
 from admin_views.tickets import Tickets
@@ -59,6 +60,7 @@ WITHOUT_SCREEN = {
     "login_session": "bookkeeping of sign-ins; the audit shows them",
     "membership": "part of the customer form",
     "message_template_text": "part of the template form",
+    "message_template_version": "shown on the template card",
     "product_project": "part of the product form",
     "role_grant": "part of the role form",
     "staff_project": "part of the staff form",

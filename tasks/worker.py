@@ -21,13 +21,14 @@ from app.integrations.mail import make_mailer
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
-from tasks import base, campaigns, customers, imports, jobs, messaging
+from tasks import base, campaigns, customers, imports, jobs, mails, messaging
 from tasks.base import Resources
 
 __all__ = [
     "campaigns",
     "customers",
     "imports",
+    "mails",
     "models",
     "run",
 ]  # importing the models registers every mapper, importing the tasks every task

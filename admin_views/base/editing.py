@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from wtforms import HiddenField
 
 from admin_views.base import pages
 from admin_views.base.cells import ready
@@ -167,8 +168,11 @@ class Editing(PanelBase):
 
 
 def _begin_with(form: Any, request: Request) -> None:
-    """A new row for something: the address names it (``?customer=7``), as the buttons of a card do."""
+    """A new row for something: the address names it (``?customer=7``), as the buttons of a card do. A hidden field
+    takes a word."""
     for field in form:
         given = request.query_params.get(field.name, "")
         if isinstance(field, LookupField) and not field.multiple and given.isascii() and given.isdecimal():
             field.data = min(int(given[:19]), SAFE_INTEGER)
+        elif isinstance(field, HiddenField) and given.isascii() and given.isidentifier():
+            field.data = given[:40]

@@ -259,6 +259,10 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     def lookup_order(self) -> list[Any]:
         return [self.pk_column.desc()]
 
+    def offered(self, rows: Select[Any], asked: Mapping[str, str]) -> Select[Any]:
+        """What a look-up offers, the best first. asked: what the address of the look-up says besides the term."""
+        return rows.order_by(*self.lookup_order())
+
     def always(self) -> list[ColumnElement[bool]]:
         """Conditions that hold for every list of this screen."""
         return []

@@ -1,4 +1,4 @@
-"""Screens of categories, templates, campaigns and deliveries."""
+"""Screens of categories, campaigns and deliveries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 from starlette.requests import Request
-from wtforms import Form, StringField, validators
+from wtforms import StringField, validators
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import AppView, Related
@@ -16,24 +16,12 @@ from admin_views.base.cells import esc
 from admin_views.base.fields import plain
 from admin_views.base.news import News, lately
 from admin_views.messaging import control, reports
-from admin_views.messaging.message_form import language_tabs, languages, macro_list, text_fields
 from admin_views.messaging.working import GOING, counted, work_of
-from app.domain.messaging import checking
-from app.errors import Invalid
 from app.i18n import LANGUAGES, _, gettext, language_name, show_bytes, show_moment, show_number
-from app.models.messaging import (
-    Campaign,
-    CampaignAttachment,
-    CampaignState,
-    CampaignText,
-    Category,
-    Delivery,
-    Template,
-    TemplateText,
-)
+from app.models.messaging import Campaign, CampaignAttachment, CampaignState, CampaignText, Category, Delivery
 
 
-def text_section(text: TemplateText | CampaignText) -> dict[str, Any]:
+def text_section(text: CampaignText) -> dict[str, Any]:
     """A subject and text in one language, as a section of a card."""
     shown = {"language": text.language, "title": text.subject, "body": text.body}
     return {"label": language_name(text.language), "kind": "text", "text": shown}
@@ -59,72 +47,6 @@ class Categories(AppView, model=Category):
         named = {code: (values.pop(f"name_{code}") or "").strip() for code in LANGUAGES}
         values["names"] = {code: name for code, name in named.items() if name}
         return await super().save(session, obj, values)
-
-
-class Templates(AppView, model=Template):
-    name, name_plural, icon, category = _("Message template"), _("Templates"), "template", "Messages"
-    purpose = _("Texts that you send again and again, in every language.")
-    form_template = "sqladmin/compose.html"
-    related = ()
-
-    def card_options(self) -> list[Any]:
-        return [*super().card_options(), selectinload(Template.texts)]
-
-    def edit_options(self) -> list[Any]:
-        return [selectinload(Template.texts)]
-
-    async def _codes(self, session: AsyncSession, obj: Any) -> list[str]:
-        codes = await languages(session)
-        return codes + [t.language for t in obj.texts if t.language not in codes] if obj is not None else codes
-
-    async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
-        return text_fields(await self._codes(session, obj))
-
-    async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
-        data: dict[str, Any] = {}
-        for text in obj.texts if obj is not None else ():
-            data |= {f"subject_{text.language}": text.subject, f"body_{text.language}": text.body}
-        return data
-
-    async def form_context(self, session: AsyncSession, obj: Any, form: Form) -> dict[str, Any]:
-        codes = [f.name.removeprefix("body_") for f in cast(Any, form) if f.name.startswith("body_")]
-        names = [f.name for f in cast(Any, form) if not f.name.startswith(("body_", "subject_"))]
-        first = {"label": None, "help": None, "fields": names, "more": False, "before": True}
-        return {"languages": language_tabs(codes), "macros": macro_list(), "groups": [first]}
-
-    async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Any:
-        codes = [name.removeprefix("body_") for name in values if name.startswith("body_")]
-        texts = {
-            c: ((values.pop(f"subject_{c}") or "").strip(), (values.pop(f"body_{c}") or "").strip()) for c in codes
-        }
-        texts = {c: pair for c, pair in texts.items() if any(pair)}
-        if not texts:
-            raise Invalid(
-                **{f"subject_{codes[0]}": gettext("Please write a subject and a text in at least one language.")}
-            )
-        checking.check_texts(texts)
-        if obj is None:
-            obj = Template(texts=[])
-            session.add(obj)
-        present = {t.language: t for t in obj.texts}
-        for name, value in values.items():
-            setattr(obj, name, value)
-        obj.texts = [present.get(code) or TemplateText(language=code) for code in texts]
-        for text in obj.texts:
-            text.subject, text.body = texts[text.language]
-        await session.flush()
-        return obj
-
-    async def sections(self, session: AsyncSession, obj: Template, request: Request) -> list[dict[str, Any]]:
-        shown = await super().sections(session, obj, request)
-        for text in sorted(obj.texts, key=lambda t: t.language):
-            shown.append(text_section(text))
-        return shown
-
-    async def data_contents(self, session: AsyncSession, request: Request) -> dict[str, Any]:
-        """The texts of one template, for the composer."""
-        template = await self.load(session, request.query_params.get("id", ""), selectinload(Template.texts))
-        return {"contents": {t.language: {"subject": t.subject, "body": t.body} for t in template.texts}}
 
 
 ASKS = (CampaignState.APPROVAL, CampaignState.MISSED, CampaignState.PAUSED)

@@ -15,11 +15,12 @@ from app.models import (
     scope,
     sessions,
     staff,
+    templates,
     tickets,
     users,
 )
 
 __all__ = [
     "attachments", "audit", "billing", "catalog", "consent", "customers", "fields", "imports", "jobs", "messaging",
-    "projects", "scope", "sessions", "staff", "tickets", "users",
+    "projects", "scope", "sessions", "staff", "templates", "tickets", "users",
 ]  # fmt: skip

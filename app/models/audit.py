@@ -28,6 +28,7 @@ from app.models.jobs import Job
 from app.models.messaging import Delivery
 from app.models.sessions import Throttle
 from app.models.staff import Staff
+from app.models.templates import TemplateVersion
 from app.models.users import User
 from app.observe import actor, request_id
 
@@ -88,7 +89,7 @@ class AuditDetail(Base):
     payload: Mapped[str] = mapped_column(Text, info=about(_("Before and after")))
 
 
-UNAUDITED: tuple[type[Base], ...] = (Audit, AuditDetail, Job, Delivery, DeliveryEvent, Throttle)
+UNAUDITED: tuple[type[Base], ...] = (Audit, AuditDetail, Job, Delivery, DeliveryEvent, TemplateVersion, Throttle)
 """Rows of the program's own bookkeeping. What people decide about them is audited by the verb (`record`)."""
 
 MASK = "***"

@@ -56,7 +56,19 @@ class Category(Base, Versioned):
         return str(self.names.get(language) or self.name)
 
 
+class MailKind(Choice):
+    """The system's own mails. What each may say stands in `app/domain/messaging/system.py`."""
+
+    WELCOME = "welcome", _("Welcome")
+    PASSWORD_RESET = "password_reset", _("Password reset")
+    EMAIL_CHANGED = "email_changed", _("E-mail address changed")
+    TICKET_ANSWERED = "ticket_answered", _("Ticket answered")
+
+
 class Template(Base, Versioned, Searchable):
+    """A text for messages; with a `kind`, in place of the text that is shipped for a mail of the system's own. There
+    it may lack languages, or have none at all: then the shipped text is sent."""
+
     __tablename__ = "message_template"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
@@ -68,6 +80,9 @@ class Template(Base, Versioned, Searchable):
     project_id: Mapped[int | None] = mapped_column(
         ForeignKey("project.id", ondelete="CASCADE"),
         info=about(_("Project"), listed=True, css="lesser", help=_("Empty: for all projects.")),
+    )
+    kind: Mapped[MailKind | None] = mapped_column(
+        choice(MailKind), default=None, info=about(_("System mail"), listed=True, css="lesser")
     )
     enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True))
 

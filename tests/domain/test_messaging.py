@@ -33,7 +33,16 @@ from app.integrations.storage import DirectoryStorage
 from app.models.audit import Audit
 from app.models.customers import Customer, CustomerStatus
 from app.models.jobs import Job, JobState
-from app.models.messaging import Campaign, CampaignState, CampaignText, Channel, Delivery, DeliveryState, Policy
+from app.models.messaging import (
+    Campaign,
+    CampaignState,
+    CampaignText,
+    Channel,
+    Delivery,
+    DeliveryState,
+    MailKind,
+    Policy,
+)
 from app.observe import Actor, Kind, acting
 from app.settings import Settings
 from tasks import base, customers, messaging
@@ -800,9 +809,9 @@ async def test_a_welcome_is_a_message_in_the_customers_language_and_is_sent_once
     )
 
 
-async def test_a_template_named_welcome_replaces_the_built_in_text(resources: base.Resources, smtp: Sink) -> None:
+async def test_a_welcome_of_our_own_replaces_the_shipped_text(resources: base.Resources, smtp: Sink) -> None:
     async with db.unit() as session:
-        await make.create_template(session, name="Welcome", texts={"en": ("Ours", "Hi {{ customer.name }}")})
+        await make.create_template(session, kind=MailKind.WELCOME, texts={"en": ("Ours", "Hi {{ customer.name }}")})
         customer = await make.create_customer(session, name="Ada")
         await send_welcome(session, customer_id=customer.id)
     await work(resources)

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import selectinload
 
+from app.domain.messaging import system
 from app.domain.messaging.campaigns import start_campaign
 from app.errors import NotFound
-from app.i18n import LANGUAGES, SOURCE, gettext, speaking
+from app.i18n import SOURCE
 from app.models.customers import Customer
-from app.models.messaging import Campaign, Category, Template
+from app.models.messaging import Campaign, Category, MailKind
 
-TEMPLATE = "Welcome"
-"""A message template of this name, in use, replaces the built-in text."""
 CATEGORY = "Service"
-
-
-def built_in() -> dict[str, tuple[str, str]]:
-    """Language -> (subject, text), for a provider who has not written a template yet."""
-    texts = {}
-    for code in LANGUAGES:
-        with speaking(code):
-            body = gettext(
-                "Hello {% if customer.contact_person %}{{ customer.contact_person }}"
-                "{% else %}{{ customer.name }}{% endif %},\n\n"
-                "your account at {{ project.name }} is ready. You can sign in with your e-mail address.\n\n"
-                "If you have a question, just answer this message."
-            )
-            texts[code] = (gettext("Welcome to {{ project.name }}"), body)
-    return texts
 
 
 async def send_welcome(session: AsyncSession, *, customer_id: int) -> Campaign:
@@ -37,13 +20,10 @@ async def send_welcome(session: AsyncSession, *, customer_id: int) -> Campaign:
     customer = await session.get(Customer, customer_id)
     if customer is None:
         raise NotFound
-    query = select(Template).where(Template.name == TEMPLATE, Template.enabled).options(selectinload(Template.texts))
-    template = await session.scalar(query)
-    texts = {t.language: (t.subject, t.body) for t in template.texts} if template is not None else {}
-    texts = texts or built_in()
+    texts = await system.texts_for(session, kind=MailKind.WELCOME, project_id=customer.project_id)
     return await start_campaign(
         session, key=f"welcome:{customer_id}", category_id=await _category(session), audience={"ids": [customer_id]},
-        texts=texts, default_language=SOURCE if SOURCE in texts else next(iter(texts)),
+        texts=texts, default_language=SOURCE,
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from app.models.messaging import (
     Channel,
     Delivery,
     DeliveryState,
+    MailKind,
     Template,
     TemplateText,
 )  # fmt: skip
@@ -284,6 +285,7 @@ class Maker:
     async def make_messages(self, customers: list[Customer]) -> None:
         templates = {name: Template(
             name=name, category_id=self.words.categories[category].id,
+            kind=MailKind.WELCOME if name == "Welcome" else None,
             texts=[TemplateText(language=language, subject=s, body=b) for language, (s, b) in texts.items()],
         ) for name, category, texts in TEMPLATES if not await self.words.exists(Template, name=name)}  # fmt: skip
         await self.keep(list(templates.values()))

@@ -16,10 +16,8 @@ from html import escape
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
-import nh3
-from markdown_it import MarkdownIt
-
 from app.domain.messaging import html_body
+from app.domain.messaging.markdown import to_html
 from app.domain.messaging.template import (
     MACROS,
     Choice,
@@ -45,11 +43,6 @@ __all__ = [
 
 MAX_VARIANTS: Final = 256
 
-_MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False, "breaks": True})
-_TAGS = {"p", "br", "strong", "em", "code", "pre", "blockquote", "ul", "ol", "li", "hr", "a", "img"} | {
-    f"h{level}" for level in range(1, 7)
-}
-_ATTRIBUTES = {"a": {"href", "title"}, "img": {"src", "alt", "title"}, "ol": {"start"}}
 _TAG = re.compile(r'<[a-z][a-z0-9]*((?: [a-z-]+="[^"]*")+) ?/?>')
 _TARGET = re.compile(r' (?:href|src)="([^"]*)"')
 _SAFE_URL = re.compile(r"(?:https?://[^\s/?#@\\][^\s\\]*|mailto:[^\s\\:/@?]+@[^\s\\]+)", re.IGNORECASE)
@@ -214,16 +207,7 @@ def _to_text(pieces: Pieces) -> Pieces:
 def _to_html(pieces: Pieces) -> tuple["str | Field | Link", ...]:
     """Run Markdown and the sanitiser once, and put the fields back."""
     source, mark, split = _marked(pieces)
-    if html_body.is_html(source):
-        html = html_body.clean(source)
-    else:
-        html = nh3.clean(
-            _MARKDOWN.render(source),
-            tags=_TAGS,
-            attributes=_ATTRIBUTES,
-            url_schemes={"http", "https", "mailto"},
-            link_rel="noopener noreferrer",
-        )
+    html = html_body.clean(source) if html_body.is_html(source) else to_html(source, mark=mark)
     result: list[str | Field | Link] = []
     done = 0
     for tag in _TAG.finditer(html):

@@ -6,62 +6,27 @@ there is nothing to call, to loop over or to look into.
 """
 
 import difflib
+import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2 import nodes
 
-from app.errors import AppError
+from app.domain.messaging.macros import MACROS, MacroSpec, Values
+from app.domain.messaging.syntax import LOOPS, NOT_ALLOWED, STRANGE, Misplaced, Source, TemplateProblem, short
 from app.i18n import _
 
-MAX_LENGTH: Final = 200_000
+__all__ = ["MACROS", "Field", "MacroSpec", "Pieces", "Template", "TemplateProblem", "Values", "parse"]
+
 MAX_NODES: Final = 2_000
 MAX_DEPTH: Final = 40
+MAX_FIELDS: Final = 150
 
-Values = Mapping[str, str]
 Read = Callable[[Values], str]
 Test = Callable[[Values], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class MacroSpec:
-    """A field that a template may use: its name, what it is (translated when shown), an example for the preview."""
-
-    name: str
-    label: str
-    example: str
-
-
-MACROS: Final[dict[str, MacroSpec]] = {
-    spec.name: spec
-    for spec in (
-        MacroSpec("customer.id", _("Customer ID"), "1042"),
-        MacroSpec("customer.name", _("Account name"), "Müller & Söhne GmbH"),
-        MacroSpec("customer.contact_person", _("Contact person"), "Jana Müller"),
-        MacroSpec("customer.email", _("E-mail of the customer"), "office@example.com"),
-        MacroSpec("customer.phone", _("Phone of the customer"), "+49 30 1234567"),
-        MacroSpec("customer.country", _("Country of the customer (two letters)"), "DE"),
-        MacroSpec("customer.language", _("Language of the customer (code)"), "de"),
-        MacroSpec("user.name", _("Name of the user who receives the message"), "jana"),
-        MacroSpec("user.email", _("E-mail of the user who receives the message"), "jana@example.com"),
-        MacroSpec("project.name", _("Project"), "Nordhost"),
-        MacroSpec("project.site", _("Web address of the project"), "https://nordhost.example"),
-        MacroSpec("project.sender_name", _("Sender name of the project"), "Nordhost support"),
-        MacroSpec("project.sender_email", _("Sender e-mail of the project"), "support@nordhost.example"),
-        MacroSpec("staff.name", _("Staff member who sends the message"), "Alex Berg"),
-    )
-}
-
-
-class TemplateProblem(AppError):
-    """A template that cannot be used; the message names the line and what is wrong there."""
-
-    def __init__(self, what: str, line: int) -> None:
-        super().__init__(_("Line %(line)s: %(what)s") % {"line": line, "what": what}, status=400)
-        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +81,6 @@ def _walk(parts: Parts, values: Values, taken: list[int], pieces: list[str | Fie
             pieces.append(part)
 
 
-_JINJA = Environment(lstrip_blocks=True, keep_trailing_newline=True, autoescape=True)
-_JINJA.globals.clear()
-_BREAKS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
-# Tags alone on a line take the line with them. trim_blocks would also join "Dear {% if %}..{% endif %}" with the next.
-_TAG_LINE = re.compile(r"^([ \t]*(?:\{%(?:[^%\n]|%(?!\}))*%\}[ \t]*)+)\n", re.MULTILINE)
-_RAW = re.compile(r"\{%[-+]?\s*raw\b")
-_STRANGE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
-
 _ORDER: dict[str, Callable[[str | float, str | float], bool]] = {
     "eq": lambda a, b: a == b,
     "ne": lambda a, b: a != b,
@@ -142,34 +99,43 @@ def _title(text: str) -> str:
 _FILTERS: dict[str, Callable[[str], str]] = {"upper": str.upper, "lower": str.lower, "trim": str.strip, "title": _title}
 
 
+def parse(source: str, more: Collection[MacroSpec] = ()) -> Template:
+    """Check a template and make it ready; kept by its content. more: fields that only this kind of text has.
+
+    Raises TemplateProblem with the first place that is not allowed.
+    """
+    digest = hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
+    return _parsed(_Key(digest, tuple(more), source))
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class _Key:
+    """A text, known by its digest: what is kept does not hold the text itself."""
+
+    digest: bytes
+    more: tuple[MacroSpec, ...]
+    text: str = field(compare=False)
+
+
 @lru_cache(maxsize=256)
-def parse(source: str) -> Template:
-    """Check a template and make it ready. Raises TemplateProblem with the first line that is not allowed."""
-    if len(source) > MAX_LENGTH:
-        raise TemplateProblem(_("the text is longer than %(most)s characters.") % {"most": MAX_LENGTH}, 1)
-    source = _BREAKS.sub("\n", source)
-    if strange := _STRANGE.search(source):
-        line = source.count("\n", 0, strange.start()) + 1
-        raise TemplateProblem(_("there is an invisible control character."), line)
-    if raw := _RAW.search(source):
-        raise TemplateProblem(_('"raw" is not allowed.'), source.count("\n", 0, raw.start()) + 1)
+def _parsed(key: _Key) -> Template:
+    source, key.text = Source(key.text), ""
+    tree = source.tree()
+    reader = _Reader({**MACROS, **{spec.name: spec for spec in key.more}})
     try:
-        tree = _JINJA.parse(_TAG_LINE.sub(r"\1{#\n#}", source))
-    except TemplateSyntaxError as error:
-        raise TemplateProblem(_explain(error), error.lineno) from None
-    except (ValueError, RecursionError, MemoryError, OverflowError):
-        # int() of thousands of digits, a bad \u escape, thousands of brackets
-        raise TemplateProblem(_("a number, a text in quotes or a nesting cannot be read."), 1) from None
-    reader = _Reader()
-    return Template(reader.parts(tree.body, 0), frozenset(reader.macros))
+        return Template(reader.parts(tree.body, 0), frozenset(reader.macros))
+    except Misplaced as problem:
+        raise source.problem(problem.what, problem.at) from None
 
 
 class _Reader:
     """Turns a Jinja tree into parts, and refuses everything that is not listed here."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: dict[str, MacroSpec]) -> None:
         self.macros: set[str] = set()
+        self._known = known
         self._count = 0
+        self._fields = 0
 
     def parts(self, body: Iterable[nodes.Node], depth: int) -> Parts:
         parts: list[str | Field | Choice] = []
@@ -198,9 +164,9 @@ class _Reader:
     def _step(self, node: nodes.Node, depth: int) -> None:
         self._count += 1
         if self._count > MAX_NODES:
-            raise TemplateProblem(_("there are too many fields and conditions."), node.lineno)
+            raise Misplaced(_("there are too many fields and conditions."), node.lineno)
         if depth > MAX_DEPTH:
-            raise TemplateProblem(_("conditions are nested too deeply."), node.lineno)
+            raise Misplaced(_("conditions are nested too deeply."), node.lineno)
 
     def _value(self, node: nodes.Node, depth: int) -> Read:
         self._step(node, depth)
@@ -222,16 +188,21 @@ class _Reader:
         if not isinstance(inner, nodes.Name):
             raise _refusal(inner)
         name = ".".join([inner.name, *reversed(words)])
-        if name not in MACROS:
-            what = _('unknown field "%(name)s".') % {"name": _short(name)}
-            if near := difflib.get_close_matches(name[:100], MACROS, n=1):
+        spec = self._known.get(name)
+        if spec is None:
+            what = _('unknown field "%(name)s".') % {"name": short(name)}
+            if near := difflib.get_close_matches(name[:100], self._known, n=1):
                 what += " " + _('Did you mean "%(name)s"?') % {"name": near[0]}
-            raise TemplateProblem(what, node.lineno)
+            raise Misplaced(what, inner.lineno)
         self.macros.add(name)
+        self._fields += spec.weight
+        if self._fields > MAX_FIELDS:
+            raise Misplaced(_("there are too many fields and conditions."), node.lineno)
+        most = spec.longest
 
         def read(values: Values) -> str:
             value = values.get(name)
-            return value if type(value) is str else "" if value is None else str(value)
+            return value[:most] if type(value) is str else "" if value is None else str(value)[:most]
 
         return read
 
@@ -242,14 +213,14 @@ class _Reader:
             if len(node.args) == 2 and isinstance(node.args[1], nodes.Const) and node.args[1].value is True:
                 del node.args[1]  # Jinja's way to say "also when empty"; here that is always so
             if len(node.args) != 1 or not isinstance(node.args[0], nodes.Const):
-                raise TemplateProblem(_('"default" needs one text: default("friend").'), node.lineno)
+                raise Misplaced(_('"default" needs one text: default("friend").'), node.lineno)
             fallback = str(_literal(node.args[0]))
             read = self._value(node.node, depth + 1)
             return lambda values: read(values) or fallback
         change = _FILTERS.get(node.name)
         if change is None or node.args:
             what = _('"|%(name)s" is not allowed. Allowed are default("..."), upper, lower, title and trim.')
-            raise TemplateProblem(what % {"name": _short(node.name)}, node.lineno)
+            raise Misplaced(what % {"name": short(node.name)}, node.lineno)
         read = self._value(node.node, depth + 1)
         return lambda values: change(read(values))
 
@@ -270,7 +241,7 @@ class _Reader:
 
     def _compare(self, node: nodes.Compare, depth: int) -> Test:
         if len(node.ops) != 1:
-            raise TemplateProblem(_('compare two things at a time, and join comparisons with "and".'), node.lineno)
+            raise Misplaced(_('compare two things at a time, and join comparisons with "and".'), node.lineno)
         sign, other = node.ops[0].op, node.ops[0].expr
         left = self._value(node.expr, depth + 1)
         if sign in ("in", "notin"):
@@ -307,13 +278,13 @@ def _literal(node: nodes.Node) -> str | int | float:
         raise _refusal(node)
     value: str | int | float = node.value
     text = str(value) if not isinstance(value, int) or value.bit_length() < 256 else "\x00"
-    if _STRANGE.search(text):
-        raise TemplateProblem(_("a number is too large, or a text in quotes has a control character."), node.lineno)
+    if STRANGE.search(text):
+        raise Misplaced(_("a number is too large, or a text in quotes has a control character."), node.lineno)
     return value
 
 
 _NAMES = {
-    nodes.For: _("loops (for)"),
+    nodes.For: LOOPS,
     nodes.Call: _("calling something with (...)"),
     nodes.Getitem: _("[...] behind a field"),
     nodes.Filter: _("a filter with such arguments"),
@@ -327,16 +298,8 @@ _NAMES = {
 }
 
 
-def _refusal(node: nodes.Node) -> TemplateProblem:
+def _refusal(node: nodes.Node) -> Misplaced:
     name = next((label for kind, label in _NAMES.items() if isinstance(node, kind)), None)
-    what = _("%(what)s is not allowed. Allowed are fields, if, elif, else, endif and comparisons.")
-    return TemplateProblem(what % {"what": str(name) if name else f'"{type(node).__name__.lower()}"'}, node.lineno)
-
-
-def _explain(error: TemplateSyntaxError) -> str:
-    return _("the template cannot be read: %(reason)s") % {"reason": _short(error.message or "", 200)}
-
-
-def _short(text: str, most: int = 60) -> str:
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= most else text[: most - 1] + "…"
+    places = (part.lineno for part in (node, *node.find_all(nodes.Node)))  # Jinja leaves some out
+    at = next((place for place in places if place is not None), 0)
+    return Misplaced(NOT_ALLOWED % {"what": str(name) if name else f'"{type(node).__name__.lower()}"'}, at)

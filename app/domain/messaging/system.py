@@ -1,0 +1,203 @@
+"""The system's own mails: what each is for, the fields that it may use, the text that is shipped, and sending one.
+
+A new one is a member of `MailKind` and an entry here. Its text is a template like any other: staff replace it per
+project and language, and what they leave out stays as shipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import false, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from app import i18n
+from app.domain.messaging.macros import MacroSpec
+from app.domain.messaging.render import CompiledMessage, RenderedMessage, TemplateProblem, parse
+from app.domain.messaging.shell import HUES, wrap_html
+from app.domain.messaging.values import SOURCES
+from app.errors import NotFound
+from app.i18n import LANGUAGES, SOURCE, _, speaking
+from app.models.customers import Customer
+from app.models.messaging import MailKind, Template
+from app.models.projects import Project
+from app.models.users import User
+from app.observe import log
+from app.queue import enqueue
+
+Texts = Mapping[str, tuple[str, str]]
+"""Language -> (subject, text)."""
+
+
+@dataclass(frozen=True)
+class SystemMail:
+    """One of the system's own mails. subject, body: marked for translation, so there is one per language."""
+
+    purpose: str
+    subject: str
+    body: str
+    macros: tuple[MacroSpec, ...] = ()
+    """Its fields besides those that every message has."""
+
+
+MAILS: Final[dict[MailKind, SystemMail]] = {
+    MailKind.WELCOME: SystemMail(
+        _("To a customer whom staff have registered."),
+        _("Welcome to {{ project.name }}"),
+        _(
+            "Hello {% if customer.contact_person %}{{ customer.contact_person }}"
+            "{% else %}{{ customer.name }}{% endif %},\n\n"
+            "your account at {{ project.name }} is ready. You can sign in with your e-mail address.\n\n"
+            "If you have a question, just answer this message."
+        ),
+    ),
+    MailKind.PASSWORD_RESET: SystemMail(
+        _("To somebody who has forgotten the password."),
+        _("A new password for {{ project.name }}"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "somebody, probably you, has asked for a new password for your account at {{ project.name }}.\n\n"
+            "[Choose a new password]({{ reset.link }})\n\n"
+            "The link works once, for {{ reset.minutes }} minutes. If it was not you, you need not do anything: your "
+            "password stays as it is."
+        ),
+        (
+            MacroSpec("reset.link", _("The link that leads to a new password"), "https://nordhost.example/reset/x7Kq"),
+            MacroSpec("reset.minutes", _("For how many minutes the link works"), "30"),
+        ),
+    ),
+    MailKind.EMAIL_CHANGED: SystemMail(
+        _("To the old address, when an e-mail address was changed."),
+        _("Your e-mail address at {{ project.name }} was changed"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "your e-mail address at {{ project.name }} was changed from {{ email.old }} to {{ email.new }}.\n\n"
+            "If you did not ask for this, please tell us: just answer this message."
+        ),
+        (
+            MacroSpec("email.old", _("The address before"), "jana@example.com"),
+            MacroSpec("email.new", _("The address from now on"), "jana.mueller@example.org"),
+        ),
+    ),
+    MailKind.TICKET_ANSWERED: SystemMail(
+        _("To a customer whose ticket was answered."),
+        _("Re: {{ ticket.subject }}"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "{{ ticket.answer }}\n\n"
+            "{{ staff.name }}\n"
+            "{{ project.sender_name }}"
+            "{% if ticket.link %}\n\n[The whole conversation]({{ ticket.link }}){% endif %}"
+        ),
+        (
+            MacroSpec("ticket.number", _("Number of the ticket"), "381"),
+            MacroSpec("ticket.subject", _("Subject of the ticket"), "My server is slow"),
+            MacroSpec(
+                "ticket.answer", _("What staff have answered"), "We have found the reason. It is mended.", 20_000
+            ),
+            MacroSpec("ticket.link", _("The link to the ticket"), "https://nordhost.example/client/tickets/381"),
+        ),
+    ),
+}
+
+
+def macros_of(kind: MailKind | None) -> tuple[MacroSpec, ...]:
+    """The fields of this mail besides those that every message has."""
+    return MAILS[kind].macros if kind is not None else ()
+
+
+@lru_cache
+def shipped(kind: MailKind) -> dict[str, tuple[str, str]]:
+    """Language -> (subject, text) as it is shipped."""
+    texts = {}
+    for code in LANGUAGES:
+        with speaking(code):
+            texts[code] = (str(MAILS[kind].subject), str(MAILS[kind].body))
+    return texts
+
+
+async def texts_for(session: AsyncSession, *, kind: MailKind, project_id: int | None) -> dict[str, tuple[str, str]]:
+    """Language -> (subject, text) that a customer of this project gets: the project's own, else that for all projects,
+    else the shipped one."""
+    texts = dict(shipped(kind))
+    templates = await session.scalars(
+        select(Template)
+        .where(
+            Template.kind == kind, Template.enabled,
+            Template.project_id.is_(None) | (Template.project_id == project_id),
+        )
+        .options(selectinload(Template.texts))
+        .order_by(Template.id.desc()),
+        execution_options={"unscoped": True},  # the same mail whoever causes it
+    )  # fmt: skip
+    for template in sorted(templates, key=lambda t: t.project_id is not None):
+        texts |= {text.language: (text.subject, text.body) for text in template.texts}
+    return texts
+
+
+@lru_cache(maxsize=64)
+def compiled(subject: str, body: str, kind: MailKind | None) -> CompiledMessage:
+    """A text ready for many recipients, with the fields of its kind. Raises TemplateProblem."""
+    more = macros_of(kind)
+    return CompiledMessage(parse(subject, more), parse(body, more))
+
+
+async def written(
+    session: AsyncSession, *, kind: MailKind, project_id: int | None, language: str, values: Mapping[str, str]
+) -> tuple[str, RenderedMessage]:
+    """(language, message) for one recipient. A text that cannot be used any more is replaced by the shipped one."""
+    texts = await texts_for(session, kind=kind, project_id=project_id)
+    code = i18n.best(language, tuple(texts)) or SOURCE
+    try:
+        return code, compiled(*texts[code], kind).render(values)
+    except TemplateProblem as problem:
+        log("messaging").error("the text for %s in %s cannot be used: %s", kind.value, code, problem)
+        code = i18n.best(language, tuple(shipped(kind))) or SOURCE
+        return code, compiled(*shipped(kind)[code], kind).render(values)
+
+
+async def values_of(session: AsyncSession, customer_id: int) -> dict[str, str]:
+    """The value of each field for this customer, and `default`: the language of the project. Raises NotFound, also for
+    a customer whom the acting person may not see."""
+    row = (
+        await session.execute(
+            select(Project.default_language, *[source.label(f"v{n}") for n, source in enumerate(SOURCES.values())])
+            .select_from(Customer)
+            .join(Project, Project.id == Customer.project_id)
+            .outerjoin(User, false())
+            .where(Customer.id == customer_id)
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound
+    return {"default": row[0]} | {name: str(value or "") for name, value in zip(SOURCES, row[1:], strict=True)}
+
+
+async def send(
+    session: AsyncSession, *, kind: MailKind, customer_id: int, to: str, values: Mapping[str, str], language: str = ""
+) -> None:
+    """Send one of the system's mails. values: those of its own fields, and what differs from the customer's. language:
+    empty is the customer's. Raises NotFound. Not for what nobody else may read: the mail lies in a job until it is
+    sent; for that there is `written`."""
+    known = await values_of(session, customer_id)
+    project_id = await session.scalar(select(Customer.project_id).where(Customer.id == customer_id))
+    everything = {**known, **values}
+    wanted = language or known["customer.language"] or known["default"]
+    code, message = await written(session, kind=kind, project_id=project_id, language=wanted, values=everything)
+    await enqueue(session, "messaging.mail", **mail_of(message, language=code, to=to, values=everything))
+
+
+def mail_of(message: RenderedMessage, *, language: str, to: str, values: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of the job that sends one mail."""
+    page = wrap_html(
+        message.html, project_name=values["project.name"], site=values["project.site"], language=language,
+        title=message.subject, color=HUES.get(values.get("project.hue", ""), ""),
+    )  # fmt: skip
+    return {
+        "to": to, "sender": values["project.sender_email"], "sender_name": values["project.sender_name"],
+        "subject": message.subject, "text": message.text, "html": page,
+    }  # fmt: skip

@@ -1,0 +1,393 @@
+"""Message templates: saving with a version for each change, restoring, choosing the best one, and looking at them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import case, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload, selectinload
+
+from app import i18n
+from app.db import utcnow
+from app.domain.messaging.macros import examples
+from app.domain.messaging.render import RenderedMessage, TemplateProblem, parse
+from app.domain.messaging.system import Texts, compiled, macros_of, mail_of, shipped, values_of
+from app.errors import Conflict, Invalid, NotFound
+from app.i18n import _, gettext, language_name
+from app.models.messaging import MailKind, Template, TemplateText
+from app.models.projects import Project
+from app.models.staff import Staff
+from app.models.templates import TemplateVersion
+from app.observe import actor
+from app.queue import enqueue
+
+MAX_SUBJECT = 300
+MAX_COMPARED = 2_000_000
+"""Lines times lines that are compared one by one; larger texts count as replaced."""
+
+Line = tuple[str, str]
+"""What became of a line ("+", "-" or " "), and the line."""
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Something that cannot be sent. field: subject_<language> or body_<language>; line 0: the text as a whole."""
+
+    field: str
+    language: str
+    what: str
+    line: int
+    column: int
+
+
+def problems(texts: Texts, kind: MailKind | None) -> list[Mistake]:
+    """The first mistake of each subject and text."""
+    found = []
+    for code, pair in texts.items():
+        for name, text in zip(("subject", "body"), pair, strict=True):
+            try:
+                parse(text, macros_of(kind))
+                if name == "body":
+                    compiled("", text, kind).render({})
+            except TemplateProblem as problem:
+                found.append(Mistake(f"{name}_{code}", code, str(problem), problem.line, problem.column))
+    return found
+
+
+def mistakes(texts: Texts, kind: MailKind | None) -> dict[str, str]:
+    """Field (subject_<language>, body_<language>) -> what is wrong there, also what is missing."""
+    found = {one.field: one.what for one in problems(texts, kind)}
+    for code, (subject, body) in texts.items():
+        if not subject:
+            found[f"subject_{code}"] = gettext("Write a subject.")
+        elif len(subject) > MAX_SUBJECT:
+            found[f"subject_{code}"] = gettext("At most %(n)s characters.") % {"n": MAX_SUBJECT}
+        if not body:
+            found[f"body_{code}"] = gettext("Write a text.")
+    return found
+
+
+async def save_template(
+    session: AsyncSession,
+    *,
+    template: Template | None,
+    texts: Texts,
+    values: Mapping[str, Any] | None = None,
+    restored: int | None = None,
+) -> Template:
+    """Create (template is None) or change one; what it said before stays as a version. template: with its texts
+    loaded. values: name, category_id, project_id, kind, enabled. restored: the version that these texts come from.
+
+    Raises Invalid with the fields subject_<language>, body_<language>, project; "" when there is no text at all.
+    """
+    values = dict(values or {})
+    kind = values.get("kind", template.kind if template is not None else None)
+    texts = {code: (_plain(subject), _plain(body)) for code, (subject, body) in texts.items()}
+    texts = {code: pair for code, pair in texts.items() if any(pair)}
+    if not texts and kind is None:
+        raise Invalid(gettext("Please write a subject and a text in at least one language."))
+    if found := mistakes(texts, kind):
+        raise Invalid(**found)
+    await _refuse_second(session, template, kind, values)
+    if template is None:
+        template = Template(texts=[])
+        session.add(template)
+    before = texts_of(template)
+    for name, value in values.items():
+        setattr(template, name, value)
+    present = {text.language: text for text in template.texts}
+    template.texts = [present.get(code) or TemplateText(language=code) for code in texts]
+    for text in template.texts:
+        text.subject, text.body = texts[text.language]
+    await session.flush()
+    await _remember(session, template, before, restored)
+    return template
+
+
+def _plain(text: str) -> str:
+    return text.replace("\r\n", "\n").strip()
+
+
+async def _refuse_second(
+    session: AsyncSession, template: Template | None, kind: MailKind | None, values: Mapping[str, Any]
+) -> None:
+    """One text of our own per system mail and project."""
+    if kind is None or (template is not None and "project_id" not in values):
+        return
+    same = select(Template.name).where(Template.kind == kind, Template.project_id.is_not_distinct_from(
+        values.get("project_id")
+    ))  # fmt: skip
+    if template is not None:
+        same = same.where(Template.id != template.id)
+    if (name := await session.scalar(same.limit(1), execution_options={"unscoped": True})) is not None:
+        said = gettext('"%(name)s" is the text for this mail and project already. Change that one.')
+        raise Invalid(project=said % {"name": name})
+
+
+def texts_of(template: Template) -> dict[str, tuple[str, str]]:
+    return {text.language: (text.subject, text.body) for text in template.texts}
+
+
+async def _remember(session: AsyncSession, template: Template, before: Texts, restored: int | None) -> None:
+    now = texts_of(template)
+    last = await session.scalar(
+        select(func.max(TemplateVersion.number)).where(TemplateVersion.template_id == template.id)
+    )
+    if last is None and before:  # it is older than its first version
+        session.add(TemplateVersion(template_id=template.id, number=1, at=None, texts=_stored(before), changed={}))
+        last = 1
+    if last is not None and now == before:
+        return
+    session.add(
+        TemplateVersion(
+            template_id=template.id, number=(last or 0) + 1, at=utcnow(), staff_id=actor.get().staff_id,
+            restored=restored, texts=_stored(now), changed=_summary(before, now),
+        )
+    )  # fmt: skip
+    await session.flush()
+
+
+def _stored(texts: Texts) -> dict[str, list[str]]:
+    return {code: list(pair) for code, pair in sorted(texts.items())}
+
+
+async def restore(session: AsyncSession, *, template: Template, number: int) -> Template:
+    """Make the texts of a former version those of today, as a new version. Raises NotFound, Conflict, Invalid."""
+    version = await version_of(session, template.id, number)
+    if read(version) == texts_of(template):
+        raise Conflict(_("This is what it says now."))
+    return await save_template(session, template=template, texts=read(version), restored=number)
+
+
+async def ship_again(session: AsyncSession, *, template: Template) -> Template:
+    """Take out the texts of our own, so that the shipped ones are sent. They stay as a version. Raises Conflict."""
+    if template.kind is None or not template.texts:
+        raise Conflict(_("There is no text of your own here."))
+    return await save_template(session, template=template, texts={})
+
+
+# ---- versions -------------------------------------------------------------------------------------------------------
+
+
+async def versions(session: AsyncSession, template_id: int, *, most: int = 20) -> list[TemplateVersion]:
+    """The latest first, with who made them."""
+    query = select(TemplateVersion).where(TemplateVersion.template_id == template_id)
+    query = query.options(joinedload(TemplateVersion.staff)).order_by(TemplateVersion.number.desc()).limit(most)
+    return list(await session.scalars(query))
+
+
+async def version_of(session: AsyncSession, template_id: int, number: int) -> TemplateVersion:
+    """Raises NotFound."""
+    query = select(TemplateVersion).where(TemplateVersion.template_id == template_id, TemplateVersion.number == number)
+    version = await session.scalar(query.options(joinedload(TemplateVersion.staff)))
+    if version is None:
+        raise NotFound
+    return version
+
+
+def read(version: TemplateVersion) -> dict[str, tuple[str, str]]:
+    return {code: (str(subject), str(body)) for code, (subject, body) in version.texts.items()}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What changed in one language."""
+
+    language: str
+    lines: list[Line]
+
+
+def differences(before: Texts, after: Texts) -> list[Difference]:
+    """Line by line, with the subject as the first line; languages in which nothing changed are left out."""
+    found = []
+    for code in sorted({*before, *after}):
+        old, new = _lines(before.get(code)), _lines(after.get(code))
+        if old != new:
+            found.append(Difference(code, list(_compared(old, new))))
+    return found
+
+
+def _lines(pair: tuple[str, str] | None) -> list[str]:
+    return [pair[0], *pair[1].split("\n")] if pair is not None else []
+
+
+def _compared(old: list[str], new: list[str]) -> Iterable[Line]:
+    if len(old) * len(new) > MAX_COMPARED:
+        yield from (("-", line) for line in old)
+        yield from (("+", line) for line in new)
+        return
+    for what, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if what == "equal":
+            kept = old[a:b]
+            yield from ((" ", line) for line in kept[:2])
+            if len(kept) > 4:
+                yield " ", "…"
+            yield from ((" ", line) for line in kept[max(len(kept) - 2, 2) :])
+            continue
+        yield from (("-", line) for line in old[a:b])
+        yield from (("+", line) for line in new[c:d])
+
+
+def _summary(before: Texts, after: Texts) -> dict[str, list[int]]:
+    """Language -> how many lines were added and removed."""
+    return {
+        found.language: [sum(sign == mark for sign, _line in found.lines) for mark in "+-"]
+        for found in differences(before, after)
+    }
+
+
+# ---- choosing -------------------------------------------------------------------------------------------------------
+
+
+def preference(
+    *, category_id: int | None = None, project_id: int | None = None, languages: Collection[str] = ()
+) -> list[Any]:
+    """The order of templates for a message: the project's before the general, the category's before others, those with
+    a text in one of the languages before those without."""
+    worse: list[Any] = []
+    if project_id is not None:
+        worse.append(case((Template.project_id == project_id, 0), (Template.project_id.is_(None), 1), else_=2))
+    if category_id is not None:
+        worse.append(case((Template.category_id == category_id, 0), (Template.category_id.is_(None), 1), else_=2))
+    if languages:
+        text = select(TemplateText.language).where(
+            TemplateText.template_id == Template.id, TemplateText.language.in_(sorted(languages))
+        )
+        worse.append(case((exists(text), 0), else_=1))
+    return [*worse, Template.name_folded, Template.id]
+
+
+async def best(
+    session: AsyncSession, *, category_id: int, project_id: int | None, language: str
+) -> tuple[Template, str] | None:
+    """The template for a message of this category, and the language of its text that serves `language`: the project's
+    before a general one, an exact language (de-AT) before the wider one (de). None when there is none."""
+    found = await session.scalars(
+        select(Template)
+        .where(
+            Template.kind.is_(None), Template.enabled, Template.category_id == category_id,
+            Template.project_id.is_(None) | (Template.project_id == project_id),
+        )
+        .options(selectinload(Template.texts))
+        .order_by(*preference(project_id=project_id))
+        .limit(200)
+    )  # fmt: skip
+    served = [(t, code) for t in found if (code := i18n.best(language, tuple(x.language for x in t.texts))) is not None]
+    return min(served, key=lambda pair: (pair[0].project_id is None, -len(pair[1])), default=None)
+
+
+# ---- looking --------------------------------------------------------------------------------------------------------
+
+
+async def languages_of(session: AsyncSession, project_id: int | None) -> list[str]:
+    """The languages that customers of the project, or of any, read; the project's default first."""
+    query = select(Project.default_language, Project.languages).where(Project.enabled).order_by(Project.id)
+    codes: dict[str, None] = {}
+    for default, offered in await session.execute(
+        query if project_id is None else query.where(Project.id == project_id)
+    ):
+        codes |= dict.fromkeys([default, *offered])
+    return list(codes)
+
+
+def lacks(texts: Texts, wanted: Iterable[str], kind: MailKind | None) -> list[tuple[str, str]]:
+    """(language, what is missing there)."""
+    found: list[tuple[str, str]] = []
+    everything = {**(shipped(kind) if kind is not None else {}), **texts}
+    for code in wanted:
+        if i18n.best(code, tuple(everything)) is None:
+            found.append((code, gettext("no text: these customers get another language")))
+    used: dict[str, frozenset[str]] = {}
+    for code, (subject, body) in texts.items():
+        if not subject.strip() or not body.strip():
+            found.append((code, gettext("no subject") if body.strip() else gettext("no text yet")))
+            continue
+        try:
+            used[code] = parse(subject, macros_of(kind)).macros | parse(body, macros_of(kind)).macros
+        except TemplateProblem:
+            found.append((code, gettext("a mistake: it cannot be sent like this")))
+    for code, macros in used.items():
+        others = [other for other in used if other != code]
+        for name in sorted(frozenset().union(*(used[o] for o in others)) - macros):
+            has = ", ".join(language_name(other) for other in others if name in used[other])
+            found.append((code, gettext("%(name)s, which stands in: %(languages)s") % {"name": name, "languages": has}))
+    return found
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A text as somebody would get it. empty: fields that it uses and that have no value there."""
+
+    message: RenderedMessage
+    values: Mapping[str, str]
+    empty: list[str]
+
+
+async def look(
+    session: AsyncSession,
+    *,
+    subject: str,
+    body: str,
+    kind: MailKind | None,
+    project_id: int | None = None,
+    customer_id: int | None = None,
+) -> Seen:
+    """A text with the values of a customer, or with the examples. Raises TemplateProblem, and NotFound for a customer
+    whom the acting person may not see."""
+    values = {**examples(*macros_of(kind)), "project.hue": ""}
+    if customer_id is not None:
+        values |= await values_of(session, customer_id)
+    elif project_id is not None and (project := await session.get(Project, project_id)) is not None:
+        values |= _of_project(project)
+    if (staff := await _me(session)) is not None:
+        values["staff.name"] = str(staff)
+    message = compiled(subject, body, kind)
+    empty = sorted(name for name in message.macros if not values.get(name, "").strip())
+    return Seen(message.render(values), values, empty)
+
+
+def _of_project(project: Project) -> dict[str, str]:
+    return {
+        "project.name": project.name, "project.site": project.site, "project.hue": str(project.hue),
+        "project.sender_name": project.sender_name or project.name, "project.sender_email": project.sender_email,
+    }  # fmt: skip
+
+
+async def _me(session: AsyncSession) -> Staff | None:
+    staff_id = actor.get().staff_id
+    return await session.get(Staff, staff_id) if staff_id is not None else None
+
+
+async def send_test(session: AsyncSession, *, template: Template, language: str, customer_id: int | None = None) -> str:
+    """Send the text to the acting staff member, and to nobody else. Returns the address. Raises Invalid, NotFound."""
+    staff = await _me(session)
+    if staff is None or not staff.email:
+        raise Invalid(_("You have no e-mail address in your profile."))
+    texts = texts_of(template)
+    if template.kind is not None:
+        texts = {**shipped(template.kind), **texts}
+    if language not in texts:
+        raise Invalid(language=_("There is no text in this language."))
+    subject, body = texts[language]
+    seen = await look(
+        session, subject=subject, body=body, kind=template.kind, project_id=template.project_id, customer_id=customer_id
+    )
+    values = dict(seen.values)
+    if customer_id is None and template.project_id is None:  # a real sender, which the mail server takes
+        first = await session.scalar(select(Project).where(Project.enabled).order_by(Project.id).limit(1))
+        values |= {"project.sender_email": first.sender_email} if first is not None else {}
+    await enqueue(session, "messaging.mail", **mail_of(seen.message, language=language, to=staff.email, values=values))
+    return staff.email
+
+
+__all__ = [
+    "Difference", "Seen", "best", "differences", "lacks", "languages_of", "look", "mistakes", "preference", "read",
+    "restore", "save_template", "send_test", "ship_again", "texts_of", "version_of", "versions",
+]  # fmt: skip
