@@ -10,11 +10,13 @@ from admin_views.catalog import ProductGroups, Products, Services
 from admin_views.customers.dictionaries import Attitudes, Groups, Notes
 from admin_views.customers.screens import Customers
 from admin_views.imports import Imports
+from admin_views.inbound import InboundMails
 from admin_views.jobs import Jobs
 from admin_views.messaging.screens import Campaigns, Categories, Deliveries, Templates
 from admin_views.projects import Projects
 from admin_views.staff import Roles, StaffMembers
-from admin_views.tickets import Tickets
+from admin_views.tickets.canned import CannedReplies
+from admin_views.tickets.screens import Tickets
 from admin_views.users import Users
 
 SCREENS: tuple[type[AppView], ...] = (
@@ -28,6 +30,8 @@ SCREENS: tuple[type[AppView], ...] = (
     Campaigns,
     Deliveries,
     Tickets,
+    InboundMails,
+    CannedReplies,
     Templates,
     Attachments,
     Projects,

@@ -14,6 +14,7 @@ from litestar.response import Redirect
 from litestar.types import Receive, Scope, Send
 
 from app import db, flash, queue
+from app.domain.messaging import replies
 from app.errors import NotFound, SignInNeeded
 from app.integrations.storage import DirectoryStorage
 from app.observe import set_up_logging
@@ -23,6 +24,7 @@ from app.web.errors import HANDLERS
 from app.web.files import staff_file
 from app.web.guard import Guard, visitor
 from app.web.health import health
+from app.web.inbound import take_mail
 from app.web.static import static_file
 
 
@@ -60,8 +62,18 @@ def build(settings: Settings, panel: Any) -> Guard:
     """Put the parts together; `app.db` is configured. panel: the ASGI application for paths under ``/admin``."""
     queue.configure(settings.redis_url)
     flash.configure(settings.secret_key)
+    replies.configure(settings.secret_key, settings.inbound_address)
     app = Litestar(
-        route_handlers=[start, health, static_file, staff_file, *auth.STAFF_HANDLERS, client.router(), _mount(panel)],
+        route_handlers=[
+            start,
+            health,
+            static_file,
+            staff_file,
+            take_mail,
+            *auth.STAFF_HANDLERS,
+            client.router(),
+            _mount(panel),
+        ],
         exception_handlers=HANDLERS,
         lifespan=[_closing],
         state=State({"storage": DirectoryStorage(settings.data_dir / "attachments"), "settings": settings}),

@@ -14,20 +14,24 @@ from typing import Any
 
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import db, models, queue
+from app.domain.messaging import replies
 from app.integrations.mail import make_mailer
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
-from tasks import base, customers, imports, jobs, messaging
+from tasks import base, customers, imports, inbound, jobs, messaging, tickets
 from tasks.base import Resources
 
 __all__ = [
     "customers",
     "imports",
+    "inbound",
     "models",
     "run",
+    "tickets",
 ]  # importing the models registers every mapper, importing the tasks every task
 
 POLL = 0.1
@@ -46,6 +50,7 @@ def run(settings: Settings | None = None) -> None:
     set_up_logging()
     db.configure(settings.database_url)
     queue.configure(settings.redis_url)
+    replies.configure(settings.secret_key, settings.inbound_address)
     try:
         asyncio.run(_main(settings))
     finally:
@@ -63,6 +68,8 @@ async def _main(settings: Settings) -> None:
     try:
         async with base.beside(SWEEP, _Sweep().once), base.beside(BEAT, _alive):
             await _alive()
+            with suppress(SQLAlchemyError, OSError):  # the database may still be starting: then the next worker does it
+                await inbound.begin(settings)
             await _distribute(settings, resources, stop)
     finally:
         with suppress(Exception):

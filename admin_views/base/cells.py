@@ -43,6 +43,8 @@ TONES = {
     "suspended": "warn",
     "open": "warn",
     "review": "warn",
+    "aside": "warn",
+    "taken": "ok",
     "failed": "bad",
     "cancelled": "",
     "running": "live",

@@ -8,6 +8,7 @@ from app.models import (
     customers,
     fields,
     imports,
+    inbound,
     jobs,
     messaging,
     projects,
@@ -19,6 +20,6 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "customers", "fields", "imports", "jobs", "messaging", "projects",
-    "scope", "sessions", "staff", "tickets", "users",
+    "attachments", "audit", "billing", "catalog", "customers", "fields", "imports", "inbound", "jobs", "messaging",
+    "projects", "scope", "sessions", "staff", "tickets", "users",
 ]  # fmt: skip

@@ -16,13 +16,14 @@ from app.models.billing import Payer
 from app.models.catalog import Service
 from app.models.customers import Customer, CustomerProject, Membership, Note
 from app.models.imports import ImportRun
+from app.models.inbound import InboundMail
 from app.models.messaging import Campaign, Delivery, Template
 from app.models.projects import Project
-from app.models.tickets import Ticket
+from app.models.tickets import CannedReply, Ticket
 from app.models.users import User, UserCustomer
 from app.observe import Kind, actor
 
-OF_CUSTOMER = (Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer)
+OF_CUSTOMER = (Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer, InboundMail)
 """Tables that belong to a customer and thereby to the customer's project."""
 
 
@@ -43,6 +44,10 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         with_loader_criteria(User, User.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(
             Template, or_(Template.project_id.is_(None), Template.project_id.in_(projects)), include_aliases=True
+        ),
+        with_loader_criteria(
+            CannedReply, or_(CannedReply.project_id.is_(None), CannedReply.project_id.in_(projects)),
+            include_aliases=True,
         ),
         with_loader_criteria(Campaign, Campaign.staff_id == staff_id, include_aliases=True),
         with_loader_criteria(

@@ -32,6 +32,8 @@ FOREIGN = "Zfremd"
 """Stands in every row of project B and nowhere else: who is limited to A must never read it."""
 FILE = b"what was attached"
 KEY = hashlib.sha256(FILE).hexdigest()
+MAIL = b"From: mine@example.org\r\nSubject: Mine mail\r\n\r\nIt came by mail.\r\n"
+MAIL_KEY = hashlib.sha256(MAIL).hexdigest()
 PASSWORD = "correct horse battery"
 MISSING = 999_999
 STAFF = ("owner", "support", "marketing", "read-only", "limited")
@@ -148,11 +150,19 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     upload = await factories.create_import(
         session, name=f"{mark}.csv", project_id=project.id, staff_id=sender.id, report=report, created=1, failed=1
     )
+    canned = await factories.create_canned(
+        session, name=f"{mark} canned", project_id=project.id, texts={"en": f"{mark} canned text"}
+    )
+    came = await factories.create_inbound(
+        session, customer=customer, sender=f"{mark}@example.org".lower(), subject=f"{mark} mail", key=MAIL_KEY,
+        size=len(MAIL),
+    )  # fmt: skip
     written = await factories.create_note(session, customer=customer, text=f"{mark} note")
     ids |= {
         "project": project.id, "customer": customer.id, "user": user.id, "attachment": file.id,
         "message_template": template.id, "campaign": campaign.id, "ticket": ticket.id, "service": service.id,
         "payer": payer.id, "note": written.id, "import_run": upload.id,
+        "canned_reply": canned.id, "inbound_mail": came.id,
         "ticket file": theirs.id, "delivery": campaign.id,
     }  # fmt: skip
     return project, customer
@@ -218,7 +228,8 @@ async def _open(session: AsyncSession, world: World, name: str, cookie: str, **c
 
 async def store_files(data: Path) -> None:
     """What the attachments' rows point at."""
-    await DirectoryStorage(data / "attachments").save(FILE)
+    for content in (FILE, MAIL):
+        await DirectoryStorage(data / "attachments").save(content)
 
 
 # ---- all rows of all tables -----------------------------------------------------------------------------------------
