@@ -24,6 +24,7 @@ ACTIONS = {
     "enter": _("entered the panel of"),
     "return": _("returned from"),
     "export": _("exported"),
+    "take_over": _("took over"),
 }
 """What was done, in words; other actions are shown as they are."""
 

@@ -30,9 +30,12 @@ WORDS = {
     "imports.check": _("Check of an import"),
     "imports.take": _("Import"),
     "imports.forget": _("Deleting the file of an import"),
+    "inbound.poll": _("Looking into the mailbox"),
+    "inbound.sort": _("Sorting a mail"),
     "messaging.materialise": _("Choosing recipients"),
     "messaging.deliver": _("Sending a campaign"),
     "messaging.wind_up": _("Stopping a campaign"),
+    "tickets.mail": _("Answer by e-mail"),
 }
 """What a task is called by people."""
 SILENT = 20.0

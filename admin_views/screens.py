@@ -11,13 +11,15 @@ from admin_views.consent import Subscriptions, Suppressions
 from admin_views.customers.dictionaries import Attitudes, Groups, Notes
 from admin_views.customers.screens import Customers
 from admin_views.imports import Imports
+from admin_views.inbound import InboundMails
 from admin_views.jobs import Jobs
 from admin_views.messaging.screens import Campaigns, Categories, Deliveries
 from admin_views.messaging.segments import Segments
 from admin_views.messaging.templates import Templates
 from admin_views.projects import Projects
 from admin_views.staff import Roles, StaffMembers
-from admin_views.tickets import Tickets
+from admin_views.tickets.canned import CannedReplies
+from admin_views.tickets.screens import Tickets
 from admin_views.users import Users
 
 SCREENS: tuple[type[AppView], ...] = (
@@ -34,6 +36,8 @@ SCREENS: tuple[type[AppView], ...] = (
     Suppressions,
     Subscriptions,
     Tickets,
+    InboundMails,
+    CannedReplies,
     Templates,
     Attachments,
     Projects,

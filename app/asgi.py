@@ -14,6 +14,7 @@ from litestar.response import Redirect
 from litestar.types import Receive, Scope, Send
 
 from app import db, flash, links, queue
+from app.domain.messaging import replies
 from app.errors import NotFound, SignInNeeded
 from app.integrations.storage import DirectoryStorage
 from app.observe import set_up_logging
@@ -23,6 +24,7 @@ from app.web.errors import HANDLERS
 from app.web.files import staff_file
 from app.web.guard import Guard, visitor
 from app.web.health import health
+from app.web.inbound import take_mail
 from app.web.static import static_file
 
 
@@ -61,12 +63,14 @@ def build(settings: Settings, panel: Any) -> Guard:
     queue.configure(settings.redis_url)
     flash.configure(settings.secret_key)
     links.configure(settings)
+    replies.configure(settings.secret_key, settings.inbound_address)
     app = Litestar(
         route_handlers=[
             start,
             health,
             static_file,
             staff_file,
+            take_mail,
             *auth.STAFF_HANDLERS,
             *consent.HANDLERS,
             client.router(),

@@ -47,6 +47,13 @@ class Settings:
     lease_seconds: int = 60
     send_window: int = 250
     max_upload_mb: int = 25
+    inbound_address: str = ""
+    """`desk@example.com`, where mail to `desk+anything@` comes too, or `@example.com` where all mail comes. Empty: mail
+    asks for no answer to an address of its own."""
+    inbound_url: str | None = field(default=None, repr=False)
+    """The mailbox that is looked into: `imaps://user:password@host/INBOX` or `maildir:///path`."""
+    inbound_secret: str = field(default="", repr=False)
+    """Of who may post mail to `/inbound/mail`; empty: nobody."""
 
     @property
     def production(self) -> bool:
@@ -94,6 +101,9 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         lease_seconds=_number(values, "BURSAR_LEASE_SECONDS", 60, 1, 3600),
         send_window=_number(values, "BURSAR_SEND_WINDOW", 250, 1, 5000),
         max_upload_mb=_number(values, "BURSAR_MAX_UPLOAD_MB", 25, 1, 1024),
+        inbound_address=_inbound_address(values.get("BURSAR_INBOUND_ADDRESS", "")),
+        inbound_url=_inbound_url(values.get("BURSAR_INBOUND_URL", "")),
+        inbound_secret=_inbound_secret(values.get("BURSAR_INBOUND_SECRET", "")),
         data_dir=data_dir,
         secret_key=_secret_key(values.get("BURSAR_SECRET_KEY", ""), environment, data_dir),
         old_secret_keys=tuple(key for key in values.get("BURSAR_OLD_SECRET_KEYS", "").split() if key),
@@ -186,6 +196,36 @@ def _mail_only_to(value: str) -> tuple[str, ...]:
     if value and not entries:
         raise SettingError("BURSAR_MAIL_ONLY_TO is set and names nobody")
     return entries
+
+
+def _inbound_address(value: str) -> str:
+    value = value.lower()
+    local, at, host = value.rpartition("@")
+    # the signed part takes up to 40 characters of the 64 that a local part may have (RFC 5321, 4.5.3.1)
+    wrong = not at or not host.isascii() or not host.strip(".") or len(local) > 20 or "@" in local or "+" in local
+    if value and (wrong or not value.isascii() or any(c.isspace() or c in '<>(),;:"\\[]' for c in value)):
+        raise SettingError(
+            "BURSAR_INBOUND_ADDRESS must look like desk@example.com (at most 20 characters before the @), or "
+            "@example.com where all mail comes in"
+        )
+    return value
+
+
+def _inbound_url(value: str) -> str | None:
+    name = "BURSAR_INBOUND_URL"
+    if not value:
+        return None
+    parts = _split(name, value)
+    imap = parts.scheme in ("imap", "imaps", "imap+starttls") and parts.hostname and parts.username
+    if not imap and not (parts.scheme == "maildir" and not parts.netloc and len(parts.path) > 1):
+        raise SettingError(f"{name} must look like imaps://user:password@host/INBOX or maildir:///path/to/Maildir")
+    return value
+
+
+def _inbound_secret(value: str) -> str:
+    if value and len(value) < SHORTEST_SECRET:
+        raise SettingError(f"BURSAR_INBOUND_SECRET must hold at least {SHORTEST_SECRET} characters")
+    return value
 
 
 def _public_url(value: str) -> str | None:

@@ -15,22 +15,26 @@ from typing import Any
 
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import db, links, models, queue
+from app.domain.messaging import replies
 from app.integrations.mail import make_mailer
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
-from tasks import base, campaigns, customers, imports, jobs, mails, messaging
+from tasks import base, campaigns, customers, imports, inbound, jobs, mails, messaging, tickets
 from tasks.base import Resources
 
 __all__ = [
     "campaigns",
     "customers",
     "imports",
+    "inbound",
     "mails",
     "models",
     "run",
+    "tickets",
 ]  # importing the models registers every mapper, importing the tasks every task
 
 POLL = 0.1
@@ -50,6 +54,7 @@ def run(settings: Settings | None = None) -> None:
     db.configure(settings.database_url)
     queue.configure(settings.redis_url)
     links.configure(settings)
+    replies.configure(settings.secret_key, settings.inbound_address)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_main(settings))
@@ -77,6 +82,8 @@ async def _main(settings: Settings) -> None:
     try:
         async with base.beside(SWEEP, _Sweep(settings.data_dir).once), base.beside(BEAT, _alive):
             await _alive()
+            with suppress(SQLAlchemyError, OSError):  # the database may still be starting: then the next worker does it
+                await inbound.begin(settings)
             await _distribute(settings, resources, stop)
     finally:
         with suppress(Exception):

@@ -16,6 +16,7 @@ from app.models.catalog import Product, ProductGroup, Service
 from app.models.consent import Subscription, Suppression
 from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
 from app.models.imports import ImportRun
+from app.models.inbound import InboundMail, InboundState
 from app.models.jobs import Job
 from app.models.messaging import (
     Campaign,
@@ -29,7 +30,7 @@ from app.models.messaging import (
 )
 from app.models.projects import Project
 from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
-from app.models.tickets import Ticket, TicketMessage
+from app.models.tickets import CannedReply, Ticket, TicketMessage
 from app.models.users import User, UserCustomer, UserRole
 
 T = TypeVar("T")
@@ -228,6 +229,24 @@ async def create_ticket(session: AsyncSession, **kw: Any) -> Ticket:
     if text:
         await _save(session, TicketMessage(ticket_id=ticket.id, from_customer=True, text=text))
     return ticket
+
+
+async def create_canned(session: AsyncSession, **kw: Any) -> CannedReply:
+    """texts: language -> text."""
+    kw = {"name": f"Canned {next(_numbers)}", "texts": {"en": "Hello {{ customer.name }}, we look into it."}} | kw
+    return await _save(session, CannedReply(**kw))
+
+
+async def create_inbound(session: AsyncSession, **kw: Any) -> InboundMail:
+    """A row only, put aside by default: nothing lies in the store under its key."""
+    if "customer" in kw:
+        kw["customer_id"] = kw.pop("customer").id
+    n = next(_numbers)
+    kw = {
+        "fingerprint": f"{n:064x}", "key": f"{n:064x}", "size": 100, "sender": f"somebody{n}@example.org",
+        "subject": f"Mail {n}", "state": InboundState.ASIDE, "reason": "Nobody is known under this address.",
+    } | kw  # fmt: skip
+    return await _save(session, InboundMail(**kw))
 
 
 async def create_job(session: AsyncSession, **kw: Any) -> Job:

@@ -44,6 +44,8 @@ TONES = {
     "suspended": "warn",
     "open": "warn",
     "review": "warn",
+    "aside": "warn",
+    "taken": "ok",
     "failed": "bad",
     "cancelled": "",
     "approval": "warn",

@@ -152,6 +152,7 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
         "totals": [] if page.capped else await _totals(session, plan, asked),
         "said": said(page, columns, around["text"]),
         "empty": empty(plan, asked),
+        **await view.above(session, query),
     }
 
 

@@ -244,6 +244,11 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         """What the figure beside the menu item counts: only what waits for somebody, so that the menu stays quiet."""
         return None
 
+    async def above(self, session: AsyncSession, query: str) -> dict[str, Any]:
+        """What stands above the list besides: `views`, tabs [{label, url, current, count}], and `help`, a sentence that
+        only now can be said. query: of the list that is shown."""
+        return {}
+
     def news(self, staff_id: int) -> tuple[News, ...]:
         """What the bell tells this person of the rows."""
         return ()

@@ -9,6 +9,7 @@ from app.models import (
     customers,
     fields,
     imports,
+    inbound,
     jobs,
     messaging,
     projects,
@@ -21,6 +22,6 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "consent", "customers", "fields", "imports", "jobs", "messaging",
-    "projects", "scope", "sessions", "staff", "templates", "tickets", "users",
+    "attachments", "audit", "billing", "catalog", "consent", "customers", "fields", "imports", "inbound", "jobs",
+    "messaging", "projects", "scope", "sessions", "staff", "templates", "tickets", "users",
 ]  # fmt: skip

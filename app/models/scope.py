@@ -17,24 +17,17 @@ from app.models.catalog import Service
 from app.models.consent import DeliveryEvent, Subscription, Suppression
 from app.models.customers import Customer, CustomerProject, Membership, Note
 from app.models.imports import ImportRun
+from app.models.inbound import InboundMail
 from app.models.messaging import Campaign, Delivery, Segment, Template
 from app.models.projects import Project
-from app.models.tickets import Ticket
+from app.models.tickets import CannedReply, Ticket
 from app.models.users import User, UserCustomer
 from app.observe import Kind, actor
 
 OF_CUSTOMER = (
-    Payer,
-    Service,
-    Note,
-    Membership,
-    CustomerProject,
-    Delivery,
-    Ticket,
-    UserCustomer,
-    Subscription,
-    DeliveryEvent,
-)
+    Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer, Subscription, DeliveryEvent,
+    InboundMail,
+)  # fmt: skip
 """Tables that belong to a customer and thereby to the customer's project."""
 
 
@@ -64,6 +57,10 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         with_loader_criteria(User, User.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(
             Template, or_(Template.project_id.is_(None), Template.project_id.in_(projects)), include_aliases=True
+        ),
+        with_loader_criteria(
+            CannedReply, or_(CannedReply.project_id.is_(None), CannedReply.project_id.in_(projects)),
+            include_aliases=True,
         ),
         with_loader_criteria(Campaign, Campaign.staff_id == staff_id, include_aliases=True),
         with_loader_criteria(Segment, Segment.staff_id == staff_id, include_aliases=True),

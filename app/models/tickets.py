@@ -7,11 +7,12 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.db import Base, BigId, Choice, Searchable, Stamped, Versioned, about, choice, folded, utcnow
+from app.db import Base, BigId, Choice, Json, Name, Searchable, Stamped, Versioned, about, choice, folded, utcnow
 from app.i18n import _
 from app.models.attachments import Attachment
 from app.models.customers import Customer
 from app.models.messaging import Campaign, Category
+from app.models.projects import Project
 from app.models.staff import Staff
 from app.models.users import User
 
@@ -29,11 +30,14 @@ class TicketPriority(Choice):
 
 
 class Ticket(Base, Versioned, Stamped, Searchable):
+    """`lock_staff_id` answers it just now, until `lock_until` by the clock of the database."""
+
     __tablename__ = "ticket"
     __table_args__ = (
         Index("ix_ticket_status", "status", "updated_at"),
         Index("ix_ticket_customer", "customer_id", "updated_at"),
         Index("ix_ticket_assigned", "assigned_id", "status", "updated_at"),
+        Index("ix_ticket_updated", "updated_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, searched=True, css="id"))
@@ -58,6 +62,10 @@ class Ticket(Base, Versioned, Stamped, Searchable):
         choice(TicketPriority), default=TicketPriority.NORMAL, info=about(_("Priority"), listed=True)
     )
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, info=about(_("Last message"), listed=True, css="when"))
+    first_answered_at: Mapped[datetime | None] = mapped_column(index=True, info=about(_("First answer")))
+    lock_staff_id: Mapped[int | None] = mapped_column(BigId, info={"hidden": True})  # it ends by itself: no foreign key
+    locked_at: Mapped[datetime | None] = mapped_column(info={"hidden": True})
+    lock_until: Mapped[datetime | None] = mapped_column(info={"hidden": True})
 
     customer: Mapped[Customer] = relationship(lazy="raise")
     category: Mapped[Category | None] = relationship(lazy="raise")
@@ -73,7 +81,8 @@ class Ticket(Base, Versioned, Stamped, Searchable):
 
 class TicketMessage(Base, Stamped):
     """Written by staff (`staff_id`) or by the customer: by a user, or by staff who had entered (then both are set,
-    and `from_customer` tells on whose behalf)."""
+    and `from_customer` tells on whose behalf). `email_id`: the Message-ID of the mail that brought it, or that takes
+    it to the customer. `sender`: the address of a mail whose sender is not known at this customer."""
 
     __tablename__ = "ticket_message"
     __table_args__ = (Index("ix_ticket_message_ticket", "ticket_id", "created_at", "id"),)
@@ -86,6 +95,8 @@ class TicketMessage(Base, Stamped):
     internal: Mapped[bool] = mapped_column(default=False)
     text: Mapped[str] = mapped_column(Text, info=about(_("Text")))
     read_at: Mapped[datetime | None]
+    email_id: Mapped[str] = mapped_column(String(250), default="", server_default="", index=True)
+    sender: Mapped[str] = mapped_column(String(254), default="", server_default="")
 
     ticket: Mapped[Ticket] = relationship(lazy="raise", back_populates="messages")
     staff: Mapped[Staff | None] = relationship(lazy="raise")
@@ -102,3 +113,32 @@ class TicketAttachment(Base):
     )
 
     attachment: Mapped[Attachment] = relationship(lazy="raise")
+
+
+class CannedReply(Base, Versioned, Searchable):
+    """An answer that is given again and again. `texts`: language -> text, with the fields of message templates."""
+
+    __tablename__ = "canned_reply"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    name: Mapped[str] = mapped_column(
+        Name, unique=True,
+        info=about(_("Name"), listed=True, searched=True, css="lead", help=_("What you type after the / to find it.")),
+    )  # fmt: skip
+    name_folded: Mapped[str] = folded("name")
+    category_id: Mapped[int | None] = mapped_column(
+        ForeignKey("message_category.id", ondelete="SET NULL"),
+        info=about(_("Category"), listed=True, css="meta", help=_("Empty: for tickets of every category.")),
+    )
+    project_id: Mapped[int | None] = mapped_column(
+        ForeignKey("project.id", ondelete="CASCADE"),
+        info=about(_("Project"), listed=True, css="lesser", help=_("Empty: for all projects.")),
+    )
+    texts: Mapped[dict[str, str]] = mapped_column(Json, default=dict, info={"hidden": True})
+    enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True))
+
+    category: Mapped[Category | None] = relationship(lazy="raise")
+    project: Mapped[Project | None] = relationship(lazy="raise")
+
+    def __str__(self) -> str:
+        return self.name

@@ -33,15 +33,17 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-EXEMPT: tuple[str, ...] = ("/unsubscribe/",)
+EXEMPT: tuple[str, ...] = ("/unsubscribe/", "/inbound/")
 """Path prefixes that other machines post to (webhooks, one-click unsubscribe): no cross-site check there. They must
 not act for the person of a cookie."""
-OPEN = ("/static/", "/health", "/unsubscribe/", "/t/")
+OPEN = ("/static/", "/health", "/unsubscribe/", "/t/", "/inbound/")
 """Paths that concern nobody: no session is looked up."""
 
 BODY = 1024 * 1024
 AROUND_FILES = 5 * 1024 * 1024
 """What a multipart body may hold besides the largest upload."""
+POSTED = {"/inbound/": 50 * 1024 * 1024}
+"""Beginning of a path -> what another machine may post there; it is read only after the secret was checked."""
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -271,6 +273,9 @@ class Guard:
         return from_header(_header(scope, b"accept-language"), offered) or SOURCE
 
     def _most(self, scope: Scope, view: SessionView | None) -> int:
+        for place, most in POSTED.items():
+            if _starts(scope["path"], (place,)):
+                return most
         files = _header(scope, b"content-type").lower().startswith("multipart/form-data")
         return self.uploads if files and view is not None else BODY
 

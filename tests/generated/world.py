@@ -34,6 +34,8 @@ MESSAGES = {"Mine": "test.mine", FOREIGN: "test.foreign"}
 """The mail of each project, as the links in it name it."""
 FILE = b"what was attached"
 KEY = hashlib.sha256(FILE).hexdigest()
+MAIL = b"From: mine@example.org\r\nSubject: Mine mail\r\n\r\nIt came by mail.\r\n"
+MAIL_KEY = hashlib.sha256(MAIL).hexdigest()
 PASSWORD = "correct horse battery"
 MISSING = 999_999
 STAFF = ("owner", "support", "marketing", "read-only", "limited")
@@ -154,6 +156,13 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     upload = await factories.create_import(
         session, name=f"{mark}.csv", project_id=project.id, staff_id=sender.id, report=report, created=1, failed=1
     )
+    canned = await factories.create_canned(
+        session, name=f"{mark} canned", project_id=project.id, texts={"en": f"{mark} canned text"}
+    )
+    came = await factories.create_inbound(
+        session, customer=customer, sender=f"{mark}@example.org".lower(), subject=f"{mark} mail", key=MAIL_KEY,
+        size=len(MAIL),
+    )  # fmt: skip
     written = await factories.create_note(session, customer=customer, text=f"{mark} note")
     condition = {"field": "name", "op": "contains", "value": mark}
     segment = Segment(name=f"{mark} segment", condition=condition, staff_id=sender.id)
@@ -164,6 +173,7 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "message_template": template.id, "campaign": campaign.id, "ticket": ticket.id, "service": service.id,
         "payer": payer.id, "note": written.id, "segment": segment.id, "import_run": upload.id,
         "ticket file": theirs.id, "delivery": campaign.id, "subscription": wants.id, "suppressed_address": gone.id,
+        "canned_reply": canned.id, "inbound_mail": came.id,
     }  # fmt: skip
     return project, customer
 
@@ -228,7 +238,8 @@ async def _open(session: AsyncSession, world: World, name: str, cookie: str, **c
 
 async def store_files(data: Path) -> None:
     """What the attachments' rows point at."""
-    await DirectoryStorage(data / "attachments").save(FILE)
+    for content in (FILE, MAIL):
+        await DirectoryStorage(data / "attachments").save(content)
 
 
 # ---- all rows of all tables -----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Base
-from app.domain.demo.texts import CATEGORIES
+from app.domain.demo.texts import CANNED, CATEGORIES
 from app.domain.staff import ACTIONS, CAMPAIGN_ACTIONS
 from app.models.billing import PaymentMethod
 from app.models.catalog import Period, Product, ProductGroup, ProductProject
@@ -20,6 +20,7 @@ from app.models.customers import Attitude, Group
 from app.models.messaging import Category
 from app.models.projects import Project
 from app.models.staff import Grant, Role, Staff, StaffRole
+from app.models.tickets import CannedReply
 
 T = TypeVar("T", bound=Base)
 LOOK = ("list", "details")
@@ -30,6 +31,7 @@ ROLES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         ("payer", LOOK), ("service", LOOK), ("note", (*LOOK, "create", "edit")), ("ticket", (*LOOK, "create", "edit")),
         ("delivery", LOOK), ("product", LOOK), ("attachment", LOOK), ("subscription", LOOK),
         ("suppressed_address", (*LOOK, "create")),
+        ("canned_reply", (*LOOK, "create", "edit")), ("inbound_mail", (*LOOK, "edit")),
     )),
     "Finance": ("Payers, services, products and prices.", (
         ("customer", (*LOOK, "edit", "export", "action:message", "action:note")), ("payer", ACTIONS),
@@ -129,6 +131,8 @@ class Dictionaries:
                 Category, {"name": name}, names=names, department=department, subscribable=subscribable,
                 priority=priority,
             )  # fmt: skip
+        for name, texts in CANNED.items():
+            await self.one(CannedReply, {"name": name}, texts=texts)
         for name in METHODS:
             await self.one(PaymentMethod, {"name": name})
         await self._products()

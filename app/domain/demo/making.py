@@ -373,6 +373,8 @@ class Maker:
                 messages.append(TicketMessage(from_customer=False, staff_id=helper.id, internal=True,
                                               text=r.choice(INTERNAL), created_at=last))  # fmt: skip
             ticket.updated_at = last
+            if ours and ticket.first_answered_at is None:
+                ticket.first_answered_at = last
             last = min(last + timedelta(minutes=r.randrange(9, 700)), self.now)
         ticket.messages = messages
         return ticket

@@ -33,7 +33,7 @@ from app.models.messaging import Campaign, Category, Delivery, Template
 from app.models.projects import Project
 from app.models.sessions import LoginSession
 from app.models.staff import Role, Staff, StaffProject, StaffRole
-from app.models.tickets import Ticket, TicketMessage
+from app.models.tickets import CannedReply, Ticket, TicketMessage
 from app.models.users import User, UserCustomer
 
 
@@ -120,6 +120,7 @@ async def _campaigns(session: AsyncSession, removed: Removed) -> None:
     unread = ~exists().where(Delivery.campaign_id == Campaign.id, Delivery.customer_id == Customer.id)
     await _delete(session, Campaign, _marked(Campaign), unread, removed=removed)
     await _delete(session, Template, _marked(Template), removed=removed)
+    await _delete(session, CannedReply, _marked(CannedReply), removed=removed)
 
 
 async def _dictionaries(session: AsyncSession, removed: Removed) -> None:
@@ -134,6 +135,7 @@ async def _dictionaries(session: AsyncSession, removed: Removed) -> None:
     await _delete(session, Category, _marked(Category), *unused(
         Campaign.category_id == Category.id, Ticket.category_id == Category.id, Template.category_id == Category.id,
         Subscription.category_id == Category.id,
+        CannedReply.category_id == Category.id,
     ), removed=removed)  # fmt: skip
     await _delete(session, PaymentMethod, _marked(PaymentMethod),
                   *unused(GroupPaymentMethod.payment_method_id == PaymentMethod.id), removed=removed)  # fmt: skip
@@ -150,7 +152,7 @@ async def _dictionaries(session: AsyncSession, removed: Removed) -> None:
     await _delete(session, Project, _marked(Project), *unused(
         Customer.project_id == Project.id, User.project_id == Project.id, Template.project_id == Project.id,
         CustomerProject.project_id == Project.id, ProductProject.project_id == Project.id,
-        StaffProject.project_id == Project.id,
+        StaffProject.project_id == Project.id, CannedReply.project_id == Project.id,
     ), removed=removed)  # fmt: skip
     for entity in (Campaign, Attitude, Group, Category, PaymentMethod, Product, ProductGroup, Staff, Role, Project):
         await _say_kept(session, removed, entity, why)

@@ -339,6 +339,27 @@ INTERNAL = (
     "See the ticket of last week.",
 )  # fmt: skip
 
+CANNED: dict[str, dict[str, str]] = {
+    "Greeting": {
+        "en": "Hello {{ customer.contact_person|default(\"there\") }},\n\nthank you for your message.",
+        "de": "Guten Tag {{ customer.contact_person }},\n\nvielen Dank für Ihre Nachricht.",
+        "ru": "Здравствуйте, {{ customer.contact_person }}!\n\nСпасибо за ваше сообщение.",
+        "es": "Hola, {{ customer.contact_person }}:\n\nGracias por su mensaje.",
+    },
+    "We look into it": {
+        "en": "We look into it and write again today.\n\n{{ staff.name }}\n{{ project.name }}",
+        "de": "Wir sehen uns das an und melden uns heute noch einmal.\n\n{{ staff.name }}\n{{ project.name }}",
+        "ru": "Мы разберёмся и напишем ещё раз сегодня.\n\n{{ staff.name }}\n{{ project.name }}",
+        "es": "Lo estamos mirando y le escribimos de nuevo hoy.\n\n{{ staff.name }}\n{{ project.name }}",
+    },
+    "Restart the router": {
+        "en": "Please switch the router off, wait for a minute, and switch it on again.",
+        "de": "Bitte schalten Sie den Router aus, warten Sie eine Minute und schalten Sie ihn wieder ein.",
+        "ru": "Выключите роутер, подождите минуту и включите его снова.",
+        "es": "Apague el router, espere un minuto y vuelva a encenderlo.",
+    },
+}  # fmt: skip
+
 NOTES = (
     "Prefers to be called in the morning.", "Asked for an offer for two more servers; follow up next week.",
     "Pays late in summer, always pays in the end.", "Met at the fair. Interested in managed backups.",

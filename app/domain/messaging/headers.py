@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from app import links
 from app.domain.messaging.content import Content
+from app.domain.messaging.replies import reply_address
 
 if TYPE_CHECKING:
     from app.domain.messaging.delivery import Row
@@ -63,14 +64,9 @@ def headers(content: Content, row: Row, sender: str) -> dict[str, str]:
         made = {**prepared.fixed, "List-Unsubscribe": f"<{prepared.unsubscribe}{token}>"}
     else:
         made = {**prepared.fixed, REFERENCE: token}
-    if answers := reply_to(content, row):
+    if answers := reply_address(campaign_id=content.campaign_id, customer_id=row.customer_id):
         made["Reply-To"] = answers
     return made
-
-
-def reply_to(content: Content, row: Row) -> str:
-    """The one place that says where answers go. Empty: to the sender."""
-    return ""
 
 
 def _prepare(content: Content, sender: str) -> Prepared:

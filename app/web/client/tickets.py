@@ -6,7 +6,6 @@ from typing import Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath
-from markupsafe import Markup, escape
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,15 +25,6 @@ from app.web.files import download
 from app.web.forms import QuestionForm, ReplyForm, choices, number, posted
 
 
-def _said(text: str) -> Markup:
-    """Plain text with its paragraphs and line breaks."""
-    paragraphs = [p for p in text.replace("\r\n", "\n").split("\n\n") if p.strip()]
-    return Markup("").join(
-        Markup("<p>{}</p>").format(Markup("<br>").join(escape(line) for line in p.strip("\n").split("\n")))
-        for p in paragraphs
-    )
-
-
 def _message(message: TicketMessage, ticket_id: int, project: str) -> dict[str, Any]:
     if message.from_customer:
         author = str(message.user) if message.user else gettext("You")
@@ -45,7 +35,8 @@ def _message(message: TicketMessage, ticket_id: int, project: str) -> dict[str, 
     attached = sorted((a.attachment for a in message.attachments), key=lambda file: file.id)
     return {
         "author": author, "when": message.created_at, "mine": message.from_customer, "internal": False,
-        "html": _said(message.text), "attachments": files.listed(attached, f"/client/tickets/{ticket_id}/files"),
+        "pieces": tickets.folded(message.text),
+        "attachments": files.listed(attached, f"/client/tickets/{ticket_id}/files"),
     }  # fmt: skip
 
 

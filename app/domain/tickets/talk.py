@@ -1,33 +1,38 @@
-"""Tickets: customers answer a message or ask, staff reply."""
+"""The talk: customers answer a message or ask, staff reply."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
 
 from app.db import utcnow
 from app.domain.messaging.content import message_as_sent
+from app.domain.tickets import mailing
+from app.domain.tickets.locks import check_lock, let_go
+from app.domain.tickets.moves import check_assigned, locked, move
 from app.errors import Conflict, Invalid, NotFound
 from app.i18n import _
 from app.models.attachments import Attachment
 from app.models.customers import Customer
 from app.models.messaging import Campaign, Category, Delivery, DeliveryState
-from app.models.staff import Staff
 from app.models.tickets import Ticket, TicketAttachment, TicketMessage, TicketPriority, TicketStatus
 from app.observe import actor
-
-TICKET_MOVES: dict[TicketStatus, frozenset[TicketStatus]] = {
-    TicketStatus.OPEN: frozenset({TicketStatus.ANSWERED, TicketStatus.CLOSED}),
-    TicketStatus.ANSWERED: frozenset({TicketStatus.OPEN, TicketStatus.CLOSED}),
-    TicketStatus.CLOSED: frozenset({TicketStatus.OPEN, TicketStatus.ANSWERED}),
-}
-"""The legal moves of a ticket; to stay is always possible."""
 
 MAX_TEXT = 20_000
 MAX_SUBJECT = 300
 MAX_FILES = 10
+
+
+@dataclass(frozen=True)
+class ByMail:
+    """That a message came by mail: its Message-ID, and the sender where that is nobody known at this customer."""
+
+    email_id: str = ""
+    sender: str = ""
 
 
 async def answer_delivery(
@@ -38,11 +43,13 @@ async def answer_delivery(
     user_id: int | None,
     text: str,
     attachment_ids: Sequence[int] = (),
+    mail: ByMail | None = None,
 ) -> Ticket:
     """Answer a message that this customer has received. The first answer opens a ticket, further ones go into it.
 
-    user_id: None while staff act inside the customer's panel. Raises NotFound when the customer has no such message,
-    Invalid with the fields text, attachments.
+    user_id: None while staff act inside the customer's panel. mail: the answer came by mail, which proves that the
+    message has arrived whatever its row says yet. Raises NotFound when the customer has no such message, Invalid with
+    the fields text, attachments.
     """  # fmt: skip
     text = _check_text(text)
     deliveries = await session.scalars(
@@ -51,7 +58,8 @@ async def answer_delivery(
         .order_by(Delivery.channel.desc(), Delivery.address)  # the inbox before e-mail
         .with_for_update()  # two first answers at once: the second finds the ticket of the first
     )
-    delivery = next((d for d in deliveries if d.state is DeliveryState.SENT), None)
+    known = list(deliveries)
+    delivery = next((d for d in known if d.state is DeliveryState.SENT), known[0] if mail and known else None)
     if delivery is None:
         raise NotFound
     ticket = await session.scalar(
@@ -72,7 +80,9 @@ async def answer_delivery(
         )  # fmt: skip
         session.add(ticket)
         await session.flush()
-    await _add(session, ticket, text=text, from_customer=True, user_id=user_id, attachment_ids=attachment_ids)
+    await _add(
+        session, ticket, text=text, from_customer=True, user_id=user_id, attachment_ids=attachment_ids, mail=mail
+    )
     return ticket
 
 
@@ -88,6 +98,7 @@ async def open_ticket(
     assigned_id: int | None = None,
     priority: TicketPriority = TicketPriority.NORMAL,
     attachment_ids: Sequence[int] = (),
+    mail: ByMail | None = None,
 ) -> Ticket:
     """A question of the customer, or staff write to one. Raises NotFound for a customer who is not there, Invalid
     with the fields subject, text, category, assigned, attachments."""  # fmt: skip
@@ -100,13 +111,19 @@ async def open_ticket(
         category = await session.get(Category, category_id)
         if category is None or not category.enabled:
             raise Invalid(category=_("Choose a category that is in use."))
-    await _check_assigned(session, assigned_id)
+    await check_assigned(session, assigned_id)
     ticket = Ticket(
         subject=subject, customer_id=customer_id, category_id=category_id, assigned_id=assigned_id, priority=priority
     )
     session.add(ticket)
     await session.flush()
-    await _add(session, ticket, text=text, from_customer=from_customer, user_id=user_id, attachment_ids=attachment_ids)
+    message = await _add(
+        session, ticket, text=text, from_customer=from_customer, user_id=user_id, attachment_ids=attachment_ids,
+        mail=mail,
+    )  # fmt: skip
+    if not from_customer:
+        await mailing.hand_over(session, ticket, message)
+        await session.flush()
     return ticket
 
 
@@ -120,68 +137,58 @@ async def reply(
     user_id: int | None = None,
     internal: bool = False,
     attachment_ids: Sequence[int] = (),
+    then: TicketStatus | None = None,
+    seen: int | None = None,
+    take_over: bool = False,
+    mail: ByMail | None = None,
 ) -> TicketMessage:
     """Add a message. By the customer (`customer_id` says who is signed in): the ticket waits for us, a closed one
-    opens again. By staff: it waits for the customer. An internal note changes no status, and customers never see it.
+    opens again. By staff: it waits for the customer, or goes to the status `then`, and the answer goes to the customer
+    by e-mail too. An internal note changes no status, and customers never see it.
 
-    Raises NotFound (also for another customer's ticket), Invalid with the fields text, attachments.
+    seen: the id of the last message that its writer has seen; when there is a newer one, nothing is written, and
+    Conflict says so. take_over: also while a colleague answers. Raises Conflict, NotFound (also for another
+    customer's ticket), Invalid with the fields text, attachments.
     """  # fmt: skip
     if internal and from_customer:
         raise Invalid(_("Only staff write internal notes."))
     if from_customer and customer_id is None:
         raise NotFound
-    ticket = await _locked(session, ticket_id, customer_id)
-    return await _add(
-        session, ticket, text=_check_text(text), from_customer=from_customer, user_id=user_id, internal=internal,
-        attachment_ids=attachment_ids,
+    text = _check_text(text)
+    ticket = await locked(session, ticket_id, customer_id)
+    by_staff = not from_customer and mail is None
+    if by_staff and not internal:
+        await check_lock(session, ticket, take_over=take_over)
+    if seen is not None and not internal:
+        await _check_seen(session, ticket, seen)
+    message = await _add(
+        session, ticket, text=text, from_customer=from_customer, user_id=user_id, internal=internal,
+        attachment_ids=attachment_ids, then=then, mail=mail,
     )  # fmt: skip
+    if by_staff:
+        await let_go(session, ticket_id=ticket.id)
+    if by_staff and not internal:
+        if ticket.first_answered_at is None:
+            ticket.first_answered_at = utcnow()
+        await mailing.hand_over(session, ticket, message)
+        await session.flush()
+    return message
 
 
-async def assign(session: AsyncSession, *, ticket_id: int, staff_id: int | None) -> Ticket:
-    """Give a ticket to a staff member, or to nobody. Raises NotFound, Invalid with the field assigned."""
-    ticket = await _locked(session, ticket_id, None)
-    await _check_assigned(session, staff_id)
-    ticket.assigned_id = staff_id
-    await session.flush()
-    return ticket
-
-
-async def close(session: AsyncSession, *, ticket_id: int, customer_id: int | None = None) -> Ticket:
-    """Close a ticket; `customer_id`, when the customer does it. Raises NotFound, Conflict when it is closed already."""
-    ticket = await _locked(session, ticket_id, customer_id)
-    if ticket.status is TicketStatus.CLOSED:
-        raise Conflict(_("This ticket is closed already."))
-    move(ticket, TicketStatus.CLOSED)
-    await session.flush()
-    return ticket
-
-
-async def reopen(session: AsyncSession, *, ticket_id: int) -> Ticket:
-    """A closed ticket waits for us again. Raises NotFound, Conflict."""
-    ticket = await _locked(session, ticket_id, None)
-    if ticket.status is not TicketStatus.CLOSED:
-        raise Conflict(_("This ticket is not closed."))
-    move(ticket, TicketStatus.OPEN)
-    await session.flush()
-    return ticket
-
-
-def move(ticket: Ticket, to: TicketStatus) -> None:
-    """Change the status. Raises Conflict for a move that is not in TICKET_MOVES."""
-    if ticket.status is not to:
-        if to not in TICKET_MOVES[ticket.status]:
-            raise Conflict(_("The state of the ticket does not allow this."))
-        ticket.status = to
-
-
-async def _locked(session: AsyncSession, ticket_id: int, customer_id: int | None) -> Ticket:
-    statement = select(Ticket).where(Ticket.id == ticket_id).with_for_update()
-    if customer_id is not None:
-        statement = statement.where(Ticket.customer_id == customer_id)
-    ticket = await session.scalar(statement.execution_options(populate_existing=True))
-    if ticket is None:
-        raise NotFound
-    return ticket
+async def _check_seen(session: AsyncSession, ticket: Ticket, seen: int) -> None:
+    newer = await session.scalar(
+        select(TicketMessage)
+        .where(TicketMessage.ticket_id == ticket.id, TicketMessage.id > seen)
+        .options(joinedload(TicketMessage.staff), joinedload(TicketMessage.user))
+        .order_by(TicketMessage.id.desc())
+        .limit(1)
+    )
+    if newer is not None:
+        who = newer.staff or newer.user or _("The customer")
+        raise Conflict(
+            _("%(who)s has written meanwhile. Your text is kept: read what is new, then send it or change it.")
+            % {"who": who}
+        )
 
 
 def _check_text(text: str) -> str:
@@ -193,13 +200,6 @@ def _check_text(text: str) -> str:
     return text
 
 
-async def _check_assigned(session: AsyncSession, staff_id: int | None) -> None:
-    if staff_id is not None:
-        staff = await session.get(Staff, staff_id)
-        if staff is None or not staff.enabled:
-            raise Invalid(assigned=_("Choose somebody who may sign in."))
-
-
 async def _add(
     session: AsyncSession,
     ticket: Ticket,
@@ -209,6 +209,8 @@ async def _add(
     user_id: int | None,
     internal: bool = False,
     attachment_ids: Sequence[int] = (),
+    then: TicketStatus | None = None,
+    mail: ByMail | None = None,
 ) -> TicketMessage:
     files = list(dict.fromkeys(attachment_ids))
     if len(files) > MAX_FILES:
@@ -220,14 +222,15 @@ async def _add(
         if len(found.all()) != len(files):
             raise Invalid(attachments=_("One of the files does not exist any more: choose again."))
     message = TicketMessage(
-        ticket_id=ticket.id, from_customer=from_customer, staff_id=actor.get().staff_id,
+        ticket_id=ticket.id, from_customer=from_customer, staff_id=actor.get().staff_id if mail is None else None,
         user_id=user_id if from_customer else None, internal=internal, text=text,
+        email_id=mail.email_id if mail else "", sender=mail.sender if mail else "",
     )  # fmt: skip
     session.add(message)
     await session.flush()
     session.add_all(TicketAttachment(message_id=message.id, attachment_id=file) for file in files)
     ticket.updated_at = utcnow()
     if not internal:
-        move(ticket, TicketStatus.OPEN if from_customer else TicketStatus.ANSWERED)
+        move(ticket, TicketStatus.OPEN if from_customer else then or TicketStatus.ANSWERED)
     await session.flush()
     return message

@@ -1,0 +1,1 @@
+"""Tickets: the staff inbox, the talk with its answer box, canned replies."""

@@ -1,0 +1,237 @@
+"""What staff answer also goes out by e-mail: to the customer, and to the users who have written in the ticket.
+
+One job per answer and address, by key. All mails of a ticket hang together by Message-ID, In-Reply-To and References,
+and ask for the answer to an address that leads back into the ticket.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from markupsafe import Markup, escape
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload, selectinload
+
+from app.domain.messaging.replies import inbound_address, reply_address
+from app.domain.messaging.shell import HUES, wrap_html
+from app.i18n import _, gettext, speaking
+from app.integrations.mail import MailAttachment, build_message, valid_address
+from app.models.attachments import Attachment
+from app.models.customers import Customer, CustomerStatus
+from app.models.jobs import Job
+from app.models.messaging import Campaign, Channel, Delivery
+from app.models.projects import Project
+from app.models.tickets import Ticket, TicketAttachment, TicketMessage
+from app.models.users import User, UserCustomer
+from app.queue import enqueue
+
+MOST_REFERENCES = 20
+MOST_ATTACHED = 15 * 1024 * 1024
+"""Bytes of files that go with a mail; more are only named, and wait in the client area."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """An answer on its way to one address, with everything that is needed to write the mail."""
+
+    ticket_id: int
+    sender: str
+    sender_name: str
+    recipient: str
+    recipient_name: str
+    subject: str
+    text: str
+    language: str
+    message_id: str
+    references: tuple[str, ...]
+    written_at: datetime
+    project_name: str
+    site: str
+    hue: int
+    files: Sequence[Attachment]
+    left_out: Sequence[str]
+
+    def compose(self, files: Sequence[MailAttachment]) -> bytes:
+        """The message (RFC 5322); `files` are the contents of `self.files`."""
+        text = self.text
+        with speaking(self.language.partition("-")[0]):
+            if self.left_out:
+                names = ", ".join(self.left_out)
+                text += "\n\n" + gettext("Files that wait in your account: %(names)s") % {"names": names}
+        headers = {"X-Bursar-Ticket": str(self.ticket_id)}
+        if address := reply_address(ticket_id=self.ticket_id):
+            headers["Reply-To"] = address
+        if loop := inbound_address():
+            headers["X-Loop"] = loop
+        if self.references:
+            headers["In-Reply-To"] = f"<{self.references[-1]}>"
+            headers["References"] = " ".join(f"<{one}>" for one in self.references)
+        html = wrap_html(
+            as_html(text), project_name=self.project_name, site=self.site, language=self.language,
+            title=self.subject, color=HUES.get(str(self.hue), ""),
+        )  # fmt: skip
+        return build_message(
+            sender=self.sender, sender_name=self.sender_name, recipient=self.recipient,
+            recipient_name=self.recipient_name, subject=self.subject, text=text, html=html,
+            message_id=self.message_id, date=self.written_at, headers=headers, attachments=files,
+        )  # fmt: skip
+
+
+def as_html(text: str) -> Markup:
+    """Plain text with its paragraphs and line breaks."""
+    paragraphs = [p for p in text.replace("\r\n", "\n").split("\n\n") if p.strip()]
+    return Markup("").join(
+        Markup("<p>{}</p>").format(Markup("<br>").join(escape(line) for line in p.strip("\n").split("\n")))
+        for p in paragraphs
+    )
+
+
+async def hand_over(session: AsyncSession, ticket: Ticket, message: TicketMessage) -> None:
+    """Give an answer its Message-ID and enqueue one mail per address."""
+    customer = await session.scalar(
+        select(Customer).where(Customer.id == ticket.customer_id).options(joinedload(Customer.project))
+    )
+    if customer is None or customer.status is CustomerStatus.CLOSED:
+        return
+    host = _host(customer.project.sender_email)
+    message.email_id = f"ticket.{ticket.id}.{message.id}.{secrets.token_hex(8)}@{host}"
+    for address in await _addresses(session, customer, ticket.id):
+        digest = hashlib.sha256(address.casefold().encode()).hexdigest()[:16]
+        key = f"ticket.mail:{message.id}:{digest}"
+        await enqueue(session, "tickets.mail", key=key, total=1, message_id=message.id, address=address)
+
+
+async def outgoing(session: AsyncSession, *, message_id: int, address: str) -> Outgoing | None:
+    """What a mail says; None when it must not go any more: the address is not the customer's now, or the answer is
+    gone."""
+    message = await session.scalar(
+        select(TicketMessage)
+        .where(TicketMessage.id == message_id, TicketMessage.internal.is_(False), TicketMessage.email_id != "")
+        .options(
+            joinedload(TicketMessage.staff), joinedload(TicketMessage.ticket),
+            selectinload(TicketMessage.attachments).joinedload(TicketAttachment.attachment),
+        )
+    )  # fmt: skip
+    if message is None:
+        return None
+    ticket = message.ticket
+    customer = await session.get_one(Customer, ticket.customer_id, options=[joinedload(Customer.project)])
+    known = await _addresses(session, customer, ticket.id)
+    if address not in known or customer.status is CustomerStatus.CLOSED:
+        return None
+    project, name, language = customer.project, known[address][0], known[address][1]
+    files, left_out, size = [], [], 0
+    for link in sorted(message.attachments, key=lambda link: link.attachment_id):
+        size += link.attachment.size
+        if size <= MOST_ATTACHED:
+            files.append(link.attachment)
+        else:
+            left_out.append(link.attachment.name)
+    brand = project.sender_name or project.name
+    return Outgoing(
+        ticket_id=ticket.id, sender=project.sender_email, recipient=address, recipient_name=name,
+        sender_name=f"{message.staff} ({brand})" if message.staff else brand,
+        subject=ticket.subject if ticket.subject.lower().startswith("re:") else f"Re: {ticket.subject}",
+        text=message.text, language=language, message_id=message.email_id,
+        references=await _references(session, ticket, before=message.id), written_at=message.created_at,
+        project_name=project.name, site=project.site, hue=project.hue, files=files, left_out=left_out,
+    )  # fmt: skip
+
+
+async def begun(session: AsyncSession, *, job_id: int) -> bool:
+    """Whether an earlier run of this job has gone to the mail server and did not say how it ended."""
+    return bool(await session.scalar(select(Job.done).where(Job.id == job_id)))
+
+
+async def not_sent(session: AsyncSession, *, message_id: int, address: str, reason: str) -> None:
+    """Tell staff, in the ticket, that an answer did not go out by e-mail, or perhaps not; the same only once."""
+    message = await session.scalar(
+        select(TicketMessage).where(TicketMessage.id == message_id).options(joinedload(TicketMessage.ticket))
+    )
+    if message is None:
+        return
+    text = gettext("The answer did not reach %(address)s by e-mail: %(reason)s") % {
+        "address": address, "reason": reason,
+    }  # fmt: skip
+    known = select(TicketMessage.id).where(
+        TicketMessage.ticket_id == message.ticket_id, TicketMessage.internal, TicketMessage.text == text,
+        TicketMessage.id > message_id,
+    )  # fmt: skip
+    if await session.scalar(known.limit(1)) is None:
+        session.add(TicketMessage(ticket_id=message.ticket_id, from_customer=False, internal=True, text=text))
+        await session.flush()
+
+
+UNSURE = _("the mail server fell silent; nobody knows whether it arrived. It is not sent again.")
+
+
+def _host(address: str) -> str:
+    host = address.rpartition("@")[2] or "localhost"
+    return host if host.isascii() else host.encode("idna").decode()
+
+
+async def _addresses(session: AsyncSession, customer: Customer, ticket_id: int) -> dict[str, tuple[str, str]]:
+    """Address -> (name, language) of whom an answer goes to: the customer, and the users who receive messages or have
+    written here."""
+    usual = customer.language or customer.project.default_language
+    found: dict[str, tuple[str, str]] = {}
+    if valid_address(customer.email):
+        found[customer.email] = (customer.contact_person or customer.name, usual)
+    wrote = select(TicketMessage.user_id).where(
+        TicketMessage.ticket_id == ticket_id, TicketMessage.user_id.is_not(None)
+    )
+    rows = await session.execute(
+        select(User)
+        .join(UserCustomer, UserCustomer.user_id == User.id)
+        .where(
+            UserCustomer.customer_id == customer.id, User.enabled, UserCustomer.receives | User.id.in_(wrote)
+        )
+        .order_by(User.id)
+        .limit(20)
+    )  # fmt: skip
+    for (user,) in rows:
+        if valid_address(user.email) and user.email.casefold() not in {a.casefold() for a in found}:
+            found[user.email] = (str(user), user.language or usual)
+    return found
+
+
+async def _references(session: AsyncSession, ticket: Ticket, *, before: int) -> tuple[str, ...]:
+    """The Message-IDs of what was written before, the oldest first."""
+    earlier = await session.scalars(
+        select(TicketMessage.email_id)
+        .where(
+            TicketMessage.ticket_id == ticket.id, TicketMessage.id < before, TicketMessage.internal.is_(False),
+            TicketMessage.email_id != "",
+        )
+        .order_by(TicketMessage.id.desc())
+        .limit(MOST_REFERENCES)
+    )  # fmt: skip
+    found = [one for one in reversed(earlier.all()) if one.isascii() and one.isprintable()]
+    if ticket.campaign_id is not None:
+        found = [*await _of_campaign(session, ticket), *found]
+    return tuple(found)
+
+
+async def _of_campaign(session: AsyncSession, ticket: Ticket) -> list[str]:
+    """The Message-ID of the campaign's mail that the ticket answers."""
+    row = (
+        await session.execute(
+            select(Delivery.message_id, Campaign.sender_email, Project.sender_email)
+            .select_from(Delivery)
+            .join(Campaign, Campaign.id == Delivery.campaign_id)
+            .join(Customer, Customer.id == Delivery.customer_id)
+            .join(Project, Project.id == Customer.project_id)
+            .where(
+                Delivery.campaign_id == ticket.campaign_id, Delivery.customer_id == ticket.customer_id,
+                Delivery.channel == Channel.EMAIL,
+            )
+            .order_by(Delivery.address)
+            .limit(1)
+        )
+    ).one_or_none()  # fmt: skip
+    return [f"{row[0]}@{_host(row[1] or row[2])}"] if row is not None else []
