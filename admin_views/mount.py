@@ -29,6 +29,7 @@ from admin_views.base.panel import packed, posted_form
 from admin_views.base.plan import Plan, plan_of
 from admin_views.base.pressing import Pressing
 from admin_views.design import Design
+from admin_views.doubts import Doubts
 from admin_views.notices import Notices
 from admin_views.palette import Finding
 from admin_views.profile import Profile
@@ -39,7 +40,7 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing, Finding, Notices, Profile, Design):
+class Panel(Editing, Pressing, Finding, Notices, Profile, Doubts, Design):
     """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
@@ -65,6 +66,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Design):
             Route("/profile", self.profile, methods=both, name="profile"),
             Route("/profile/password", self.password, methods=post, name="profile_password"),
             Route("/profile/sessions", self.sign_out_others, methods=post, name="profile_sessions"),
+            Route("/doubts", self.doubts, methods=post, name="doubts"),
             Route("/design", self.design, methods=get, name="design"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),
             Route("/{identity}/filter", self.filter, methods=get, name="filter"),
