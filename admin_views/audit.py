@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement
@@ -11,6 +12,7 @@ from starlette.requests import Request
 
 from admin_views.base import AppView
 from admin_views.base.cells import esc, link
+from app.db import Base
 from app.i18n import _, gettext
 from app.models.audit import Audit, AuditDetail
 
@@ -25,8 +27,44 @@ ACTIONS = {
     "return": _("returned from"),
     "export": _("exported"),
     "take_over": _("took over"),
+    "read": _("read"),
+    "pick_customer": _("chose an account"),
+    "demo_loaded": _("loaded"),
 }
 """What was done, in words; other actions are shown as they are."""
+NOUNS = {
+    "user_customer": _("Access of a user"),
+    "staff_role": _("Role of a staff member"),
+    "staff_project": _("Project of a staff member"),
+    "role_grant": _("Right of a role"),
+    "membership": _("Membership in a group"),
+    "group_product": _("Product of a group"),
+    "group_payment_method": _("Payment method of a group"),
+    "product_project": _("Project of a product"),
+    "customer_project": _("Project of a customer"),
+    "external_ref": _("ID in another system"),
+    "message_template_text": _("Text of a template"),
+    "campaign_text": _("Text of a campaign"),
+    "campaign_attachment": _("File of a campaign"),
+    "ticket_message": _("Ticket message"),
+    "ticket_attachment": _("File of a ticket"),
+    "login_session": _("Session"),
+    "throttle": _("Sign-in attempts"),
+    "demo": _("Demo data"),
+}
+"""What has no screen of its own."""
+
+
+def word_of(noun: str) -> str:
+    """The name of a table, in the reader's language where it has one."""
+    from admin_views.screens import SCREENS
+
+    view = next((v for v in SCREENS if v.identity == noun), None)
+    return str(view.name if view is not None else NOUNS.get(noun, noun.replace("_", " ")))
+
+
+def done(action: str) -> str:
+    return str(ACTIONS.get(action, action.replace("_", " ")))
 
 
 class AuditRows(AppView, model=Audit):
@@ -41,26 +79,31 @@ class AuditRows(AppView, model=Audit):
         """Done for them, or to them. The audit has no foreign keys: it outlives what it tells of."""
         return Audit.customer_id.in_(ids) | (Audit.noun == "customer") & Audit.noun_id.in_(ids)
 
+    def title(self, obj: Audit) -> str:
+        return f"{word_of(obj.noun)}{f' #{obj.noun_id}' if obj.noun_id else ''}: {done(obj.action)}"
+
     @staticmethod
     def cell_action(row: Audit) -> str:
-        word = ACTIONS.get(row.action)
-        return esc(word if word else row.action.replace("_", " "))
+        return esc(done(row.action))
 
     @staticmethod
     def cell_noun(row: Audit) -> str:
         from admin_views.screens import SCREENS
 
         view = next((v for v in SCREENS if v.identity == row.noun), None)
-        name = esc(view.name if view is not None else row.noun.replace("_", " "))
+        name = esc(word_of(row.noun))
         if view is None or row.noun_id is None or row.action == "delete" or not view.can_view_details:
             return name
         return link(row.noun, row.noun_id, f"{view.name} #{row.noun_id}")
 
+    detail_action, detail_noun = cell_action, cell_noun
+
     async def sections(self, session: AsyncSession, obj: Audit, request: Request) -> list[dict[str, Any]]:
         detail = await session.get(AuditDetail, obj.id)
         changes = json.loads(detail.payload) if detail is not None else {}
+        columns = columns_of(obj.noun)
         rows = [
-            (name, *map(_shown, pair))
+            (str(columns[name].info["label"]) if name in columns else name, *map(_shown, pair))
             for name, pair in sorted(changes.items())
             if isinstance(pair, list) and len(pair) == 2
         ]
@@ -70,7 +113,18 @@ class AuditRows(AppView, model=Audit):
         ]
 
 
+@lru_cache
+def columns_of(noun: str) -> dict[str, Any]:
+    """Name -> column of a table, for those that say what they are called."""
+    for mapper in Base.registry.mappers:
+        if mapper.class_.__tablename__ == noun:
+            return {a.key: a.columns[0] for a in mapper.column_attrs if a.columns[0].info.get("label")}
+    return {}
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return gettext("Yes") if value else gettext("No")
     if value is None:
         return "–"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -52,7 +52,9 @@ class SampleForm(AppForm):
 
     name = StringField(_("Name"), [validators.InputRequired()], description=_("As it appears in lists and messages."))
     email = StringField(_("E-mail"), render_kw={"type": "email"})
-    phone = StringField(_("Phone"), render_kw={"type": "tel", "placeholder": "+49 30 1234567"})
+    phone = StringField(
+        _("Phone"), render_kw={"type": "tel", "placeholder": "+49 30 1234567", "data-doubt": "/admin/doubts"}
+    )
     number = IntegerField(_("Priority"), [validators.NumberRange(0, 100)])
     note = TextAreaField(_("Note"), description=_("Customers never see it."))
     kind = SelectField(_("Account type"), choices=SOME)
@@ -72,6 +74,7 @@ class SampleForm(AppForm):
     sticky = BooleanField(_("Sticky"), description=_("A sticky note stands first on the card."))
     password = PasswordField(_("Password"), render_kw={"data-generate": "password"})
     files = MultipleFileField(_("Attachments"))
+    text = TextAreaField(_("Text"))
 
 
 def _form(wrong: bool = False) -> SampleForm:
@@ -90,7 +93,7 @@ def _form(wrong: bool = False) -> SampleForm:
     return cast(SampleForm, form)
 
 
-FIELDS = [name for name in vars(SampleForm) if not name.startswith("_") and name != "Meta"]
+FIELDS = [name for name in vars(SampleForm) if not name.startswith("_") and name not in ("Meta", "text")]
 WRONG = ("name", "kind", "country", "price", "date", "colour", "project", "note", "sticky")
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
@@ -123,6 +126,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ui.chip(_('Language'), '#')",
         "ui.avatar('AM', 2)",
         "ui.avatar('AM', 4, 'lg')",
+        "ui.about({'people': [{'name': 'Anna Müller', 'initials': 'AM', 'hue': 2}], 'rest': _('and %(n)s more', n=3)})",
         "ui.mark()",
     ),
     _("Figures and dates"): (
@@ -183,19 +187,21 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     _("Forms"): (
         "ui.groups(form, [{'label': _('Account'), 'help': none, 'fields': ['name', 'kind']},"
         " {'label': none, 'help': none, 'fields': ['note'], 'more': true}])",
+        "ui.editor(form.text, [{'name': 'customer.name', 'help': _('Name')}])",
         "ui.hidden_inputs({'page': '1'})",
         "ui.form_words()",
+        "ui.doubts(form)",
     ),
     _("Charts and long work"): ("ui.chart_files()", "ui.chart(chart)", "ui.work(work)", "ui.work_list([work])"),
 }
 """Section -> calls. One that begins with {% stands as it is, others stand inside {{ }}."""
 
-ONCE = ("form_words", "chart_files")
+ONCE = ("form_words", "doubts", "chart_files")
 """Scripts and their words are on a page once."""
 WIDE = frozenset({"Telling", "Finding the way", "Cards", "Forms", "Charts and long work"})
 """Sections whose parts take a line of their own."""
 
-_IDS = re.compile(r'\s(id|for|name|aria-(?:controls|describedby|labelledby)|popovertarget|list)="([^"]+)"')
+_IDS = re.compile(r'\s(id|for|name|aria-(?:controls|describedby|labelledby)|popovertarget|list|data-into)="([^"]+)"')
 _REFERENCES = re.compile(r'\s(data-(?:reveal|copy|generate))="#([^"]+)"')
 
 

@@ -29,6 +29,7 @@ from admin_views.base.panel import packed, posted_form
 from admin_views.base.plan import Plan, plan_of
 from admin_views.base.pressing import Pressing
 from admin_views.design import Design
+from admin_views.doubts import Doubts
 from admin_views.messaging.preview import Previewing
 from admin_views.notices import Notices
 from admin_views.palette import Finding
@@ -40,7 +41,7 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing, Finding, Notices, Profile, Previewing, Design):
+class Panel(Editing, Pressing, Finding, Notices, Profile, Previewing, Doubts, Design):
     """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
@@ -66,6 +67,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Previewing, Design):
             Route("/profile", self.profile, methods=both, name="profile"),
             Route("/profile/password", self.password, methods=post, name="profile_password"),
             Route("/profile/sessions", self.sign_out_others, methods=post, name="profile_sessions"),
+            Route("/doubts", self.doubts, methods=post, name="doubts"),
             Route("/design", self.design, methods=get, name="design"),
             Route("/message_template/preview", self.template_preview, methods=post, name="template_preview"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),

@@ -228,8 +228,11 @@ def _unbound(field: Any) -> UnboundField[Any]:
 
 TYPED: dict[str, dict[str, Any]] = {
     "email": {"type": "email", "inputmode": "email", "autocapitalize": "none", "spellcheck": "false"},
-    "phone": {"type": "tel", "inputmode": "tel", "placeholder": "+49 30 1234567"},
-}
+    "phone": {
+        "type": "tel", "inputmode": "tel", "placeholder": "+49 30 1234567",
+        "data-doubt": "/admin/doubts", "data-doubt-with": "country",
+    },
+}  # fmt: skip
 """How a text is typed: the keyboard of a phone, and what the browser checks."""
 
 

@@ -17,7 +17,7 @@ from admin_views import access
 from admin_views.base import pages
 from admin_views.base.buttons import MOST_OBJECTS, Button, Done, Press
 from admin_views.base.fields import AppForm, ask_again, focus_of
-from admin_views.base.frame import pinned
+from admin_views.base.frame import hue_of, pinned
 from admin_views.base.listing import narrowed, parse_ids, read
 from admin_views.base.lists import PART
 from admin_views.base.panel import STALE, PanelBase, packed, posted_form
@@ -26,8 +26,11 @@ from admin_views.base.screen import AppView
 from app import db
 from app.errors import AppError, Invalid, NotFound, TooLarge
 from app.flash import flash
-from app.i18n import _
-from app.render import page
+from app.i18n import _, gettext, show_number
+from app.render import initials, page
+
+NAMED = 5
+"""So many of the rows that a button is pressed for are named."""
 
 
 class Pressing(PanelBase):
@@ -152,6 +155,7 @@ class Pressing(PanelBase):
                 "danger": button.danger,
                 "wide": False,
                 "cancel_url": crumbs[-1]["url"],
+                "about": _about(press),
             },
             "form": form,
             "groups": groups,
@@ -174,3 +178,15 @@ class Pressing(PanelBase):
             crumbs=[*crumbs, {"label": label, "url": None}],
             **merged,
         )
+
+
+def _about(press: Press) -> dict[str, Any] | None:
+    """Whom it concerns, by name."""
+    if not press.objects:
+        return None
+    named = [press.view.title(o) for o in press.objects[:NAMED]]
+    rest = len(press.objects) - len(named)
+    return {
+        "people": [{"name": name, "initials": initials(name), "hue": hue_of(name)} for name in named],
+        "rest": gettext("and %(n)s more") % {"n": show_number(rest)} if rest else "",
+    }

@@ -117,6 +117,7 @@ BUTTONS = (
         on=CARD,
         verb=suspend,
         more=True,
+        lede=_("A stop for now: the services stay as they are, and the account can be opened again."),
         shown=lambda c: c.status in (CustomerStatus.ACTIVE, CustomerStatus.NEW),
     ),
     Button(
@@ -126,6 +127,7 @@ BUTTONS = (
         on=CARD,
         verb=close,
         more=True,
+        lede=_("Ends the relation and keeps everything. What still runs has to be closed first."),
         danger=True,
         shown=lambda c: c.status is not CustomerStatus.CLOSED,
     ),
@@ -136,6 +138,7 @@ BUTTONS = (
         on=CARD,
         verb=reopen,
         more=True,
+        lede=_("From then on the status follows the services again."),
         shown=lambda c: c.status in (CustomerStatus.SUSPENDED, CustomerStatus.CLOSED),
     ),
 )

@@ -7,7 +7,7 @@ from functools import lru_cache, reduce
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel.dates import format_time
+from babel.dates import format_time, get_timezone_location
 from markupsafe import Markup
 from sqlalchemy import Select, case, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -276,12 +276,12 @@ async def _notes(session: AsyncSession, customer_id: int) -> Sequence[Any]:
 
 
 def local_time(name: str) -> str:
-    """ "15:03 in Berlin"; empty without a time zone."""
+    """ "15:03 in Berlin", the place in the reader's language; empty without a time zone."""
     zone = _zone(name)
     if zone is None:
         return ""
     clock = format_time(utcnow().astimezone(zone), "short", locale=locale())
-    place = name.rpartition("/")[2].replace("_", " ")
+    place = get_timezone_location(zone, locale=locale(), return_city=True).rpartition("/")[2]
     return gettext("%(time)s in %(place)s") % {"time": clock, "place": place}
 
 

@@ -14,12 +14,13 @@ from sqlalchemy import ColumnElement, Date, Enum, Select, select, type_coerce, u
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import String
 
-from admin_views.audit import ACTIONS
+from admin_views.access import may
+from admin_views.audit import columns_of, done, word_of
 from admin_views.base.cells import esc, ready
 from admin_views.base.reading import names_of
 from admin_views.timeline.telling import Reader, Span, Told, say, strong
 from app.db import Base, UtcDateTime
-from app.i18n import country_name, gettext, language_name, show_date, show_moment, show_number
+from app.i18n import country_name, gettext, language_name, show_amount, show_date, show_moment, show_number
 from app.models.audit import MASK, Audit, AuditDetail
 from app.models.billing import Payer
 from app.models.catalog import Service
@@ -70,13 +71,12 @@ def rows(span: Span, staff: Any, person: Any) -> Select[Any]:
 def tell(row: Any, reader: Reader) -> Told:
     who = strong(row.staff or row.person or "Bursar")
     what = _what(row, reader)
-    word = str(ACTIONS.get(row.state, row.state.replace("_", " ")))
     sentence = {
         "create": gettext("%(who)s added %(what)s"),
         "update": gettext("%(who)s changed %(what)s"),
         "delete": gettext("%(who)s deleted %(what)s"),
     }.get(row.state, gettext("%(who)s: %(did)s, %(what)s"))
-    words = say(sentence, who=who, did=word, what=what)
+    words = say(sentence, who=who, did=done(row.state), what=what)
     lines = list(_lines(row, reader)) if row.state == "update" else []
     more = lines[:SHOWN]
     if len(lines) > SHOWN:
@@ -91,7 +91,7 @@ def _what(row: Any, reader: Reader) -> Markup | str:
     if row.name == "customer":
         return gettext("the customer")
     view = next((v for v in SCREENS if v.identity == row.name), None)
-    name = str(view.name) if view is not None else row.name.replace("_", " ")
+    name = word_of(row.name)
     if row.ref is None:
         return name
     name = f"{name} #{row.ref}"
@@ -111,15 +111,6 @@ def _payload(row: Any) -> dict[str, list[Any]]:
 
 
 @lru_cache
-def _columns(noun: str) -> dict[str, Any]:
-    """Name -> column, for those that say what they are called."""
-    for mapper in Base.registry.mappers:
-        if mapper.class_.__tablename__ == noun:
-            return {a.key: a.columns[0] for a in mapper.column_attrs if a.columns[0].info.get("label")}
-    return {}
-
-
-@lru_cache
 def _target(column: Any) -> Any:
     """The model that a foreign key leads to; None for other columns."""
     for key in column.foreign_keys:
@@ -130,41 +121,72 @@ def _target(column: Any) -> Any:
 
 
 async def names(session: AsyncSession, rows: Iterable[Any]) -> dict[tuple[Any, int], str]:
-    """What the foreign keys in these changes lead to, within the scope of the reader."""
+    """What the foreign keys in these changes lead to, within the scope of the reader; and the currencies of amounts."""
     wanted: dict[Any, set[int]] = {}
+    amounts: dict[str, list[Any]] = {}
     for row in rows:
-        columns = _columns(row.name)
+        columns = columns_of(row.name)
         for name, pair in _payload(row).items():
             target = _target(columns[name]) if name in columns else None
             if target is not None:
                 wanted.setdefault(target, set()).update(v for v in pair if isinstance(v, int))
+            elif name in columns and columns[name].info["widget"] == "money":
+                amounts.setdefault(row.name, []).append(row)
     found: dict[tuple[Any, int], str] = {}
     for target, ids in wanted.items():
         found |= {(target, i): name for i, name in (await names_of(session, target, ids)).items()}
+    for noun, changed in amounts.items():
+        found |= await _currencies(session, noun, changed)
+    return found
+
+
+async def _currencies(session: AsyncSession, noun: str, rows: list[Any]) -> dict[tuple[Any, int], str]:
+    """("currency", id of the change) -> what the amounts were in after it: the currency of today, unless a later change
+    was of the currency itself. Nothing for a row that is deleted, or that the reader may not see."""
+    ids = {row.ref for row in rows}
+    model: Any = next(m.class_ for m in Base.registry.mappers if m.class_.__tablename__ == noun)
+    present = await session.execute(select(model.id, model.currency).where(model.id.in_(ids)))
+    today = {row.id: row.currency for row in present}
+    mine = Audit.noun == noun, Audit.noun_id.in_(ids), Audit.action == "update", Audit.id > min(r.id for r in rows)
+    later = select(Audit.id, Audit.noun_id.label("ref"), AuditDetail.payload.label("text")).join(
+        AuditDetail, AuditDetail.audit_id == Audit.id
+    )
+    moved = list(
+        await session.execute(later.where(*mine, AuditDetail.payload.contains('"currency":')).order_by(Audit.id))
+    )
+    found: dict[tuple[Any, int], str] = {}
+    for row in rows:
+        of_it = (_payload(m).get("currency") for m in moved if m.ref == row.ref and m.id > row.id)
+        before = next((pair[0] for pair in of_it if pair), None)
+        if code := before or today.get(row.ref):
+            found["currency", row.id] = code
     return found
 
 
 def _lines(row: Any, reader: Reader) -> Iterable[Markup]:
-    columns = _columns(row.name)
-    for name, (before, after) in _payload(row).items():
+    columns, changes = columns_of(row.name), _payload(row)
+    now = reader.names.get(("currency", row.id), "") if may(reader.request, row.name, "details") else ""
+    codes = changes.get("currency", [now, now]) if now else ["", ""]
+    for name, (before, after) in changes.items():
         column = columns.get(name)
         if column is None:
             continue
-        pair = [_value(column, v, reader) for v in (before, after)]
+        pair = [_value(column, v, reader, code) for v, code in zip((before, after), codes, strict=True)]
         label = str(column.info["label"])
         if None in pair:
             yield say(gettext("%(field)s changed"), field=label)
         else:
-            now = esc(gettext("is now"))
-            arrow = f'<span aria-hidden="true">→</span><span class="sr">{now}</span>'
+            arrow = f'<span aria-hidden="true">→</span><span class="sr">{esc(gettext("is now"))}</span>'
             yield ready(f"{esc(label)}: <bdi>{esc(pair[0])}</bdi> {arrow} <b><bdi>{esc(pair[1])}</bdi></b>")
 
 
-def _value(column: Any, value: Any, reader: Reader) -> str | None:
+def _value(column: Any, value: Any, reader: Reader, currency: str) -> str | None:
     """A stored value in words; None for what is not to be shown, or says nothing."""
     info, kind = column.info, column.type
-    if info["sensitive"] or value == MASK or isinstance(value, dict | list) or info["widget"] == "money":
-        return None  # an amount says nothing without its currency, which did not change
+    if info["sensitive"] or value == MASK or isinstance(value, dict | list):
+        return None
+    if info["widget"] == "money":  # says nothing without its currency
+        return f"{show_amount(value, currency)} {currency}" if currency and isinstance(value, int) else None
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):

@@ -28,7 +28,7 @@ class User(Base, Versioned, Stamped, Customised, Searchable):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     project_id: Mapped[int] = mapped_column(
-        ForeignKey("project.id", ondelete="RESTRICT"), info=about(_("Project"), listed=True, css="lesser")
+        ForeignKey("project.id", ondelete="RESTRICT"), info=about(_("Project"), listed=True, css="state lesser")
     )
     username: Mapped[str] = mapped_column(
         String(254), info=about(_("User name"), listed=True, searched=True, css="lead",

@@ -119,6 +119,11 @@
   });
   density();
 
+  /* ---- A table that is too wide for the page scrolls in its box, and its head cannot stay on the screen then -------- */
+  function fit() { each("[data-list]", home, function (box) { box.classList.remove("wide"); box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1); }); }
+  if (window.ResizeObserver) new ResizeObserver(fit).observe(home); else window.addEventListener("resize", fit);
+  on("list:shown", fit); fit();
+
   /* ---- Row menus by arrow keys ------------------------------------------------------------------------------------ */
   on("keydown", function (event) {
     var step = { ArrowDown: 1, ArrowUp: -1 }[event.key]; if (!step) return;

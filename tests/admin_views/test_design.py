@@ -74,3 +74,22 @@ def test_each_language_has_its_own() -> None:
     with speaking("ru"):
         russian = catalogue("ru")
     assert "Speichern" in german[0]["parts"][0].light and "Speichern" not in russian[0]["parts"][0].light
+
+
+PHYSICAL = re.compile(
+    r"(?<![\w.-])(?:(?:margin|padding|border|scroll-margin|scroll-padding)-(?:left|right)[\w-]*|left|right)\s*:"
+    r"|(?:float|text-align)\s*:\s*(?:left|right)|border-(?:top|bottom)-(?:left|right)-radius"
+)
+
+
+def test_styles_name_sides_by_the_direction_of_reading() -> None:
+    assert (
+        PHYSICAL.search("a { margin-left: 1px }") and PHYSICAL.search("a{left:0}") and PHYSICAL.search("p{float: left}")
+    )
+    assert not PHYSICAL.search("a { margin-inline-start: 0; inset-inline-start: 0; text-align: start }")
+    found = {
+        file.name: wrong
+        for file in (ROOT / "templates" / "static").glob("*.css")
+        if (wrong := PHYSICAL.findall(file.read_text("utf-8")))
+    }
+    assert found == {}

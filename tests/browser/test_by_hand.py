@@ -62,6 +62,29 @@ def test_a_phone_never_scrolls_sideways(walk: Walk) -> None:
     fits("client-inbox")
 
 
+@pytest.mark.parametrize("walk", [(360, 740), (1280, 900)], indirect=True)
+def test_from_right_to_left_everything_turns_and_nothing_runs_out(walk: Walk) -> None:
+    page = walk.page
+    sign_in(page)
+    page.wait_for_url("**/admin/")
+    for name, address in {
+        "dashboard": "/admin/", "list": "/admin/customer/list?language.in=de", "card": "/admin/customer/details/1",
+        "form": "/admin/customer/create", "composer": "/admin/customer/action/message?pks=1",
+        "catalogue": "/admin/design",
+    }.items():  # fmt: skip
+        page.goto(address)
+        page.evaluate("document.documentElement.dir = 'rtl'")
+        walk.shot(name)
+        wide, heading, width = page.evaluate(
+            "[document.documentElement.scrollWidth, document.querySelector('h1').getBoundingClientRect().x, innerWidth]"
+        )
+        assert wide <= width, f"{name}: {wide} > {width}"
+        assert page.evaluate("getComputedStyle(document.querySelector('h1')).direction") == "rtl" and heading > 0
+    if page.viewport_size == {"width": 1280, "height": 900}:
+        side = page.get_by_role("navigation", name="Main menu").bounding_box()
+        assert side is not None and side["x"] > 1000, "the menu stands where reading begins"
+
+
 @pytest.fixture
 def desk(house: House) -> Iterator[httpx.Client]:
     """The panel without a browser, for what a browser would not send."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.hands import button, choose, sign_in
+from tests.browser.hands import button, choose, look_up, sign_in
 from tests.browser.house import House, Walk
 
 pytestmark = [pytest.mark.browser, pytest.mark.pages, pytest.mark.parametrize("house", ["sqlite"], indirect=True)]
@@ -163,3 +163,30 @@ def test_without_scripts_every_control_is_the_browsers_own(bare: Page) -> None:
     bare.get_by_role("radio", name="Colour 5").check()
     button(bare, "Create").click()
     expect(bare.get_by_role("heading", level=1, name="Kind")).to_be_visible()
+
+
+def test_a_number_that_cannot_be_dialled_is_doubted_at_the_field_and_kept(walk: Walk) -> None:
+    page = walk.page
+    enter(page)
+    page.goto(CREATE)
+    page.wait_for_load_state("domcontentloaded")
+    phone, doubt = page.get_by_label("Phone", exact=True), page.locator(".doubt")
+    phone.fill("ask for Jürgen")
+    page.keyboard.press("Tab")
+    expect(doubt).to_have_text("Nobody can dial this number as it stands. It is kept as you typed it.")
+    described = page.evaluate("id => document.getElementById(id).getAttribute('aria-describedby')", "phone")
+    assert described == "phone-help phone-doubt"
+    walk.shot("doubted")
+    phone.fill("030 23125000")
+    expect(page.locator("#phone-doubt")).to_have_count(1)  # of which country?
+    choose(page, "Country", "Germany")
+    page.keyboard.press("Tab")
+    expect(doubt).to_have_count(0)
+    phone.fill("12")
+    page.keyboard.press("Tab")
+    expect(doubt).to_have_count(1)
+    page.get_by_role("textbox", name="Name", exact=True).fill("Doubted Ltd")
+    page.get_by_role("textbox", name="E-mail").fill("doubted@example.org")
+    look_up(page, "Project", "Nordhost")
+    button(page, "Register customer").click()
+    expect(page.get_by_role("heading", level=1, name="Doubted Ltd")).to_be_visible()

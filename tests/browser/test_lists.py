@@ -199,3 +199,25 @@ def test_without_scripts_everything_is_a_page(chromium: Browser, house: House, m
     expect(page.locator("mark").first).to_have_text("Bernd")
     expect(page.locator("summary[aria-label='Height of the rows']")).to_be_hidden()
     context.close()
+
+
+@pytest.mark.parametrize("walk", [(1024, 600)], indirect=True)
+def test_on_a_tablet_the_head_stays_and_nothing_scrolls_sideways(walk: Walk, many: None) -> None:
+    page = walk.page
+    open_list(page)
+    page.evaluate("language => fetch('/language', {method: 'POST', body: new URLSearchParams({language})})", "ru")
+    for noun in ("customer", "payer", "service", "user", "ticket", "delivery", "audit", "project", "staff"):
+        page.goto(f"/admin/{noun}/list")
+        wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert wide[0] <= wide[1], noun
+        expect(page.locator(".listing.wide")).to_have_count(0)
+    page.goto(LIST)
+    page.evaluate("scrollTo(0, 400)")
+    assert page.locator("thead th").nth(2).bounding_box()["y"] == page.locator(".top").bounding_box()["height"]  # type: ignore[index]
+    walk.shot("head stays")
+    # a table that cannot fit scrolls in its own box
+    page.evaluate("document.querySelector('thead th.lead').style.minWidth = '900px'")
+    page.set_viewport_size({"width": 1000, "height": 600})
+    expect(page.locator(".listing.wide")).to_have_count(1)
+    wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide[0] <= wide[1]

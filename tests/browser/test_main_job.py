@@ -286,6 +286,6 @@ def both_identities_stand_in_the_audit(walk: Walk) -> None:
     page.get_by_role("navigation", name="Main menu").get_by_role("link", name="Audit").click()
     for action in ("entered the panel of", "returned from"):
         expect(rows_with(page, "Staff", "Olga Owner", COMPANY, action)).to_have_count(2)
-    expect(rows_with(page, "Staff", "Olga Owner", COMPANY, "registered", "ticket message")).to_have_count(1)
+    expect(rows_with(page, "Staff", "Olga Owner", COMPANY, "registered", "Ticket message")).to_have_count(1)
     expect(rows_with(page, "entered the panel of", "They called, #4711")).to_have_count(2)
     walk.shot("audit")

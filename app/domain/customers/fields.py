@@ -94,8 +94,9 @@ def cleaned(values: Mapping[str, Any], before: Customer | None = None) -> dict[s
 def doubts(values: Mapping[str, Any]) -> dict[str, str]:
     """Field -> what staff should look at again; nothing here refuses the values."""
     found = {}
-    if (phone := values.get("phone")) and not checks.readable_phone(phone, values.get("country") or ""):
-        found["phone"] = gettext("Nobody can dial this number as it stands. It is kept as you typed it.")
+    for field in ("phone", "verified_phone"):
+        if (phone := values.get(field)) and not checks.readable_phone(phone, values.get("country") or ""):
+            found[field] = gettext("Nobody can dial this number as it stands. It is kept as you typed it.")
     return found
 
 

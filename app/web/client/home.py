@@ -10,8 +10,8 @@ from markupsafe import Markup
 from app import db
 from app.domain import sessions
 from app.errors import NotFound
-from app.i18n import gettext, show_date, show_money
-from app.models.catalog import Service, ServiceStatus
+from app.i18n import _, gettext, show_date, show_money
+from app.models.catalog import Period, Service, ServiceStatus
 from app.models.sessions import LoginSession
 from app.web.auth import see_other
 from app.web.client import queries
@@ -23,10 +23,17 @@ BADGES = {
     ServiceStatus.ACTIVE: "ok", ServiceStatus.SUSPENDED: "warn", ServiceStatus.ORDERED: "info",
     ServiceStatus.IN_PROGRESS: "info", ServiceStatus.CLOSED: "",
 }  # fmt: skip
+PER = {
+    Period.MONTH: _("a month"), Period.QUARTER: _("a quarter"), Period.HALF_YEAR: _("a half-year"),
+    Period.YEAR: _("a year"), Period.ONCE: _("once"),
+}  # fmt: skip
+"""How often a price is to be paid, behind the amount."""
 
 
 def _service(service: Service) -> dict[str, Any]:
-    price = Markup("{} / {}").format(show_money(service.price, service.currency), str(service.period.label))
+    price = Markup('{} <span class="per small faint">{}</span>').format(
+        show_money(service.price, service.currency), str(PER[service.period])
+    )
     return {
         "name": service.name, "detail": service.product.name, "url": None, "kind": BADGES[service.status],
         "status": service.status.label, "price": price,
