@@ -22,6 +22,7 @@ from admin_views.base.buttons import DELETE, PLACES, Button
 from admin_views.base.cells import Cell, badge, cell_of, copied, copyable, mail, ready, relation_of
 from admin_views.base.export import EXPORT
 from admin_views.base.fields import AppForm, Converter, LookupField
+from admin_views.base.needed import still_used
 from admin_views.base.plan import Column, Plan, plan_of
 from app import filters
 from app.db import Base, Searchable, Versioned, fold, like
@@ -391,22 +392,7 @@ class AppView(ModelView, metaclass=_ScreenMeta):
 
     async def refusals(self, session: AsyncSession, obj: Any) -> list[str]:
         """Why it cannot be deleted; empty when it can. The usual: rows of other tables that need it."""
-        reasons = []
-        for mapper in sorted(Base.registry.mappers, key=lambda m: m.class_.__tablename__):
-            for column in mapper.local_table.c:
-                for key in column.foreign_keys:
-                    if key.column.table is self.mapper.local_table and key.ondelete == "RESTRICT":
-                        attr = getattr(mapper.class_, mapper.get_property_by_column(column).key)
-                        n = await session.scalar(select(func.count()).select_from(mapper.class_).where(attr == obj.id))
-                        if n:
-                            noun = self._noun(mapper.class_.__tablename__)
-                            reasons.append(gettext("Still used: %(noun)s (%(n)s).") % {"n": n, "noun": noun})
-        return reasons
-
-    def _noun(self, table: str) -> str:
-        """The rows of a table in words: the name of their screen where they have one."""
-        screens = cast("list[AppView]", self._admin_ref.views)
-        return next((str(v.name_plural) for v in screens if v.identity == table), table.replace("_", " "))
+        return await still_used(session, self, obj)
 
     async def remove(self, session: AsyncSession, obj: Any) -> None:
         if reasons := await self.refusals(session, obj):
