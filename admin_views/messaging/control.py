@@ -18,6 +18,7 @@ from admin_views.messaging.working import WAITING
 from app.domain.messaging import campaigns
 from app.i18n import _, gettext, ngettext, show_moment, show_number
 from app.models.messaging import Campaign, CampaignState, Channel
+from app.observe import actor
 
 ENDS = (CampaignState.DONE, CampaignState.CANCELLED)
 
@@ -153,7 +154,7 @@ BUTTONS = (
         verb=approve,
         primary=True,
         lede=_("It is sent then, or at its time. Who has written a message cannot approve it."),
-        shown=lambda c: c.state is CampaignState.APPROVAL,
+        shown=lambda c: c.state is CampaignState.APPROVAL and c.staff_id != actor.get().staff_id,
     ),
     Button(
         "send_now",

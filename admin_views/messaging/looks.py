@@ -113,8 +113,8 @@ async def checks(session: AsyncSession, audience: Audience, texts: Texts) -> lis
     if len(missing) > NAMED:
         rest = sum(n for _code, n in missing[NAMED:])
         made.append({"kind": "warn", "text": gettext("No text in other languages: %(n)s") % {"n": show_number(rest)}})
-    used = {code: texts[code] for code in audience.languages if code in texts}
-    empty = await figure(_key("empty", audience, used), lambda: looking.empty_fields(session, audience, used))
+    printed = looking.printed_fields(texts)  # and not the texts, so that not every letter counts anew
+    empty = await figure(_key("empty", audience, printed), lambda: looking.empty_fields(session, audience, printed))
     for field, n in empty:
         said = ngettext("%(field)s is empty for %(n)s recipient.", "%(field)s is empty for %(n)s recipients.", n) % {
             "field": field,

@@ -159,7 +159,7 @@ def pace_of(data: dict[str, Any]) -> Pace:
     return Pace(data["per_second"] or 0, data["per_domain_second"] or 0, data["stop_percent"] or 0)
 
 
-TO = ("segment", "category", "assign_replies", "matching_only")
+TO = ("category", "segment", "assign_replies", "matching_only")
 WHEN = ("send_at", "local_time", "quiet_from", "quiet_until")
 MORE = (
     "default_language", "channels", "sender_name", "sender_email", "policy", "grace_minutes", "per_second",

@@ -90,7 +90,7 @@ async def test_fields_that_are_empty_for_some_are_counted_where_they_are_printed
 
         async def empty(body: str) -> list[tuple[str, int]]:
             texts = {"en": ("Hello", body), "de": ("Hallo", "Hallo {{ customer.name }}")}
-            return await looking.empty_fields(session, everyone(), texts)
+            return await looking.empty_fields(session, everyone(), looking.printed_fields(texts))
 
         assert await empty("Hello {{ customer.contact_person }}") == [("customer.contact_person", 2)]
         assert await empty("{{ customer.phone|upper }} {{ customer.name }}") == [("customer.phone", 3)]

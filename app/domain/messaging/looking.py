@@ -48,9 +48,16 @@ async def missing_languages(session: AsyncSession, audience: Audience) -> list[t
     return sorted(((str(code), n) for code, n in rows), key=lambda p: (-p[1], p[0]))
 
 
-async def empty_fields(session: AsyncSession, audience: Audience, texts: Texts) -> list[tuple[str, int]]:
-    """(field, customers) for each field that stands in a text as it is and is empty for some who receive that text."""
-    used = {code: _bare(*texts[code]) for code in audience.languages if code in texts}
+def printed_fields(texts: Texts) -> dict[str, list[str]]:
+    """Language -> the fields that its text prints as they are, without `default(...)` and outside of conditions."""
+    return {code: sorted(_bare(*text)) for code, text in sorted(texts.items())}
+
+
+async def empty_fields(
+    session: AsyncSession, audience: Audience, printed: Mapping[str, Sequence[str]]
+) -> list[tuple[str, int]]:
+    """(field, customers) for each of `printed_fields` that is empty for some who receive that text."""
+    used = {code: printed[code] for code in audience.languages if code in printed}
     wanted = sorted({field for fields in used.values() for field in fields} & SOURCES.keys())
     if not wanted:
         return []
@@ -73,7 +80,6 @@ async def empty_fields(session: AsyncSession, audience: Audience, texts: Texts) 
 
 
 def _bare(subject: str, body: str) -> set[str]:
-    """Fields that are printed without `default(...)`, outside of conditions."""
     compiled = compile_message(subject, body)
     words = f"{subject}\n{body}"
     if "{%" in words:  # what stands inside of a condition is thought about
