@@ -164,6 +164,17 @@ def parse(source: str) -> Template:
     return Template(reader.parts(tree.body, 0), frozenset(reader.macros))
 
 
+@lru_cache(maxsize=256)
+def read_macro(name: str) -> Read:
+    """What reads this macro: the same function for each place where it stands."""
+
+    def read(values: Values) -> str:
+        value = values.get(name)
+        return value if type(value) is str else "" if value is None else str(value)
+
+    return read
+
+
 class _Reader:
     """Turns a Jinja tree into parts, and refuses everything that is not listed here."""
 
@@ -228,12 +239,7 @@ class _Reader:
                 what += " " + _('Did you mean "%(name)s"?') % {"name": near[0]}
             raise TemplateProblem(what, node.lineno)
         self.macros.add(name)
-
-        def read(values: Values) -> str:
-            value = values.get(name)
-            return value if type(value) is str else "" if value is None else str(value)
-
-        return read
+        return read_macro(name)
 
     def _filter(self, node: nodes.Filter, depth: int) -> Read:
         if node.node is None or node.kwargs or node.dyn_args or node.dyn_kwargs:
