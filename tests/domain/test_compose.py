@@ -127,7 +127,7 @@ def test_a_letter_is_read_back_field_by_field(n: int) -> None:
     )  # fmt: skip
     bodies = [part for part in message.walk() if part.get_content_type() in ("text/plain", "text/html")][:2]
     assert [part.get_content_type() for part in bodies] == ["text/plain", "text/html"]
-    assert [lines(part.get_content().rstrip("\n")) for part in bodies] == [
+    assert [lines(part.get_content().rstrip("\r\n")) for part in bodies] == [
         lines(rendered.text.rstrip("\n")), lines(page.rstrip("\n"))
     ]  # fmt: skip
     got = [(part.get_filename(), part.get_payload(decode=True)) for part in message.iter_attachments()]
