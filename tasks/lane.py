@@ -23,7 +23,7 @@ from app.integrations.mail import Letter, MailAttachment, MailError, Rejected, U
 from app.integrations.mail.notes import REFUSED, TAKEN, Notes, mark
 from app.observe import log
 from tasks.base import JobRun, stopping
-from tasks.pace import Failures, Pace
+from tasks.pace import SOON, Failures, Pace
 
 FLUSH_SECONDS = 0.1
 """How long an ended row waits at most until it is marked."""
@@ -113,8 +113,10 @@ class Lane:
         """Until the slice is over, nothing is due, or nothing can be sent."""
         while True:
             await self._turn()
-            if not self._held and not self._back and (self._ending or self.exhausted):
+            if not self._held and not self._back and (self._ending or (self.exhausted and not self._pace.promises)):
                 return
+            if self.exhausted and self._pace.promises:
+                self.exhausted = False  # somebody's turn comes soon: look again
             if self._ending and (self._ready or self._later) and self._must_stop:
                 self._let_go()
                 continue
@@ -271,7 +273,7 @@ class Lane:
         while True:
             now = time.monotonic()  # before the statement: what it says holds from then on
             try:
-                claimed, still = await self._write([outcome for outcome, _slot in back], stale, n)
+                claimed, waited, still = await self._write([outcome for outcome, _slot in back], stale, n)
                 break
             except Exception as error:
                 self._uncertain = True
@@ -287,10 +289,10 @@ class Lane:
             flight.fenced_at = now if flight.row.message_id in still else -inf
         if stale:
             self._drop_unheld()
-        self._take_in(claimed, now)
+        self._take_in(claimed, waited, now)
         self._measure()
 
-    async def _write(self, outcomes: list[Outcome], stale: list[Flight], n: int) -> tuple[list[Row], set[str]]:
+    async def _write(self, outcomes: list[Outcome], stale: list[Flight], n: int) -> tuple[list[Row], int, set[str]]:
         held: set[str] = set()
         rows: list[Row] = []
         token, lease_seconds, content = self.token, self.job.lease_seconds, self.content
@@ -306,6 +308,7 @@ class Lane:
                 rows = await delivery.claim_put_off(
                     session, content=content, n=n, token=token, lease_seconds=lease_seconds
                 )
+            waited = len(rows)
             while n > len(rows):
                 found, mails, last = await delivery.claim(
                     session, content=content, n=n - len(rows), token=token, lease_seconds=lease_seconds, after=after
@@ -319,13 +322,13 @@ class Lane:
                     break
                 after = None  # the end of the order; what is left became due in the meantime
         self._pace.after, self.exhausted, self._next_look = after, exhausted, look
-        return rows, held
+        return rows, waited if after is not None else len(rows), held
 
-    def _take_in(self, rows: list[Row], fenced_at: float) -> None:
+    def _take_in(self, rows: list[Row], waited: int, fenced_at: float) -> None:
         self._pace.used(len(rows))
         for number, row in enumerate(rows):
-            wait = self._pace.domain_wait(row.address)
-            if wait > FRESH / 3:
+            wait = self._pace.domain_wait(row.address, first=number >= waited)
+            if wait > SOON:
                 self._came_back(Outcome(row, End.RELEASED, delay=wait), -1)
             elif wait > 0:
                 heapq.heappush(self._later, (fenced_at + wait, number, Flight(self, row, fenced_at)))

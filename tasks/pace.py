@@ -21,6 +21,9 @@ FOLLOWS = 0.5
 """Seconds after a slice in which the next one counts as going on with it."""
 BURST = 0.02
 """Seconds that may be made up for at once."""
+SOON = 0.3
+"""Seconds that a claimed row may wait for the turn of its domain; longer ones wait as rows that are due later."""
+LOOK_AHEAD = 600.0
 MANY = 64
 DOMAINS = 20_000
 
@@ -46,6 +49,9 @@ class Pace:
         """Up to this moment the allowance is used up."""
         self._slots: dict[str, float] = {}
         """Domain -> when it may have its next one."""
+        self._promised: dict[str, float] = {}
+        """Domain -> the last turn that was promised to one that was put back."""
+        self._begun = now + (1 / per_domain if per_domain else 0.0)
         self._kept_at = 0.0
         self.after: int | None = 0
         """The customer up to which the rows were claimed in their turn; None: all were."""
@@ -58,7 +64,7 @@ class Pace:
         if before is not None:
             pace.after = before.after
             if time.monotonic() - before._kept_at < FOLLOWS:
-                pace._from, pace._slots = before._from, before._slots
+                pace._from, pace._slots, pace._promised = before._from, before._slots, before._promised
         return pace
 
     def keep(self) -> None:
@@ -90,17 +96,32 @@ class Pace:
             return inf
         return max(self._from + 1 / self._per_second - time.monotonic(), 0.0)
 
-    def domain_wait(self, address: str) -> float:
-        """Seconds until the turn of this address; the turn is taken."""
+    def domain_wait(self, address: str, *, first: bool) -> float:
+        """Seconds until the turn of this address; up to `SOON` the turn is taken, beyond that it is only promised.
+
+        first: it has not waited before, so those that were promised a turn go before it.
+        """
         if not self._per_domain:
             return 0.0
-        now = time.monotonic()
+        now, step = time.monotonic(), 1 / self._per_domain
         domain = address.rpartition("@")[2].lower()
-        at = max(self._slots.get(domain, now), now)
-        if len(self._slots) >= DOMAINS:
-            self._slots = {name: slot for name, slot in self._slots.items() if slot > now}
-        self._slots[domain] = at + 1 / self._per_domain
-        return at - now
+        at = max(self._slots.get(domain, self._begun), now)
+        promised = self._promised.get(domain, 0.0)
+        if at - now <= SOON and not (first and promised > now):
+            self._slots[domain] = at + step
+            return at - now
+        promised = self._promised[domain] = max(promised, at) + step
+        for known in (self._slots, self._promised):
+            if len(known) >= DOMAINS:
+                for name in [name for name, slot in known.items() if slot <= now]:
+                    del known[name]
+        return max(promised - now, SOON + 0.01)
+
+    @property
+    def promises(self) -> bool:
+        """Somebody's turn comes while this slice may still run."""
+        now = time.monotonic()
+        return any(now - 1 < at < now + LOOK_AHEAD for at in self._promised.values())
 
 
 class Failures:

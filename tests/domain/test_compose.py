@@ -8,7 +8,9 @@ import random
 import re
 import unicodedata
 from datetime import UTC, datetime
+from email.header import decode_header, make_header
 from email.message import EmailMessage
+from email.utils import parseaddr
 
 import pytest
 
@@ -59,6 +61,10 @@ def plain(value: str) -> str:
     return re.sub(" {2,}", " ", value).strip(" ")
 
 
+def raw_header(raw: bytes, name: str) -> str:
+    return re.search(rf"(?s)\r\n{name}: (.*?)\r\n(?! )", "\r\n" + raw.decode())[1].replace("\r\n", "")  # type: ignore[index]
+
+
 def made(n: int) -> tuple[Content, tuple[MailAttachment, ...], Row]:
     chance = random.Random(n)
     name, address = chance.choice(SENDERS)
@@ -95,19 +101,21 @@ def test_a_letter_is_read_back_field_by_field(n: int) -> None:
     assert b"\n" not in wire.replace(b"\r\n", b"") and b"\r" not in wire.replace(b"\r\n", b"")
     stuffed = wire[:-3].split(b"\r\n")
     assert max(map(len, stuffed)) <= 998 and not any(line.startswith(b".") and line[1:2] != b"." for line in stuffed)
-    message = email.message_from_bytes(
-        b"\r\n".join(line[1:] if line.startswith(b".") else line for line in stuffed), policy=email.policy.default
-    )
+    raw = b"\r\n".join(line[1:] if line.startswith(b".") else line for line in stuffed)
+    message = email.message_from_bytes(raw, policy=email.policy.default)
     assert isinstance(message, EmailMessage) and not message.defects
     rendered = content.text("de").render(row.recipient.values)
     more = headers(content, row, sender)
     assert message.keys() == [
         "From", "To", "Subject", "Date", "Message-ID", *more, "MIME-Version", "Content-Type"
     ], "no header was added"  # fmt: skip
-    for header, name, address in (("From", content.sender_name, sender), ("To", row.recipient.name, recipient)):
+    names = content.sender_name or "P", row.recipient.name
+    for header, name, address in (("From", names[0], sender), ("To", names[1], recipient)):
         (found,) = message[header].addresses
-        wanted = f"{found.username}@{found.domain}".encode("utf-8", "surrogateescape").decode()  # RFC 6532
-        assert (found.display_name, wanted) == (plain(name), address)
+        got = f"{found.username}@{found.domain}".encode("utf-8", "surrogateescape").decode()  # RFC 6532
+        assert got == address
+        # by the older reader, because the new one leaves the space between two encoded words in (RFC 2047 6.2)
+        assert str(make_header(decode_header(parseaddr(raw_header(raw, header))[0]))) == plain(name)
     assert str(message["Subject"]) == rendered.subject
     assert message["Message-ID"] == f"<{row.message_id}@{sender.rpartition('@')[2]}>"
     assert abs((message["Date"].datetime - datetime.now(UTC)).total_seconds()) < 60
@@ -119,8 +127,8 @@ def test_a_letter_is_read_back_field_by_field(n: int) -> None:
     )  # fmt: skip
     bodies = [part for part in message.walk() if part.get_content_type() in ("text/plain", "text/html")][:2]
     assert [part.get_content_type() for part in bodies] == ["text/plain", "text/html"]
-    assert [lines(part.get_content().removesuffix("\n")) for part in bodies] == [
-        lines(rendered.text.removesuffix("\n")), lines(page.removesuffix("\n"))
+    assert [lines(part.get_content().rstrip("\r\n")) for part in bodies] == [
+        lines(rendered.text.rstrip("\n")), lines(page.rstrip("\n"))
     ]  # fmt: skip
     got = [(part.get_filename(), part.get_payload(decode=True)) for part in message.iter_attachments()]
     assert got == [(file.filename, file.content) for file in files]

@@ -170,6 +170,7 @@ class Workers:
     def kill(self, process: subprocess.Popen[bytes]) -> int:
         """SIGKILL. Returns how many letters were in the air: begun, and no answer noted."""
         process.send_signal(signal.SIGSTOP)  # so that what is counted is what the kill leaves behind
+        time.sleep(0.01)
         left = in_the_air(process.pid)
         process.kill()
         process.wait()
@@ -213,8 +214,9 @@ async def stage(database: str, tmp_path: Path, sink: Sink) -> AsyncIterator[Stag
             try:
                 yield Stage(redis, workers, sink)
             finally:
-                for process in list(workers.processes):
-                    workers.kill(process)
+                for process in workers.processes:
+                    process.kill()
+                    process.wait()
                 await queue.close()
 
 

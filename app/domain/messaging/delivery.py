@@ -291,11 +291,16 @@ async def expired(session: AsyncSession, *, mark: str = "") -> list[Abandoned]:
 async def return_expired(session: AsyncSession, *, of: Abandoned, notes: Found | None) -> None:
     """Return the rows of a worker that died. What its notes say was taken is sent, what they do not name was not begun.
     For the rest (all, without notes) nobody knows whether it arrived, so the policy of the campaign decides; a stopped
-    campaign and a row that died with many workers go to staff."""
+    campaign and a row that died with many workers go to staff.
+
+    Sealed notes end the lane, so with them all of its rows are returned, also those whose lease is not over yet.
+    """
     mine = and_(
         func.coalesce(Delivery.lease_token, "") == of.token, Delivery.campaign_id == of.campaign_id,
-        Delivery.state == DeliveryState.LEASED, Delivery.lease_until <= moment(),
+        Delivery.state == DeliveryState.LEASED,
     )  # fmt: skip
+    if notes is None:
+        mine = and_(mine, Delivery.lease_until <= moment())
     due: dict[str, Any] = {"state": DeliveryState.DUE, "next_at": moment(), "started_at": None, **_FREE}
     if notes is not None:
         await _taken(session, of, mine, notes.taken)

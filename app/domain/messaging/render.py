@@ -46,6 +46,8 @@ MAX_VARIANTS: Final = 256
 _TAG = re.compile(r'<[a-z][a-z0-9]*((?: [a-z-]+="[^"]*")+) ?/?>')
 _TARGET = re.compile(r' (?:href|src)="([^"]*)"')
 _SAFE_URL = re.compile(r"(?:https?://[^\s/?#@\\][^\s\\]*|mailto:[^\s\\:/@?]+@[^\s\\]+)", re.IGNORECASE)
+_USUAL_START = re.compile(r"https?://[A-Za-z0-9.-]+/[A-Za-z0-9/._~=?-]{0,500}")
+_USUAL = re.compile(r"[A-Za-z0-9._~-]{0,100}")
 _KEPT = "%/:=&?~#+!$,;'@()*[]-._"
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029), " ")
 _HARMLESS = re.compile(r"[\w .,:@/()+-]*")
@@ -100,7 +102,7 @@ class CompiledMessage:
 
     def subject(self, values: Values) -> str:
         """The subject on one line."""
-        return " ".join(self._subject.render(values).translate(_CONTROLS).split())
+        return one_line(self._subject.render(values))
 
     def _variant(self, values: Values) -> "tuple[tuple[int, ...], _Variant]":
         taken, pieces = self._body.pieces_for(values)
@@ -121,16 +123,26 @@ class CompiledMessage:
         )
 
 
+_ONE_LINE = re.compile(r"[!-~\xa1-\u167f]+(?: [!-~\xa1-\u167f]+)*")
+
+
+def one_line(text: str) -> str:
+    """Spaces and line breaks of all kinds as one space each."""
+    return text if _ONE_LINE.fullmatch(text) else " ".join(text.translate(_CONTROLS).split())
+
+
 def _has_choices(template: Template) -> bool:
     return any(isinstance(part, Choice) for part in template.parts)
 
 
+@lru_cache(maxsize=1024)
 def html_reader(piece: "HtmlPiece") -> "Callable[[Values], str]":
-    """What writes a piece of the HTML for one recipient: escaped, or checked as the target of a link."""
+    """What writes a piece of the HTML for one recipient: escaped, or checked as the target of a link. The same function
+    for the same piece."""
     if isinstance(piece, str):
         return lambda values: piece
     if isinstance(piece, Link):
-        return piece.render
+        return piece.quick() or piece.render
     read = piece.read
 
     def write(values: Values) -> str:
@@ -156,6 +168,25 @@ class Link:
     """
 
     pieces: Pieces
+
+    def quick(self) -> "Callable[[Values], str] | None":
+        """`render` for the usual link, https://host/path/{{ a number or a word }}; None: it is not such a one."""
+        first, *others = self.pieces
+        if not isinstance(first, str) or not _USUAL_START.fullmatch(first):
+            return None
+        if not all(_USUAL.fullmatch(piece) for piece in others if isinstance(piece, str)):
+            return None
+
+        def write(values: Values) -> str:
+            parts = [first]
+            for piece in others:
+                part = piece if isinstance(piece, str) else piece.read(values)
+                if not _USUAL.fullmatch(part):
+                    return self.render(values)
+                parts.append(part)
+            return "".join(parts)
+
+        return write
 
     def render(self, values: Values) -> str:
         url = ""

@@ -100,8 +100,12 @@ def header_name(name: str) -> str:
     return name
 
 
+_HEADER_STRANGE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
 def _clean(value: str) -> str:
-    value = value.encode("utf-8", "replace").decode().translate(_HEADER_CONTROLS)
+    if _HEADER_STRANGE.search(value):
+        value = value.encode("utf-8", "replace").decode().translate(_HEADER_CONTROLS)
     return _SPACES.sub(" ", value).strip(" ")
 
 
@@ -115,6 +119,8 @@ def words(value: str) -> list[str]:
 
 
 def _encoded_words(value: str) -> list[str]:
+    if len(data := value.encode()) <= _WORD_BYTES:
+        return [f"=?utf-8?b?{binascii.b2a_base64(data, newline=False).decode()}?="]
     words, chunk, size = [], "", 0
     for character in value:
         width = len(character.encode())

@@ -12,7 +12,9 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from email.utils import formatdate
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import lru_cache
 
 from app.integrations.mail.address import wire_address
@@ -33,13 +35,14 @@ Pieces = Sequence["str | Hole"]
 
 _PLAIN_VALUE = re.compile(r"[!-\-/-<>-~][ -<>-~]{0,71}")
 """Stands in quoted-printable as it is: no =, no dot in front, short enough for a line."""
-_PLAIN_NAME = re.compile(r"[\w!#$%&'*+,\-./:;@ ^`{|}~()\[\]]{0,30}", re.ASCII)
+_PLAIN_NAME = re.compile(r"(?! )(?!.*(?:  | $))[\w!#$%&'*+,\-./:;@ ^`{|}~()\[\]]{1,30}", re.ASCII)
 _PLAIN_WORDS = re.compile(r"(?!.*=\?)[!-~](?:[ -~]{0,398}[!-~])?")
 _PLAIN_ADDRESS = re.compile(
     r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
     r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\.[A-Za-z]{2,24}"
 )
 _BREAK = re.compile("\r\n|\r")
+_STRANGE = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _LINE = 57
 """Octets in one line of base64."""
 SOFT = "=\r\n"
@@ -62,7 +65,8 @@ class Skeleton:
         self, *, sender: str, sender_name: str, subject: str | Hole, text: Pieces, html: Pieces,
         attachments: Sequence[MailAttachment] = (),
     ) -> None:  # fmt: skip
-        """sender: as `wire_address` gives it. The pieces of a part are texts, and holes that read the values."""
+        """sender: as `wire_address` gives it. The pieces of a part are texts, and holes that read the values; a hole
+        that stands in it more than once is read once. A hole may be `SUBJECT`: the subject, escaped for HTML."""
         mark = secrets.token_hex(12)  # neither quoted-printable nor base64 can contain "=_"
         inner, outer = f"=_a{mark}", f"=_m{mark}"
         self._from = header("From", mailbox(sender_name, sender)) + "\r\n"
@@ -73,60 +77,78 @@ class Skeleton:
             top = f'Content-Type: multipart/mixed;\r\n boundary="{outer}"\r\n\r\n--{outer}\r\n'
             end = f"--{outer}\r\n"
         top += f'Content-Type: multipart/alternative;\r\n boundary="{inner}"\r\n\r\n--{inner}\r\n'
-        self._parts: list[str | Callable[[Values], str]] = ["MIME-Version: 1.0\r\n" + top]
-        self._add("plain", text)
-        self._parts.append(f"\r\n--{inner}\r\n")
-        self._add("html", html)
-        self._parts.append(f"\r\n--{inner}--\r\n" + end)
-        self._parts = _joined(self._parts)
-        self._holes = [i for i, part in enumerate(self._parts) if not isinstance(part, str)]
+        parts = ["MIME-Version: 1.0\r\n" + top, *_part("plain", text), f"\r\n--{inner}\r\n"]
+        parts += [*_part("html", html), f"\r\n--{inner}--\r\n" + end]
+        joined: list[str] = []
+        self._holes: list[Hole] = []
+        self._places: list[tuple[int, int]] = []
+        """(place among the parts, number of the hole)"""
+        numbers: dict[_Quoted | _Base64, int] = {}
+        for part in parts:
+            if isinstance(part, str):
+                joined.append(part)
+                continue
+            if part not in numbers:
+                numbers[part] = len(self._holes)
+                self._holes.append(part.write)
+            self._places.append((len(joined), numbers[part]))
+            joined.append("")
+        self._parts = joined
         between = f"\r\n--{outer}\r\n".encode()
         self._files = between.join(file.part for file in attachments)
         if attachments:
             self._files += f"\r\n--{outer}--\r\n".encode()
 
-    def _add(self, subtype: str, pieces: Pieces) -> None:
-        static = "".join(piece for piece in pieces if isinstance(piece, str))
-        head = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: '
-        if len(static.encode(errors="replace")) * 3 <= len(static) * 4:
-            self._parts.append(head + "quoted-printable\r\n\r\n")
-            for piece in pieces:
-                self._parts += [_quoted(piece)] if isinstance(piece, str) else [SOFT, _quoting(piece), SOFT]
-        else:
-            self._parts += [head + "base64\r\n\r\n", _Base64(pieces)]
-
     def build(
         self, values: Values, *, name: str, address: str, message_id: str, headers: Mapping[str, str]
     ) -> tuple[bytes, int]:
         """The letter for the wire, and its size (RFC 1870). `address` as `recipient_address` gives it."""
-        parts = list(self._parts)
-        for i in self._holes:
-            parts[i] = parts[i](values)  # type: ignore[operator]
-        subject = self._fixed_subject or _subject(self._subject(values))
-        if _PLAIN_NAME.fullmatch(name) and name.strip() == name and name and "  " not in name and len(address) < 40:
+        subject = self._fixed_subject
+        if subject is None:
+            said = self._subject(values)
+            subject = _subject(said)
+            values = {**values, SUBJECT: said}
+        written = [write(values) for write in self._holes]
+        parts = self._parts.copy()
+        for place, number in self._places:
+            parts[place] = written[number]
+        if _PLAIN_NAME.fullmatch(name) and len(address) < 40:
             to = f'To: "{name}" <{address}>\r\n'
         else:
             to = header("To", mailbox(name, address)) + "\r\n"
-        more = "".join([_more(key, value) for key, value in headers.items()]) if headers else ""
-        text = (
+        more = "".join([_more(key, value) for key, value in headers.items()])
+        parts[0] = (
             f"{self._from}{to}{subject}{_date(int(time.time()))}Message-ID: <{message_id_of(message_id)}>\r\n{more}"
-            + "".join(parts)  # type: ignore[arg-type]
+            f"{parts[0]}"
         )
         if self._files:
-            wire = b"%b%b.\r\n" % (text.encode(), self._files)
+            wire = b"%b%b.\r\n" % ("".join(parts).encode(), self._files)
         else:
-            wire = (text + ".\r\n").encode()
+            parts.append(".\r\n")
+            wire = "".join(parts).encode()
         return wire, len(wire) - 3
 
 
-def _joined(parts: list[str | Callable[[Values], str]]) -> list[str | Callable[[Values], str]]:
-    joined: list[str | Callable[[Values], str]] = []
-    for part in parts:
-        if isinstance(part, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += part
-        else:
-            joined.append(part)
-    return joined
+SUBJECT = "\0subject"
+"""The value with which a hole reads the subject that has just been made."""
+
+
+def _part(subtype: str, pieces: Pieces) -> list[str | _Quoted | _Base64]:
+    static = "".join(piece for piece in pieces if isinstance(piece, str))
+    head = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: '
+    if len(static.encode(errors="replace")) * 3 > len(static) * 4:
+        return [head + "base64\r\n\r\n", _Base64(pieces)]
+    parts: list[str | _Quoted | _Base64] = [head + "quoted-printable\r\n\r\n"]
+    together = ""
+    for piece in (*pieces, None):  # neighbouring texts are one, so that no line is broken between them
+        if isinstance(piece, str):
+            together += piece
+            continue
+        parts.append(_quoted(together))
+        together = ""
+        if piece is not None:
+            parts += [SOFT, _Quoted(piece), SOFT]
+    return parts
 
 
 # ---- headers --------------------------------------------------------------------------------------------------------
@@ -134,7 +156,7 @@ def _joined(parts: list[str | Callable[[Values], str]]) -> list[str | Callable[[
 
 @lru_cache(maxsize=4)
 def _date(second: int) -> str:
-    return f"Date: {formatdate(second)}\r\n"
+    return f"Date: {format_datetime(datetime.fromtimestamp(second, UTC))}\r\n"
 
 
 def _subject(said: str) -> str:
@@ -156,25 +178,30 @@ def _more(name: str, value: str) -> str:
 
 
 def _clean(text: str) -> bytes:
-    return _BREAK.sub("\n", text.translate(BODY_CONTROLS)).encode("utf-8", "replace")
+    if _STRANGE.search(text):
+        text = _BREAK.sub("\n", text.translate(BODY_CONTROLS))
+    return text.encode("utf-8", "replace")
 
 
 def _quoted(text: str) -> str:
     """Quoted-printable with the dots doubled at line starts, of a text that begins at one."""
     if not text:
         return ""
-    quoted = binascii.b2a_qp(_clean(text)).replace(b"\n", b"\r\n").replace(b"\r\n.", b"\r\n..").decode("ascii")
-    return "." + quoted if quoted.startswith(".") else quoted
+    quoted = binascii.b2a_qp(_clean(text))
+    if b"\n" in quoted:
+        quoted = quoted.replace(b"\n", b"\r\n").replace(b"\r\n.", b"\r\n..")
+    return "." + quoted.decode("ascii") if quoted.startswith(b".") else quoted.decode("ascii")
 
 
-def _quoting(hole: Hole) -> Callable[[Values], str]:
-    plain = _PLAIN_VALUE.fullmatch
+@dataclass(frozen=True, slots=True)
+class _Quoted:
+    """A hole in a quoted-printable part."""
 
-    def quoting(values: Values) -> str:
-        value = hole(values)
-        return value if plain(value) else _quoted(value)
+    hole: Hole
 
-    return quoting
+    def write(self, values: Values) -> str:
+        value = self.hole(values)
+        return value if _PLAIN_VALUE.fullmatch(value) else _quoted(value)
 
 
 class _Base64:
@@ -184,7 +211,7 @@ class _Base64:
         self._pieces = [_canonical(piece) if isinstance(piece, str) else piece for piece in pieces]
         self._known: dict[tuple[int, int], tuple[str, bytes]] = {}
 
-    def __call__(self, values: Values) -> str:
+    def write(self, values: Values) -> str:
         out: list[str] = []
         rest = b""
         for number, piece in enumerate(self._pieces):
