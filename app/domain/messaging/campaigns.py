@@ -267,7 +267,8 @@ async def materialise(session: AsyncSession, *, campaign_id: int) -> Campaign:
         "address": rows.address, "user_id": rows.user_id, "language": rows.language,
         "state": case((rows.reason.is_(None), literal(DeliveryState.DUE, state)),
                       else_=literal(DeliveryState.SKIPPED, state)),
-        "error": case(*[(rows.reason == r, literal(str(why))) for r, why in audiences.REASONS.items()],
+        # the short form looks at the reason once, not once per word
+        "error": case({r: literal(str(why)) for r, why in audiences.REASONS.items()}, value=rows.reason,
                       else_=literal("")),
         "values": cast(literal({}, Json), Json), "message_id": message_id, "attempt": literal(0), "next_at": moment(),
     }  # fmt: skip
