@@ -56,9 +56,9 @@ class Subscription(Base):
         ForeignKey("message_category.id", ondelete="CASCADE"), info=about(_("Category"), listed=True, css="meta")
     )
     channel: Mapped[Channel] = mapped_column(choice(Channel), info=about(_("Channel"), listed=True, css="lesser"))
-    wanted: Mapped[bool] = mapped_column(info=about(_("Wants them"), listed=True))
+    wanted: Mapped[bool] = mapped_column(info=about(_("Wants them"), listed=True, css="state"))
     since: Mapped[datetime] = mapped_column(default=utcnow, info=about(_("Since"), listed=True, css="when"))
-    ended_at: Mapped[datetime | None] = mapped_column(info=about(_("Until"), listed=True, css="when"))
+    ended_at: Mapped[datetime | None] = mapped_column(info=about(_("Until"), listed=True, css="least"))
     how: Mapped[How] = mapped_column(choice(How), info=about(_("How"), listed=True, css="lesser"))
     staff_id: Mapped[int | None] = mapped_column(
         ForeignKey("staff.id", ondelete="SET NULL"), index=True, info=about(_("By staff"), listed=True, css="lesser")
@@ -110,7 +110,7 @@ class Suppression(Base):
     staff_id: Mapped[int | None] = mapped_column(
         ForeignKey("staff.id", ondelete="SET NULL"), index=True, info=about(_("By staff"), listed=True, css="lesser")
     )
-    lifted_at: Mapped[datetime | None] = mapped_column(info=about(_("Lifted"), listed=True, css="when"))
+    lifted_at: Mapped[datetime | None] = mapped_column(info=about(_("Lifted"), listed=True, css="least"))
     lifted_by_id: Mapped[int | None] = mapped_column(
         ForeignKey("staff.id", ondelete="SET NULL"), index=True, info=about(_("Lifted by"))
     )

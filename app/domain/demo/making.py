@@ -136,9 +136,10 @@ class Maker:
                 ended = self.between(agreed) if left else None
                 for channel in Channel:
                     key = {"customer_id": customer.id, "category_id": category, "channel": channel}
-                    choices.append(Subscription(**key, wanted=True, since=agreed, ended_at=ended, how=How.CLIENT))
-                    if ended is not None:
-                        choices.append(Subscription(**key, wanted=False, since=ended, how=How.LINK))
+                    until = ended if channel is Channel.EMAIL else None
+                    choices.append(Subscription(**key, wanted=True, since=agreed, ended_at=until, how=How.CLIENT))
+                    if until is not None:
+                        choices.append(Subscription(**key, wanted=False, since=until, how=How.LINK))
         await self.keep(choices)
 
     def customer(self, country: Country, place: int) -> Customer:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     case,
     cast,
     distinct,
+    false,
     func,
     literal,
     not_,
@@ -239,7 +240,7 @@ def recipients(audience: Audience) -> Subquery:
         if channel is Channel.EMAIL:
             now = and_(blocked.address == func.lower(address), blocked.lifted_at.is_(None))
             chosen = chosen.outerjoin(blocked, now)
-        return chosen.where(*conditions, language.is_not(None))
+        return chosen.where(*conditions, *([language.is_not(None)] if audience.matching_only else []))
 
     parts: list[Select[Any]] = []
     own_language = _language(audience, Customer.language)
@@ -254,7 +255,7 @@ def recipients(audience: Audience) -> Subquery:
             (UserCustomer, UserCustomer.customer_id == Customer.id), (User, User.id == UserCustomer.user_id),
         ).where(
             UserCustomer.receives.is_(True), User.enabled.is_(True), theirs != "",
-            or_(func.lower(theirs) != func.lower(own), own_language.is_(None)),
+            or_(func.lower(theirs) != func.lower(own), own_language.is_(None) if audience.matching_only else false()),
         )  # fmt: skip
         # numbered among the few users, not among all recipients: nothing has to be sorted for the customers' own
         nth = func.row_number().over(partition_by=(Customer.id, func.lower(theirs)), order_by=User.id)

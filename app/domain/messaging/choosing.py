@@ -32,7 +32,8 @@ async def write_deliveries(session: AsyncSession, campaign: Campaign, audience: 
         "address": rows.address, "user_id": rows.user_id, "language": rows.language,
         "state": case((rows.reason.is_(None), literal(DeliveryState.DUE, state)),
                       else_=literal(DeliveryState.SKIPPED, state)),
-        "error": case(*[(rows.reason == r, literal(str(why))) for r, why in REASONS.items()], else_=literal("")),
+        # the short form looks at the reason once, not once per word
+        "error": case({r: literal(str(why)) for r, why in REASONS.items()}, value=rows.reason, else_=literal("")),
         "values": cast(literal({}, Json), Json), "message_id": message_id, "attempt": literal(0), "next_at": moment(),
     }  # fmt: skip
     source: Any = chosen_from

@@ -23,7 +23,7 @@ PATH = "/unsubscribe/"
 _signer = links.Signer("delivery")
 _LABEL = re.compile(r"[^a-z0-9-]+")
 _TOKEN = re.compile(
-    rf"(?:{REFERENCE}:|{PATH})\s*([A-Za-z0-9.]{{3,120}}\.[\w-]{{{links.MAC_LENGTH}}})(?![\w-])", re.ASCII
+    rf"(?:{REFERENCE}:|{PATH})\s*([\w.-]{{3,120}}\.[\w-]{{{links.MAC_LENGTH}}})(?![\w-])", re.ASCII
 )
 
 
