@@ -124,6 +124,9 @@ async def test_mistakes_stand_at_their_fields_with_the_place() -> None:
     assert fields["body_en"].startswith("Line 2, position 7: loops (for)")
     with pytest.raises(Invalid):
         await save(values={"name": "News"}, texts={"en": (" ", "")})
+    with pytest.raises(Invalid, match="too long or too involved"):  # also where only some would get it
+        body = "a {% if customer.phone %}{% if customer.id %}" + "![[" * 20_000 + "{% endif %}{% else %}b{% endif %}"
+        await save(values={"name": "News"}, texts={"en": ("s", body)})
 
 
 async def test_line_breaks_of_browsers_are_no_change() -> None:

@@ -15,7 +15,7 @@ from typing import Final
 
 from jinja2 import nodes
 
-from app.domain.messaging.macros import MACROS, MacroSpec, Values
+from app.domain.messaging.macros import LONGEST, MACROS, MacroSpec, Values
 from app.domain.messaging.syntax import LOOPS, NOT_ALLOWED, STRANGE, Misplaced, Source, TemplateProblem, short
 from app.i18n import _
 
@@ -50,10 +50,10 @@ Pieces = tuple["str | Field", ...]
 class Template:
     """A checked template. Made by `parse`; safe to share and keep."""
 
-    __slots__ = ("_parts", "macros")
+    __slots__ = ("macros", "parts")
 
     def __init__(self, parts: Parts, macros: frozenset[str]) -> None:
-        self._parts = parts
+        self.parts = parts
         self.macros = macros
         """The names of the fields used, also those used in conditions only."""
 
@@ -65,8 +65,20 @@ class Template:
         """Return which branches the values take, and the texts and fields that follow from it."""
         taken: list[int] = []
         pieces: list[str | Field] = []
-        _walk(self._parts, values, taken, pieces)
+        _walk(self.parts, values, taken, pieces)
         return tuple(taken), tuple(pieces)
+
+    def longest(self) -> str:
+        """The text with the longest branch of every condition: what takes most time to be made ready."""
+        return _longest(self.parts)
+
+
+def _longest(parts: Parts) -> str:
+    return "".join(
+        max((_longest(inner) for _test, inner in part.branches), key=len) if isinstance(part, Choice)
+        else part if isinstance(part, str) else "x"
+        for part in parts
+    )  # fmt: skip
 
 
 def _walk(parts: Parts, values: Values, taken: list[int], pieces: list[str | Field]) -> None:
@@ -126,6 +138,17 @@ def _parsed(key: _Key) -> Template:
         return Template(reader.parts(tree.body, 0), frozenset(reader.macros))
     except Misplaced as problem:
         raise source.problem(problem.what, problem.at) from None
+
+
+@lru_cache(maxsize=256)
+def read_macro(name: str, longest: int = LONGEST) -> Read:
+    """What reads this field: the same function for each place where it stands."""
+
+    def read(values: Values) -> str:
+        value = values.get(name)
+        return value[:longest] if type(value) is str else "" if value is None else str(value)[:longest]
+
+    return read
 
 
 class _Reader:
@@ -198,13 +221,7 @@ class _Reader:
         self._fields += spec.weight
         if self._fields > MAX_FIELDS:
             raise Misplaced(_("there are too many fields and conditions."), node.lineno)
-        most = spec.longest
-
-        def read(values: Values) -> str:
-            value = values.get(name)
-            return value[:most] if type(value) is str else "" if value is None else str(value)[:most]
-
-        return read
+        return read_macro(name) if spec.longest == LONGEST else read_macro(name, spec.longest)
 
     def _filter(self, node: nodes.Filter, depth: int) -> Read:
         if node.node is None or node.kwargs or node.dyn_args or node.dyn_kwargs:

@@ -14,6 +14,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from app import i18n
 from app.domain.messaging import versions
 from app.domain.messaging.macros import examples
+from app.domain.messaging.markdown import to_html
 from app.domain.messaging.render import RenderedMessage, TemplateProblem, parse
 from app.domain.messaging.system import Texts, compiled, macros_of, mail_of, shipped, texts_for, values_of
 from app.domain.messaging.versions import texts_of
@@ -48,9 +49,10 @@ def problems(texts: Texts, kind: MailKind | None) -> list[Mistake]:
     for code, pair in texts.items():
         for name, text in zip(("subject", "body"), pair, strict=True):
             try:
-                parse(text, macros_of(kind))
+                checked = parse(text, macros_of(kind))
                 if name == "body":
                     compiled("", text, kind).render({})
+                    to_html(checked.longest())
             except TemplateProblem as problem:
                 found.append(Mistake(f"{name}_{code}", code, str(problem), problem.line, problem.column))
     return found
