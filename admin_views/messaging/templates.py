@@ -18,9 +18,9 @@ from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, 
 from admin_views.messaging.message_form import language_tabs, languages, text_fields
 from admin_views.messaging.preview import kind_of, macro_rows, missing, seen
 from app import i18n
-from app.domain.messaging import templates
+from app.domain.messaging import templates, versions
 from app.domain.messaging.system import MAILS, shipped
-from app.errors import Invalid
+from app.errors import Invalid, NotFound
 from app.i18n import _, gettext, language_name, show_moment
 from app.models.messaging import MailKind, Template
 from app.models.templates import TemplateVersion
@@ -71,7 +71,7 @@ class RestoreFlow(Flow):
     async def build(self, press: Press, posted: Any = None) -> AppForm:
         asked = _number(press.request.query_params.get("version", ""))
         form = cast(Any, RestoreForm(posted, data={"version": asked}))
-        found = await templates.versions(press.session, press.one.id, most=200)
+        found = await versions.latest(press.session, press.one.id, most=200)
         form.version.choices = [(v.number, _said(v)) for v in found]
         return cast(AppForm, form)
 
@@ -92,10 +92,15 @@ async def ship_again(session: AsyncSession, chosen: list[Template]) -> str:
     return gettext("The shipped text is sent again. Yours stays among the versions.")
 
 
+class KindForm(AppForm):
+    kind = HiddenField()
+
+
 class SystemFlow(Flow):
-    """The list of the system's mails: it only shows, and leads to where they are written."""
+    """The list of the system's mails: it leads to where they are written, and sends tests of them to oneself."""
 
     template = "sqladmin/system_mails.html"
+    form = KindForm
     needs_rows = False
 
     async def context(self, press: Press, form: AppForm) -> dict[str, Any]:
@@ -118,6 +123,7 @@ class SystemFlow(Flow):
             pair = shipped(kind)[own]
             mails.append(
                 {
+                    "kind": kind.value,
                     "label": str(kind.label),
                     "purpose": str(mail.purpose),
                     "own": written[kind],
@@ -126,10 +132,19 @@ class SystemFlow(Flow):
                     "new_url": f"{press.view.list_url.removesuffix('list')}create?kind={kind.value}",
                 }
             )
-        return {"mails": mails, "may_write": access.may(request, press.view.identity, "create")}
+        return {
+            "mails": mails,
+            "may_write": access.may(request, press.view.identity, "create"),
+            "test_url": press.button.url(press.view.identity),
+        }
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> str | Done:
-        return Done(gettext("Nothing was changed."), url=press.button.url(press.view.identity))
+        kind = kind_of(form.data["kind"] or "")
+        if kind is None:
+            raise NotFound
+        address = await templates.send_test_of(session, kind=kind, language=i18n.language())
+        said = gettext("A test mail is on its way to %(address)s.") % {"address": address}
+        return Done(said, url=press.button.url(press.view.identity))
 
 
 SYSTEM = Button(
@@ -257,12 +272,12 @@ class Templates(AppView, model=Template):
         return shown
 
     async def _difference(self, session: AsyncSession, obj: Template, number: int, request: Request) -> dict[str, Any]:
-        version = await templates.version_of(session, obj.id, number)
-        former = await templates.version_of(session, obj.id, number - 1) if number > 1 else None
-        before = templates.read(former) if former is not None else {}
-        now = templates.read(version) == templates.texts_of(obj)
+        version = await versions.one(session, obj.id, number)
+        former = await versions.one(session, obj.id, number - 1) if number > 1 else None
+        before = versions.read(former) if former is not None else {}
+        now = versions.read(version) == templates.texts_of(obj)
         may = access.may(request, self.identity, "edit") and not now
-        changed = templates.differences(before, templates.read(version))
+        changed = versions.differences(before, versions.read(version))
         html = page(
             "sqladmin/template_difference.html", said=_said(version),
             found=[(language_name(d.language), d.lines) for d in changed],
@@ -281,7 +296,7 @@ class Templates(AppView, model=Template):
         ]
         wanted = await templates.languages_of(session, obj.project_id)
         gone = missing(templates.texts_of(obj), wanted, obj.kind)
-        found = await templates.versions(session, obj.id)
+        found = await versions.latest(session, obj.id)
         html = page("sqladmin/template_versions.html", versions=[self._row(obj, v) for v in found])
         return [
             {"label": gettext("Details"), "kind": "kv", "items": [i for i in items if i["value"]]},

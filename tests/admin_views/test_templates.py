@@ -112,6 +112,9 @@ async def test_the_card_shows_versions_their_differences_and_restores_one(desk: 
     form = filled((await desk.get(edit)).text, body_en="b {{ customer.name }}")
     assert form["subject_en"] == ["One"]
     assert (await desk.post(edit, data=form)).status_code == 303
+    late = await desk.post(edit, data={**form, "body_en": ["from an older form"]})
+    assert late.status_code == 422 and "Somebody else has saved this meanwhile" in late.text
+    assert "from an older form" in late.text  # nothing is lost
     card = f"/admin/message_template/details/{template.id}"
     page = (await desk.get(card)).text
     assert "Version 2" in page and "Version 1" in page and "Olga Owner" in page and f"{card}?version=2" in page
@@ -203,3 +206,12 @@ async def test_a_test_mail_is_on_its_way_to_the_one_who_asked(desk: httpx.AsyncC
     async with db.reads() as session:
         [job] = (await session.scalars(select(Job).where(Job.name == "messaging.mail"))).all()
     assert job.args["subject"] == "Hi Müller & Söhne GmbH" and job.args["to"].startswith("staff")
+    form = form_on(
+        (await desk.get("/admin/message_template/action/system")).text, "/admin/message_template/action/system"
+    )
+    assert form == {"kind": ["welcome"]}
+    assert (await desk.post("/admin/message_template/action/system", data=form)).status_code == 303
+    async with db.reads() as session:
+        jobs = (await session.scalars(select(Job).where(Job.name == "messaging.mail").order_by(Job.id))).all()
+    assert len(jobs) == 2 and jobs[1].args["subject"] == "Welcome to Nordhost"
+    assert (await desk.post("/admin/message_template/action/system", data={"kind": "nonsense"})).status_code == 422

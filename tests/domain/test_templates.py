@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from app import db
-from app.domain.messaging import system, templates
+from app.domain.messaging import system, templates, versions
 from app.domain.messaging.macros import examples
 from app.errors import Conflict, Invalid, NotFound
 from app.i18n import LANGUAGES, speaking
@@ -47,9 +47,9 @@ async def save(template_id: int | None = None, **kw: object) -> Template:
         return await templates.save_template(session, template=template, **kw)  # type: ignore[arg-type]
 
 
-async def versions(template_id: int) -> list[TemplateVersion]:
+async def versions_of(template_id: int) -> list[TemplateVersion]:
     async with db.reads() as session:
-        return await templates.versions(session, template_id)
+        return await versions.latest(session, template_id)
 
 
 # ---- versions -------------------------------------------------------------------------------------------------------
@@ -62,13 +62,13 @@ async def test_each_change_keeps_what_was_there_with_who_and_when() -> None:
         template = await save(values={"name": "News"}, texts={"en": ("One", "a\nb")})
         await save(template.id, texts={"en": ("Two", "a\nc"), "de": ("Zwei", "x")})
         await save(template.id, values={"name": "Other"}, texts={"en": ("Two", "a\nc"), "de": ("Zwei", "x")})
-    found = await versions(template.id)
+    found = await versions_of(template.id)
     assert [v.number for v in found] == [2, 1]
-    assert templates.read(found[1]) == {"en": ("One", "a\nb")}
-    assert templates.read(found[0]) == {"en": ("Two", "a\nc"), "de": ("Zwei", "x")}
+    assert versions.read(found[1]) == {"en": ("One", "a\nb")}
+    assert versions.read(found[0]) == {"en": ("Two", "a\nc"), "de": ("Zwei", "x")}
     assert [str(v.staff) for v in found] == ["Olga Owner"] * 2 and found[0].at is not None
     assert found[0].changed == {"en": [2, 2], "de": [2, 0]}
-    shown = templates.differences(templates.read(found[1]), templates.read(found[0]))
+    shown = versions.differences(versions.read(found[1]), versions.read(found[0]))
     assert {d.language: d.lines for d in shown} == {
         "de": [("+", "Zwei"), ("+", "x")],
         "en": [("-", "One"), ("+", "Two"), (" ", "a"), ("-", "b"), ("+", "c")],
@@ -79,8 +79,8 @@ async def test_a_template_older_than_its_versions_keeps_its_first_text() -> None
     async with db.unit() as session:
         template = await make.create_template(session, texts={"en": ("Old", "old")})
     await save(template.id, texts={"en": ("New", "new")})
-    found = await versions(template.id)
-    assert [(v.number, v.at is None, templates.read(v)) for v in found] == [
+    found = await versions_of(template.id)
+    assert [(v.number, v.at is None, versions.read(v)) for v in found] == [
         (2, False, {"en": ("New", "new")}), (1, True, {"en": ("Old", "old")})
     ]  # fmt: skip
 
@@ -92,7 +92,7 @@ async def test_restoring_makes_a_new_version() -> None:
         row = (await session.scalars(select(Template).options(db_texts))).one()
         await templates.restore(session, template=row, number=1)
     assert templates.texts_of(await saved(template.id)) == {"en": ("One", "a"), "de": ("Eins", "a")}
-    found = await versions(template.id)
+    found = await versions_of(template.id)
     assert [(v.number, v.restored) for v in found] == [(3, 1), (2, None), (1, None)]
     async with db.unit() as session:
         row = (await session.scalars(select(Template).options(db_texts))).one()
@@ -106,7 +106,7 @@ async def test_versions_go_with_their_template_and_are_not_audited_twice() -> No
     template = await save(values={"name": "News"}, texts={"en": ("One", "a")})
     async with db.unit() as session:
         await session.delete(await session.get_one(Template, template.id, options=[db_texts]))
-    assert await versions(template.id) == []
+    assert await versions_of(template.id) == []
     async with db.reads() as session:
         nouns = set(await session.scalars(select(Audit.noun)))
     assert "message_template" in nouns and "message_template_version" not in nouns
@@ -124,17 +124,20 @@ async def test_mistakes_stand_at_their_fields_with_the_place() -> None:
     assert fields["body_en"].startswith("Line 2, position 7: loops (for)")
     with pytest.raises(Invalid):
         await save(values={"name": "News"}, texts={"en": (" ", "")})
+    with pytest.raises(Invalid, match="too long or too involved"):  # also where only some would get it
+        body = "a {% if customer.phone %}{% if customer.id %}" + "![[" * 20_000 + "{% endif %}{% else %}b{% endif %}"
+        await save(values={"name": "News"}, texts={"en": ("s", body)})
 
 
 async def test_line_breaks_of_browsers_are_no_change() -> None:
     template = await save(values={"name": "News"}, texts={"en": ("One", "a\nb")})
     await save(template.id, texts={"en": ("One ", "a\r\nb\r\n")})
-    assert len(await versions(template.id)) == 1
+    assert len(await versions_of(template.id)) == 1
 
 
 def test_large_texts_are_compared_at_once() -> None:
     before, after = {"en": ("s", "a\n" * 3_000)}, {"en": ("s", "b\n" * 3_000)}
-    [found] = templates.differences(before, after)
+    [found] = versions.differences(before, after)
     assert len(found.lines) == 6_004
 
 

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, exists, func, select
+from sqlalchemy import case, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import selectinload
+from sqlalchemy.orm.attributes import flag_modified
 
 from app import i18n
-from app.db import utcnow
+from app.domain.messaging import versions
 from app.domain.messaging.macros import examples
+from app.domain.messaging.markdown import to_html
 from app.domain.messaging.render import RenderedMessage, TemplateProblem, parse
-from app.domain.messaging.system import Texts, compiled, macros_of, mail_of, shipped, values_of
-from app.errors import Conflict, Invalid, NotFound
+from app.domain.messaging.system import Texts, compiled, macros_of, mail_of, shipped, texts_for, values_of
+from app.domain.messaging.versions import texts_of
+from app.errors import Conflict, Invalid
 from app.i18n import _, gettext, language_name
 from app.models.messaging import MailKind, Template, TemplateText
 from app.models.projects import Project
 from app.models.staff import Staff
-from app.models.templates import TemplateVersion
 from app.observe import actor
 from app.queue import enqueue
 
 MAX_SUBJECT = 300
-MAX_COMPARED = 2_000_000
-"""Lines times lines that are compared one by one; larger texts count as replaced."""
-
-Line = tuple[str, str]
-"""What became of a line ("+", "-" or " "), and the line."""
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
@@ -53,9 +49,10 @@ def problems(texts: Texts, kind: MailKind | None) -> list[Mistake]:
     for code, pair in texts.items():
         for name, text in zip(("subject", "body"), pair, strict=True):
             try:
-                parse(text, macros_of(kind))
+                checked = parse(text, macros_of(kind))
                 if name == "body":
                     compiled("", text, kind).render({})
+                    to_html(checked.longest())
             except TemplateProblem as problem:
                 found.append(Mistake(f"{name}_{code}", code, str(problem), problem.line, problem.column))
     return found
@@ -106,8 +103,10 @@ async def save_template(
     template.texts = [present.get(code) or TemplateText(language=code) for code in texts]
     for text in template.texts:
         text.subject, text.body = texts[text.language]
+    if texts_of(template) != before:
+        flag_modified(template, "name")  # counts its version up, so that a form that is older is noticed
     await session.flush()
-    await _remember(session, template, before, restored)
+    await versions.remember(session, template, before, restored=restored)
     return template
 
 
@@ -131,39 +130,12 @@ async def _refuse_second(
         raise Invalid(project=said % {"name": name})
 
 
-def texts_of(template: Template) -> dict[str, tuple[str, str]]:
-    return {text.language: (text.subject, text.body) for text in template.texts}
-
-
-async def _remember(session: AsyncSession, template: Template, before: Texts, restored: int | None) -> None:
-    now = texts_of(template)
-    last = await session.scalar(
-        select(func.max(TemplateVersion.number)).where(TemplateVersion.template_id == template.id)
-    )
-    if last is None and before:  # it is older than its first version
-        session.add(TemplateVersion(template_id=template.id, number=1, at=None, texts=_stored(before), changed={}))
-        last = 1
-    if last is not None and now == before:
-        return
-    session.add(
-        TemplateVersion(
-            template_id=template.id, number=(last or 0) + 1, at=utcnow(), staff_id=actor.get().staff_id,
-            restored=restored, texts=_stored(now), changed=_summary(before, now),
-        )
-    )  # fmt: skip
-    await session.flush()
-
-
-def _stored(texts: Texts) -> dict[str, list[str]]:
-    return {code: list(pair) for code, pair in sorted(texts.items())}
-
-
 async def restore(session: AsyncSession, *, template: Template, number: int) -> Template:
     """Make the texts of a former version those of today, as a new version. Raises NotFound, Conflict, Invalid."""
-    version = await version_of(session, template.id, number)
-    if read(version) == texts_of(template):
+    texts = versions.read(await versions.one(session, template.id, number))
+    if texts == texts_of(template):
         raise Conflict(_("This is what it says now."))
-    return await save_template(session, template=template, texts=read(version), restored=number)
+    return await save_template(session, template=template, texts=texts, restored=number)
 
 
 async def ship_again(session: AsyncSession, *, template: Template) -> Template:
@@ -171,76 +143,6 @@ async def ship_again(session: AsyncSession, *, template: Template) -> Template:
     if template.kind is None or not template.texts:
         raise Conflict(_("There is no text of your own here."))
     return await save_template(session, template=template, texts={})
-
-
-# ---- versions -------------------------------------------------------------------------------------------------------
-
-
-async def versions(session: AsyncSession, template_id: int, *, most: int = 20) -> list[TemplateVersion]:
-    """The latest first, with who made them."""
-    query = select(TemplateVersion).where(TemplateVersion.template_id == template_id)
-    query = query.options(joinedload(TemplateVersion.staff)).order_by(TemplateVersion.number.desc()).limit(most)
-    return list(await session.scalars(query))
-
-
-async def version_of(session: AsyncSession, template_id: int, number: int) -> TemplateVersion:
-    """Raises NotFound."""
-    query = select(TemplateVersion).where(TemplateVersion.template_id == template_id, TemplateVersion.number == number)
-    version = await session.scalar(query.options(joinedload(TemplateVersion.staff)))
-    if version is None:
-        raise NotFound
-    return version
-
-
-def read(version: TemplateVersion) -> dict[str, tuple[str, str]]:
-    return {code: (str(subject), str(body)) for code, (subject, body) in version.texts.items()}
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What changed in one language."""
-
-    language: str
-    lines: list[Line]
-
-
-def differences(before: Texts, after: Texts) -> list[Difference]:
-    """Line by line, with the subject as the first line; languages in which nothing changed are left out."""
-    found = []
-    for code in sorted({*before, *after}):
-        old, new = _lines(before.get(code)), _lines(after.get(code))
-        if old != new:
-            found.append(Difference(code, list(_compared(old, new))))
-    return found
-
-
-def _lines(pair: tuple[str, str] | None) -> list[str]:
-    return [pair[0], *pair[1].split("\n")] if pair is not None else []
-
-
-def _compared(old: list[str], new: list[str]) -> Iterable[Line]:
-    if len(old) * len(new) > MAX_COMPARED:
-        yield from (("-", line) for line in old)
-        yield from (("+", line) for line in new)
-        return
-    for what, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if what == "equal":
-            kept = old[a:b]
-            yield from ((" ", line) for line in kept[:2])
-            if len(kept) > 4:
-                yield " ", "…"
-            yield from ((" ", line) for line in kept[max(len(kept) - 2, 2) :])
-            continue
-        yield from (("-", line) for line in old[a:b])
-        yield from (("+", line) for line in new[c:d])
-
-
-def _summary(before: Texts, after: Texts) -> dict[str, list[int]]:
-    """Language -> how many lines were added and removed."""
-    return {
-        found.language: [sum(sign == mark for sign, _line in found.lines) for mark in "+-"]
-        for found in differences(before, after)
-    }
 
 
 # ---- choosing -------------------------------------------------------------------------------------------------------
@@ -367,20 +269,38 @@ async def _me(session: AsyncSession) -> Staff | None:
 
 async def send_test(session: AsyncSession, *, template: Template, language: str, customer_id: int | None = None) -> str:
     """Send the text to the acting staff member, and to nobody else. Returns the address. Raises Invalid, NotFound."""
+    texts = {**(shipped(template.kind) if template.kind is not None else {}), **texts_of(template)}
+    if language not in texts:
+        raise Invalid(language=_("There is no text in this language."))
+    return await _to_me(
+        session, texts[language], language=language, kind=template.kind, project_id=template.project_id,
+        customer_id=customer_id,
+    )  # fmt: skip
+
+
+async def send_test_of(session: AsyncSession, *, kind: MailKind, language: str) -> str:
+    """The same for a system mail as the customers of no particular project get it."""
+    texts = await texts_for(session, kind=kind, project_id=None)
+    code = i18n.best(language, tuple(texts)) or i18n.SOURCE
+    return await _to_me(session, texts[code], language=code, kind=kind)
+
+
+async def _to_me(
+    session: AsyncSession,
+    pair: tuple[str, str],
+    *,
+    language: str,
+    kind: MailKind | None,
+    project_id: int | None = None,
+    customer_id: int | None = None,
+) -> str:
     staff = await _me(session)
     if staff is None or not staff.email:
         raise Invalid(_("You have no e-mail address in your profile."))
-    texts = texts_of(template)
-    if template.kind is not None:
-        texts = {**shipped(template.kind), **texts}
-    if language not in texts:
-        raise Invalid(language=_("There is no text in this language."))
-    subject, body = texts[language]
-    seen = await look(
-        session, subject=subject, body=body, kind=template.kind, project_id=template.project_id, customer_id=customer_id
-    )
+    subject, body = pair
+    seen = await look(session, subject=subject, body=body, kind=kind, project_id=project_id, customer_id=customer_id)
     values = dict(seen.values)
-    if customer_id is None and template.project_id is None:  # a real sender, which the mail server takes
+    if customer_id is None and project_id is None:  # a real sender, which the mail server takes
         first = await session.scalar(select(Project).where(Project.enabled).order_by(Project.id).limit(1))
         values |= {"project.sender_email": first.sender_email} if first is not None else {}
     await enqueue(session, "messaging.mail", **mail_of(seen.message, language=language, to=staff.email, values=values))
@@ -388,6 +308,6 @@ async def send_test(session: AsyncSession, *, template: Template, language: str,
 
 
 __all__ = [
-    "Difference", "Seen", "best", "differences", "lacks", "languages_of", "look", "mistakes", "preference", "read",
-    "restore", "save_template", "send_test", "ship_again", "texts_of", "version_of", "versions",
+    "Mistake", "Seen", "best", "lacks", "languages_of", "look", "mistakes", "preference", "problems", "restore",
+    "save_template", "send_test", "send_test_of", "ship_again", "texts_of",
 ]  # fmt: skip
