@@ -13,6 +13,7 @@ from starlette.responses import Response
 from wtforms import validators
 
 from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press
+from admin_views.base.cells import esc
 from admin_views.base.news import News
 from app.domain import inbound, tickets
 from app.errors import Invalid, NotFound
@@ -66,7 +67,7 @@ class GiveFlow(Flow):
         except (Unreadable, FileMissing) as problem:
             raise Invalid(
                 _("This mail cannot be taken apart (%(why)s). Download the original and write the ticket yourself.")
-                % {"why": problem}
+                % {"why": inbound.told(str(problem))}
             ) from None
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
@@ -124,6 +125,10 @@ class InboundMails(AppView, model=InboundMail):
                submit=_("Download"), lede=_("The mail as it came. Open it only in a program that you trust with it.")),
     )  # fmt: skip
 
+    @staticmethod
+    def cell_reason(mail: InboundMail) -> str:
+        return f"<span class=soft>{esc(inbound.told(mail.reason))}</span>" if mail.reason else ""
+
     def waiting(self) -> Select[Any]:
         return select(InboundMail.id).where(InboundMail.state == InboundState.ASIDE)
 
@@ -154,7 +159,7 @@ class InboundMails(AppView, model=InboundMail):
     async def sections(self, session: AsyncSession, obj: InboundMail, request: Request) -> list[dict[str, Any]]:
         shown: list[dict[str, Any]] = []
         if obj.reason:
-            shown.append({"label": gettext("Why"), "kind": "words", "words": [obj.reason]})
+            shown.append({"label": gettext("Why"), "kind": "words", "words": [inbound.told(obj.reason)]})
         body = gettext("This mail is too large to be shown here. Its original can be downloaded.")
         files: list[str] = []
         if obj.size <= LARGEST_SHOWN:
@@ -163,7 +168,7 @@ class InboundMails(AppView, model=InboundMail):
                 body = letter.text[: tickets.MAX_TEXT] or gettext("(The mail holds no text.)")
                 files = [f"{f.name} ({show_bytes(len(f.content))})" for f in letter.files[:20]]
             except (Unreadable, FileMissing) as problem:
-                body = gettext("This mail cannot be taken apart: %(why)s") % {"why": problem}
+                body = gettext("This mail cannot be taken apart: %(why)s") % {"why": inbound.told(str(problem))}
         text = {"language": "", "title": obj.subject, "body": body}
         shown.append({"label": gettext("Text"), "kind": "text", "text": text})
         if files:

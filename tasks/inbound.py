@@ -13,6 +13,7 @@ from app import db
 from app.db import moment
 from app.domain import inbound
 from app.errors import NotFound
+from app.i18n import gettext
 from app.integrations.mail.inbound import Mailbox, MailboxError, open_mailbox
 from app.integrations.mail.reading import Letter, Unreadable, peek
 from app.integrations.storage import Storage, StorageError
@@ -83,7 +84,7 @@ async def take(storage: Storage, raw: bytes, *, source: str, size: int | None = 
     problem = ""
     if size > len(raw):
         raw = raw[:KEPT_OF_LARGE]
-        problem = f"it is larger than {MAX_MAIL // 1024 // 1024} MB; only its beginning is kept here"
+        problem = f"{gettext('It is too large; only its beginning is kept here.')}|> {MAX_MAIL // 1024 // 1024} MB"
     seen = await asyncio.to_thread(peek, raw)
     stored = await storage.save(raw)
     with acting(SYSTEM):

@@ -66,7 +66,8 @@ class AnswerFlow(Flow):
     async def context(self, press: Press, form: AppForm) -> dict[str, Any]:
         ticket = press.one
         shown = await talk(press.session, ticket, cast(AnswerForm, form))
-        return {"talk": shown, "ticket": ticket}
+        side = await press.view.side(press.session, ticket, press.request)
+        return {"talk": shown, "ticket": ticket, "side": side}
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
         ticket, data = press.one, form.data

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from admin_views.access import may
 from admin_views.base import AppForm, AppView, Button, LookupField, plan_of
-from admin_views.base.cells import badge, mail, ready, swatch
+from admin_views.base.cells import badge, ready, swatch
 from admin_views.base.fields import ChoiceField
 from admin_views.base.figures import figure
 from admin_views.base.news import News
@@ -172,7 +172,9 @@ class Tickets(AppView, model=Ticket):
     async def sections(self, session: AsyncSession, obj: Ticket, request: Request) -> list[dict[str, Any]]:
         form = AnswerForm() if plan_of(request, self).may("edit") else None
         html = page("sqladmin/ticket_talk.html", talk=await talk(session, obj, form))
-        shown: list[dict[str, Any]] = [{"label": gettext("Conversation"), "kind": "html", "html": Markup(html)}]  # noqa: S704
+        shown: list[dict[str, Any]] = [
+            {"label": gettext("Conversation"), "kind": "html", "html": Markup(html)}  # noqa: S704
+        ]
         if events := await _history(session, obj):
             shown.append({"label": gettext("History"), "kind": "words", "words": events})
         return shown
@@ -251,7 +253,8 @@ def _customer(customer: Customer) -> list[dict[str, Any]]:
         (_("Status"), ready(badge(customer.status))),
         (_("Attitude"), ready(swatch(customer.attitude.hue, customer.attitude.name, round=True))
          if customer.attitude else ""),
-        (_("E-mail"), ready(mail(customer.email))),
+        (_("E-mail"), Markup('<a href="mailto:{0}"><bdi>{0}</bdi></a>').format(customer.email) if customer.email
+         else ""),
         (_("Phone"), customer.phone),
         (_("Language"), language_name(customer.language) if customer.language else ""),
         (_("Responsible"), str(customer.responsible) if customer.responsible else ""),

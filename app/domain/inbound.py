@@ -83,9 +83,16 @@ class Case:
     """Of one attached file."""
 
 
+def told(reason: str) -> str:
+    """A stored reason in the reader's language: a sentence, and a detail behind a bar."""
+    sentence, _bar, detail = reason.partition("|")
+    said = gettext(sentence) if sentence else ""
+    return f"{said} ({detail})" if detail else said
+
+
 @dataclass(frozen=True)
 class End:
-    """What becomes of a mail."""
+    """What becomes of a mail. reason: see `told`."""
 
     state: InboundState
     reason: str = ""
@@ -168,7 +175,7 @@ async def _automatic(case: Case) -> End | None:
         why = "X-Autoreply"
     elif letter.value("return-path") == "<>":
         why = "Return-Path: <>"
-    return End(InboundState.IGNORED, gettext("Written by a program (%(why)s).") % {"why": why[:200]}) if why else None
+    return End(InboundState.IGNORED, f"{gettext('Written by a program.')}|{why[:200]}") if why else None
 
 
 async def _too_many(case: Case) -> End | None:
@@ -181,7 +188,7 @@ async def _too_many(case: Case) -> End | None:
     n = await case.session.scalar(select(func.count()).select_from(lately.limit(MOST_AN_HOUR + 1).subquery())) or 0
     if n <= MOST_AN_HOUR:
         return None
-    return End(InboundState.ASIDE, gettext("More than %(n)s mails of this sender in an hour.") % {"n": MOST_AN_HOUR})
+    return End(InboundState.ASIDE, gettext("Too many mails of this sender in an hour."))
 
 
 async def _signed(case: Case) -> End | None:

@@ -37,7 +37,7 @@ class InboundMail(Base, Searchable):
     source: Mapped[str] = mapped_column(String(40), default="", info=about(_("Came by")))
     message_id: Mapped[str] = mapped_column(String(250), default="", info=about(_("Message-ID")))
     sender: Mapped[str] = mapped_column(
-        String(254), default="", info=about(_("From"), listed=True, searched=True, copy=True, css="meta")
+        String(254), default="", info=about(_("From"), listed=True, searched=True, css="meta")
     )
     recipient: Mapped[str] = mapped_column(String(254), default="", info=about(_("To")))
     subject: Mapped[str] = mapped_column(

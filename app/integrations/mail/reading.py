@@ -14,6 +14,7 @@ from email.utils import getaddresses
 from functools import cached_property
 from html.parser import HTMLParser
 
+from app.i18n import gettext
 from app.integrations.mail.address import valid_address
 from app.integrations.storage import safe_filename
 
@@ -33,7 +34,7 @@ _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if code not i
 
 
 class Unreadable(Exception):
-    """A mail that is not taken apart; the text says why, in one line."""
+    """A mail that is not taken apart; the text says why: a sentence, and a detail behind a bar."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,15 @@ class Letter:
         """Raises Unreadable for what is built to break readers."""
         head = _END_OF_HEADER.search(raw, 0, LONGEST_HEADER)
         if head is None and len(raw) > LONGEST_HEADER:
-            raise Unreadable("the header is larger than 256 kB")
+            raise Unreadable(f"{gettext('Its header is too large.')}|256 kB")
         if len(_NESTS.findall(raw)) > MOST_NESTED:
-            raise Unreadable(f"more than {MOST_NESTED} bodies inside each other")
+            raise Unreadable(f"{gettext('Too many bodies inside each other.')}|> {MOST_NESTED}")
         self.raw = raw
         try:
             self.parsed: Message = BytesParser(policy=compat32).parsebytes(raw)
             self.parts = list(self._walk())
         except (RecursionError, ValueError, LookupError, AttributeError, TypeError) as error:
-            raise Unreadable(f"it cannot be taken apart ({type(error).__name__})") from None
+            raise Unreadable(f"{gettext('It cannot be taken apart.')}|{type(error).__name__}") from None
 
     # ---- the header -----------------------------------------------------------------------------------------------
 
