@@ -192,6 +192,7 @@ class Customers(AppView, model=Customer):
             values.pop("registered_at", None)
         if obj is None:
             values.pop("password_again")
+            values["password"] = values["password"] or None  # left empty: they cannot sign in yet
             obj = await customers.register_customer(
                 session,
                 groups=groups,

@@ -52,6 +52,15 @@ async def test_registering_makes_customer_user_and_audit(desk: httpx.AsyncClient
     assert row.staff_id is not None and row.customer_id is None
 
 
+async def test_a_password_that_is_left_empty_makes_a_user_who_cannot_sign_in_yet(
+    desk: httpx.AsyncClient, project: Project
+) -> None:
+    answer = await desk.post(REGISTER, data=entries(project, password="", password_again=""))
+    assert answer.status_code == 303, "as a browser sends it"
+    user = await the(User, username="info@gruenwald.example")
+    assert not user.password_hash
+
+
 async def test_the_list_shows_name_with_user_name(desk: httpx.AsyncClient, project: Project) -> None:
     await desk.post(REGISTER, data=entries(project, username="gruenwald"))
     page = (await desk.get("/admin/customer/list")).text
