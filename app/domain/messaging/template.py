@@ -15,7 +15,7 @@ from typing import Final
 
 from jinja2 import nodes
 
-from app.domain.messaging.macros import LONGEST, MACROS, MacroSpec, Values
+from app.domain.messaging.macros import MACROS, MacroSpec, Values
 from app.domain.messaging.syntax import LOOPS, NOT_ALLOWED, STRANGE, Misplaced, Source, TemplateProblem, short
 from app.i18n import _
 
