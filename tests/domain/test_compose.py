@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.utils import parseaddr
+from pathlib import Path
 
 import pytest
 
+from app import links
 from app.domain.messaging import compose
 from app.domain.messaging.content import Content
 from app.domain.messaging.delivery import Row
@@ -23,6 +25,13 @@ from app.domain.messaging.values import Recipient
 from app.integrations.mail import MailAttachment, Rejected
 from app.models.attachments import Attachment
 from app.models.messaging import CampaignState, Policy
+from app.settings import Settings
+
+
+@pytest.fixture(autouse=True, scope="module")
+def signing() -> None:
+    links.configure(Settings(database_url="", secret_key="k" * 40, data_dir=Path()))
+
 
 NAMES = (
     "Ada", "Jürgen Müller & Söhne GmbH", "Иванов Пётр Сергеевич", "田中 花子", "فاطمة علي", "😀 Emoji 👩‍👩‍👧",
