@@ -16,7 +16,7 @@ from app.domain.messaging import audience as audiences
 from app.domain.messaging import looking
 from app.domain.messaging.audience import Audience, AudienceCount
 from app.domain.messaging.looking import Seen, Texts
-from app.domain.messaging.render import TemplateProblem, compile_message
+from app.domain.messaging.render import TemplateProblem, check_message
 from app.errors import AppError, Invalid
 from app.i18n import gettext, language_name, ngettext, show_moment, show_number
 
@@ -74,7 +74,7 @@ async def _seen(session: AsyncSession, form: AppForm, texts: Texts) -> tuple[lis
     whole = {}
     for code, (subject, body) in texts.items():
         try:
-            compile_message(subject, body)
+            check_message(subject, body)
         except TemplateProblem as problem:
             said = gettext("%(language)s: %(what)s")
             return [], said % {"language": language_name(code), "what": str(problem)}

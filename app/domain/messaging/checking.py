@@ -56,7 +56,7 @@ def collect_texts(texts: Mapping[str, tuple[str, str]], problems: dict[str, str]
             (f"subject_{given}", (subject, "")), (f"body_{given}", ("", body)), (f"body_{given}", (subject, body)),
         ):  # fmt: skip
             try:
-                render.compile_message(*compiled)
+                render.check_message(*compiled)
             except render.TemplateProblem as problem:
                 problems[field] = str(problem)
                 break

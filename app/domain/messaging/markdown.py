@@ -51,13 +51,13 @@ def _made() -> MarkdownIt:
 _READER = _made()
 
 
-def to_html(source: str, *, mark: str = "") -> str:
+def to_html(source: str, *, mark: str = "", seconds: float = SECONDS) -> str:
     """Links that are no whole web or mail address lead nowhere, unless they hold `mark`. Raises TemplateProblem for a
-    text that is too long or too involved."""
+    text that is too long or too involved: that takes more than so many seconds of the processor."""
     try:
         if source.count("\n") > MAX_LINES:
             raise _TooLong
-        html = _READER.render(source, {"until": time.thread_time() + SECONDS})
+        html = _READER.render(source, {"until": time.thread_time() + seconds})
     except _TooLong:
         html = None
     if html is None or len(html) > MAX_HTML:

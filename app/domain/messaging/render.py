@@ -37,11 +37,14 @@ __all__ = [
     "RenderedMessage",
     "Template",
     "TemplateProblem",
+    "check_message",
     "compile_message",
     "parse",
 ]
 
 MAX_VARIANTS: Final = 256
+PATIENCE: Final = 2.0
+"""Seconds for a text that was checked when it was written: a slow machine must still be able to send it."""
 
 _TAG = re.compile(r'<[a-z][a-z0-9]*((?: [a-z-]+="[^"]*")+) ?/?>')
 _TARGET = re.compile(r' (?:href|src)="([^"]*)"')
@@ -152,6 +155,15 @@ def html_reader(piece: "HtmlPiece") -> "Callable[[Values], str]":
     return write
 
 
+def check_message(subject: str, body: str) -> None:
+    """Raises TemplateProblem for what cannot be sent or would take long: for texts that are being written."""
+    parse(subject)
+    longest = parse(body).longest()
+    if not html_body.is_html(longest):
+        to_html(longest)
+    compile_message(subject, body)
+
+
 @lru_cache(maxsize=64)
 def compile_message(subject: str, body: str) -> CompiledMessage:
     """Check and compile a message: once per language of a campaign. Raises TemplateProblem."""
@@ -238,7 +250,7 @@ def _to_text(pieces: Pieces) -> Pieces:
 def _to_html(pieces: Pieces) -> tuple["str | Field | Link", ...]:
     """Run Markdown and the sanitiser once, and put the fields back."""
     source, mark, split = _marked(pieces)
-    html = html_body.clean(source) if html_body.is_html(source) else to_html(source, mark=mark)
+    html = html_body.clean(source) if html_body.is_html(source) else to_html(source, mark=mark, seconds=PATIENCE)
     result: list[str | Field | Link] = []
     done = 0
     for tag in _TAG.finditer(html):
