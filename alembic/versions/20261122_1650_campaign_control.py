@@ -1,6 +1,6 @@
 """pausing campaigns, their pace and their limit of failures
 
-Revision ID: 0006c
+Revision ID: 0006m
 Revises: 0005
 Create Date: 2026-11-22 16:50:00
 """
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 
-revision: str = '0006c'
+revision: str = '0006m'
 down_revision: str | None = '0005'
 branch_labels: str | None = None
 depends_on: str | None = None

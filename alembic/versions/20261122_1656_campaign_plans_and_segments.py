@@ -1,7 +1,7 @@
 """plans, quiet hours and approval of campaigns; segments; the time zone of projects
 
-Revision ID: 0007c
-Revises: 0006c
+Revision ID: 0007m
+Revises: 0006m
 Create Date: 2026-11-22 16:56:12.580142
 """
 
@@ -11,8 +11,8 @@ from alembic import op
 import app.db
 
 
-revision: str = '0007c'
-down_revision: str | None = '0006c'
+revision: str = '0007m'
+down_revision: str | None = '0006m'
 branch_labels: str | None = None
 depends_on: str | None = None
 
