@@ -21,9 +21,7 @@ PATH = "/unsubscribe/"
 
 _signer = links.Signer("delivery")
 _LABEL = re.compile(r"[^a-z0-9-]+")
-_TOKEN = re.compile(
-    rf"(?:{REFERENCE}:|{PATH})\s*([\w.-]{{3,120}}\.[\w-]{{{links.MAC_LENGTH}}})(?![\w-])", re.ASCII
-)
+_TOKEN = re.compile(rf"(?:{REFERENCE}:|{PATH})\s*([\w.-]{{3,120}}\.[\w-]{{{links.MAC_LENGTH}}})(?![\w-])", re.ASCII)
 
 
 def token_of(message_id: str) -> str:
