@@ -106,7 +106,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         inbound_secret=_inbound_secret(values.get("BURSAR_INBOUND_SECRET", "")),
         data_dir=data_dir,
         secret_key=_secret_key(values.get("BURSAR_SECRET_KEY", ""), environment, data_dir),
-        old_secret_keys=tuple(key for key in values.get("BURSAR_OLD_SECRET_KEYS", "").split() if key),
+        old_secret_keys=_old_secret_keys(values.get("BURSAR_OLD_SECRET_KEYS", "")),
     )
 
 
@@ -274,6 +274,14 @@ def _secret_key(value: str, environment: Environment, data_dir: Path) -> str:
             )
         return value
     return value or _kept_secret(data_dir)
+
+
+def _old_secret_keys(value: str) -> tuple[str, ...]:
+    """They still open links, so a short one would be a hole as the present one would."""
+    keys = tuple(value.split())
+    if any(len(key) < SHORTEST_SECRET for key in keys):
+        raise SettingError(f"BURSAR_OLD_SECRET_KEYS must hold keys of at least {SHORTEST_SECRET} characters")
+    return keys
 
 
 def _kept_secret(data_dir: Path) -> str:

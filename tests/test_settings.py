@@ -144,3 +144,12 @@ def test_settings_imports_nothing_of_ours() -> None:
     }
     assert "app" not in ours
     assert sys.modules["app.settings"].__file__
+
+
+def test_former_keys_are_separated_by_spaces_and_as_long_as_the_present_one(tmp_path: Path) -> None:
+    assert given(tmp_path).old_secret_keys == ()
+    former = ("b" * 32, GOOD_SECRET)
+    settings = given(tmp_path, OLD_SECRET_KEYS="  ".join(former))
+    assert settings.old_secret_keys == former and GOOD_SECRET not in repr(settings)
+    with pytest.raises(SettingError, match="BURSAR_OLD_SECRET_KEYS"):
+        given(tmp_path, OLD_SECRET_KEYS=f"{GOOD_SECRET} short")

@@ -303,4 +303,6 @@ def _leaks(answer: httpx.Response, made: tuple[str, str, str, dict[str, Any]]) -
     sent = (target + str(more)).lower()
     if mark[:3] in sent:
         return False  # what was typed may be shown again
+    if target.startswith("/unsubscribe/"):
+        return False  # whoever has the link from a mail is the one who got the mail
     return mark in answer.text.lower()

@@ -126,7 +126,7 @@ class Maker:
 
     async def make_choices(self, customers: list[Customer]) -> None:
         """Most have agreed to news, some to offers, a few have thought better of it. Gone with their customers."""
-        choices: list[Subscription] = []
+        choices: list[dict[str, Any]] = []
         for name, share in (("News", 0.7), ("Offers", 0.35)):
             category = self.words.categories[name].id
             for customer in customers:
@@ -137,10 +137,10 @@ class Maker:
                 for channel in Channel:
                     key = {"customer_id": customer.id, "category_id": category, "channel": channel}
                     until = ended if channel is Channel.EMAIL else None
-                    choices.append(Subscription(**key, wanted=True, since=agreed, ended_at=until, how=How.CLIENT))
+                    choices.append({**key, "wanted": True, "since": agreed, "ended_at": until, "how": How.CLIENT})
                     if until is not None:
-                        choices.append(Subscription(**key, wanted=False, since=until, how=How.LINK))
-        await self.keep(choices)
+                        choices.append({**key, "wanted": False, "since": until, "ended_at": None, "how": How.LINK})
+        await self.session.execute(insert(Subscription).execution_options(audited=True), choices)
 
     def customer(self, country: Country, place: int) -> Customer:
         r = self.random

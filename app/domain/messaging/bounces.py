@@ -157,8 +157,8 @@ def _blocks(part: Message) -> Iterator[Message]:
 
 
 def _report(address: str, status: str, diagnostic: str) -> Report:
-    diagnostic = " ".join(diagnostic.split())
-    reason = (f"{status} {diagnostic}".strip() or "5.0.0")[:500]
+    diagnostic = _plain(diagnostic)
+    reason = (f"{_plain(status)} {diagnostic}".strip() or "5.0.0")[:500]
     codes = [m.groups() for m in _STATUS.finditer(diagnostic[:1000])]
     stated = _STATUS.match(status.strip())
     if stated is not None and (stated[2], stated[3]) != ("0", "0"):
@@ -170,6 +170,12 @@ def _report(address: str, status: str, diagnostic: str) -> Report:
         reply = _REPLY.search(diagnostic)
         code = (reply[1][0], "0", "0") if reply else ("5", "0", "0")
     return Report(address, _hard(code[0], f"{int(code[1])}.{int(code[2])}", diagnostic), reason)
+
+
+def _plain(text: str) -> str:
+    """On one line, without what no database takes: control characters and halves of others."""
+    kept = text.encode("utf-8", "replace").decode()
+    return " ".join("".join(c if c.isprintable() else " " for c in kept).split())
 
 
 def _hard(kind: str, detail: str, text: str) -> bool:
@@ -192,7 +198,7 @@ def _address(field: str) -> str:
 
 def _header(message: Message, name: str) -> str:
     try:
-        return " ".join(str(message.get(name, "")).split())
+        return _plain(str(message.get(name, "")))
     except (ValueError, LookupError, AttributeError, TypeError, IndexError):  # written by anybody
         return ""
 
