@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.hands import button, sign_in
+from tests.browser.hands import button, link, look_up, open_customers, sign_in
 from tests.browser.house import House, Walk
 
 pytestmark = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
@@ -54,3 +54,17 @@ def test_a_template_is_written_with_its_preview(walk: Walk, house: House) -> Non
     button(page, "Create").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("By hand")
     walk.shot("card")
+
+
+def test_the_composer_looks_for_templates_of_the_chosen_category(walk: Walk, house: House) -> None:
+    page = walk.page
+    sign_in(page)
+    open_customers(page)
+    link(page, "Anna Müller").click()
+    link(page, "Send message").click()
+    template = page.get_by_role("combobox", name="Template", exact=True)
+    expect(template).to_have_attribute("data-lookup", "/admin/message_template/lookup")
+    look_up(page, "Category", "Maintenance")
+    expect(template).to_have_attribute("data-lookup", re.compile(r"^/admin/message_template/lookup\?category=\d+$"))
+    look_up(page, "Template", "Planned work")
+    expect(page.get_by_role("textbox", name="Subject")).to_have_value("Maintenance")
