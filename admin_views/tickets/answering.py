@@ -111,10 +111,11 @@ class LockFlow(Flow):
         return Done(said, url=url, response=JSONResponse({"held": True, "said": ""}) if script else None)
 
 
-async def unlock(session: AsyncSession, chosen: list[Ticket]) -> str:
-    for ticket in chosen:
-        await tickets.let_go(session, ticket_id=ticket.id)
-    return gettext("Others may answer it now.")
+class UnlockFlow(Flow):
+    async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
+        await tickets.let_go(session, ticket_id=press.one.id)
+        script = press.request.headers.get("x-fragment") == "lock"
+        return Done(gettext("Others may answer it now."), response=JSONResponse({"held": False}) if script else None)
 
 
 # ---- the talk -------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from admin_views.base.fields import ChoiceField
 from admin_views.base.figures import figure
 from admin_views.base.news import News
 from admin_views.base.reading import names_of
-from admin_views.tickets.answering import AnswerFlow, AnswerForm, LockFlow, state, talk, unlock
+from admin_views.tickets.answering import AnswerFlow, AnswerForm, LockFlow, UnlockFlow, state, talk
 from app import db
 from app.db import utcnow
 from app.domain import tickets
@@ -102,7 +102,7 @@ class Tickets(AppView, model=Ticket):
         Button("priority", _("Priority"), "flag", on=MANY, verb=prioritise, form=PriorityForm, grant="edit", more=True),
         Button("lock", _("I am answering"), "lock", on=frozenset(), flow=LockFlow(), grant="edit",
                lede=_("Others see it, for two minutes or as long as you write.")),
-        Button("unlock", _("Leave it to others"), "lock-open", on=frozenset(), verb=unlock, grant="edit"),
+        Button("unlock", _("Leave it to others"), "lock-open", on=frozenset(), flow=UnlockFlow(), grant="edit"),
     )  # fmt: skip
 
     # ---- the inbox ------------------------------------------------------------------------------------------------
