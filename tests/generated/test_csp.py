@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -31,6 +31,8 @@ class Served:
     url: str
     world: World
     ways: list[Way]
+    pages: dict[str, list[str]] = field(default_factory=dict)
+    """Whose addresses are known already."""
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,12 @@ def served(
 
 def pages_of(served: Served, who: str) -> list[str]:
     """The addresses at which this person gets a page, with the tabs of the cards."""
+    if who not in served.pages:
+        served.pages[who] = _find_pages(served, who)
+    return served.pages[who]
+
+
+def _find_pages(served: Served, who: str) -> list[str]:
     client = who in ("user", "visit")
     wanted = [
         w.url for w in served.ways
