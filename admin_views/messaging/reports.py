@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from admin_views.access import may
 from admin_views.base.figures import figure
-from app.domain.messaging import report
+from app.domain.messaging import report, tracking
 from app.i18n import gettext, language_name, locale, ngettext, show_date, show_number, show_span, zone
 from app.models.messaging import Campaign, Channel, DeliveryState
 from app.render import page
@@ -45,9 +45,23 @@ async def sections(session: AsyncSession, campaign: Campaign, request: Request) 
             ),
         }
     ]  # fmt: skip
+    tracked = await figure(f"{name} events", partial(tracking.counts, session, campaign_id=campaign.id))
+    if tracked.on:
+        made.append(_answers(tracked))
     if len(line.columns) > 1:
         made.insert(0, {"label": "", "kind": "chart", "chart": _chart(line)})
     return made
+
+
+def _answers(tracked: tracking.Tracked) -> dict[str, Any]:
+    """What recipients did with it, where a project counts that."""
+    rows = [
+        (gettext("Opened"), show_number(tracked.opened), show_number(tracked.opens)),
+        (gettext("Clicked"), show_number(tracked.clicked), show_number(tracked.clicks)),
+        *((link.url, show_number(link.messages), show_number(link.times)) for link in tracked.links),
+    ]
+    columns = [gettext("What"), gettext("Messages"), gettext("Times")]
+    return {"label": gettext("Opened and clicked"), "kind": "table", "columns": columns, "rows": rows}
 
 
 def _table(campaign: Campaign, totals: Mapping[tuple[str, Channel], Mapping[DeliveryState, int]]) -> dict[str, Any]:

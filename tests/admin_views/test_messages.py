@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from app import db
 from app.db import utcnow
+from app.models.consent import DeliveryEvent, EventKind
 from app.models.customers import Customer
 from app.models.jobs import Job
 from app.models.messaging import Campaign, CampaignState, Channel, DeliveryState, Segment
@@ -230,3 +231,29 @@ async def test_the_card_shows_what_became_of_it(desk: httpx.AsyncClient, sign_in
     look = [("campaign", "list"), ("campaign", "details")]
     blind = await sign_in(await create_staff(look))
     assert "By language" not in (await blind.get(card)).text
+
+
+async def test_opened_and_clicked_stand_there_only_where_a_project_counts_them(
+    desk: httpx.AsyncClient, database: str
+) -> None:
+    async with db.unit() as session:
+        project = await factories.create_project(session, tracking=True)
+        customer = await factories.create_customer(session, project=project)
+        campaign = await factories.create_campaign(session, state="done", total=1)
+        sent = await factories.create_delivery(
+            session, campaign=campaign, customer=customer, channel=Channel.EMAIL, address="a@example.com", state="sent",
+            sent_at=utcnow(),
+        )  # fmt: skip
+        for kind, url in ((EventKind.OPEN, ""), (EventKind.CLICK, "https://x.example/page")):
+            session.add(
+                DeliveryEvent(
+                    campaign_id=campaign.id, customer_id=customer.id, message_id=sent.message_id, kind=kind, url=url,
+                    times=3, first_at=utcnow(), last_at=utcnow(),
+                )
+            )  # fmt: skip
+    page = (await desk.get(CARD.format(campaign.id))).text
+    assert "Opened and clicked" in page and "https://x.example/page" in page
+    async with db.unit() as session:
+        (await session.get_one(Project, project.id)).tracking = False
+        (await session.get_one(Campaign, campaign.id)).error = "counted anew"  # another version: the figure is not kept
+    assert "Opened and clicked" not in (await desk.get(CARD.format(campaign.id))).text

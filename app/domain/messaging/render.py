@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from app.domain.messaging import html_body
-from app.domain.messaging.markdown import to_html
+from app.domain.messaging.markdown import SECONDS, to_html
 from app.domain.messaging.template import (
     MACROS,
     Choice,
@@ -81,8 +81,9 @@ class _Variant:
 class CompiledMessage:
     """Subject and body of one language, ready for many recipients. `macros` is what `render` needs."""
 
-    def __init__(self, subject: Template, body: Template) -> None:
+    def __init__(self, subject: Template, body: Template, seconds: float = PATIENCE) -> None:
         self.macros = subject.macros | body.macros
+        self._seconds = seconds
         self._subject = subject
         self._body = body
         self._variants: dict[tuple[int, ...], _Variant] = {}
@@ -113,7 +114,7 @@ class CompiledMessage:
         if variant is None:
             if len(self._variants) >= MAX_VARIANTS:
                 self._variants.clear()
-            variant = self._variants[taken] = _Variant(_to_text(pieces), _to_html(pieces))
+            variant = self._variants[taken] = _Variant(_to_text(pieces), _to_html(pieces, self._seconds))
         return taken, variant
 
     def render(self, values: Values) -> RenderedMessage:
@@ -157,11 +158,10 @@ def html_reader(piece: "HtmlPiece") -> "Callable[[Values], str]":
 
 def check_message(subject: str, body: str) -> None:
     """Raises TemplateProblem for what cannot be sent or would take long: for texts that are being written."""
-    parse(subject)
-    longest = parse(body).longest()
-    if not html_body.is_html(longest):
+    template = parse(body)
+    CompiledMessage(parse(subject), template, SECONDS).render({})
+    if _has_choices(template) and not html_body.is_html(longest := template.longest()):
         to_html(longest)
-    compile_message(subject, body)
 
 
 @lru_cache(maxsize=64)
@@ -247,10 +247,10 @@ def _to_text(pieces: Pieces) -> Pieces:
     return tuple(split(html_body.to_text(html_body.clean(source)))) if html_body.is_html(source) else pieces
 
 
-def _to_html(pieces: Pieces) -> tuple["str | Field | Link", ...]:
+def _to_html(pieces: Pieces, seconds: float) -> tuple["str | Field | Link", ...]:
     """Run Markdown and the sanitiser once, and put the fields back."""
     source, mark, split = _marked(pieces)
-    html = html_body.clean(source) if html_body.is_html(source) else to_html(source, mark=mark, seconds=PATIENCE)
+    html = html_body.clean(source) if html_body.is_html(source) else to_html(source, mark=mark, seconds=seconds)
     result: list[str | Field | Link] = []
     done = 0
     for tag in _TAG.finditer(html):
