@@ -280,9 +280,9 @@ class Lane:
             try:
                 claimed, waited, still = await self._write([outcome for outcome, _slot in back], stale, n)
                 break
-            except Exception as error:
+            except BaseException as error:
                 self._uncertain = True
-                if time.monotonic() >= end:
+                if time.monotonic() >= end or not isinstance(error, Exception):
                     self._back = back + self._back
                     raise
                 log("messaging").warning("the database does not answer, trying again: %s", type(error).__name__)
