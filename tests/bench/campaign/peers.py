@@ -118,7 +118,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def celery() -> None:
     from celery import Celery
 
-    app = Celery("peers", broker=REDIS)
+    app = Celery("peers", broker=REDIS.replace("unix://", "redis+socket://"))
     app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=64)
     kept: list[Psycopg] = []
 
