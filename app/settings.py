@@ -43,7 +43,7 @@ class Settings:
     env: Environment = "development"
     trust_proxy: bool = False
     lease_seconds: int = 60
-    send_window: int = 250
+    send_window: int = 500
     max_upload_mb: int = 25
 
     @property
@@ -90,7 +90,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         env=environment,
         trust_proxy=_yes_no(values, "BURSAR_TRUST_PROXY"),
         lease_seconds=_number(values, "BURSAR_LEASE_SECONDS", 60, 1, 3600),
-        send_window=_number(values, "BURSAR_SEND_WINDOW", 250, 1, 5000),
+        send_window=_number(values, "BURSAR_SEND_WINDOW", 500, 1, 5000),
         max_upload_mb=_number(values, "BURSAR_MAX_UPLOAD_MB", 25, 1, 1024),
         data_dir=data_dir,
         secret_key=_secret_key(values.get("BURSAR_SECRET_KEY", ""), environment, data_dir),
