@@ -45,7 +45,7 @@ class Settings:
     env: Environment = "development"
     trust_proxy: bool = False
     lease_seconds: int = 60
-    send_window: int = 250
+    send_window: int = 500
     max_upload_mb: int = 25
     inbound_address: str = ""
     """`desk@example.com`, where mail to `desk+anything@` comes too, or `@example.com` where all mail comes. Empty: mail
@@ -99,7 +99,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         env=environment,
         trust_proxy=_yes_no(values, "BURSAR_TRUST_PROXY"),
         lease_seconds=_number(values, "BURSAR_LEASE_SECONDS", 60, 1, 3600),
-        send_window=_number(values, "BURSAR_SEND_WINDOW", 250, 1, 5000),
+        send_window=_number(values, "BURSAR_SEND_WINDOW", 500, 1, 5000),
         max_upload_mb=_number(values, "BURSAR_MAX_UPLOAD_MB", 25, 1, 1024),
         inbound_address=_inbound_address(values.get("BURSAR_INBOUND_ADDRESS", "")),
         inbound_url=_inbound_url(values.get("BURSAR_INBOUND_URL", "")),

@@ -91,6 +91,8 @@ class Lane:
         self._flying = 0
         self._back: list[tuple[Outcome, int]] = []
         self._oldest_back = 0.0
+        self._enough = AT_LEAST // 2
+        """So many that have ended are worth a transaction."""
         self._last_success = 0.0
         self._next_look = time.monotonic() + PUT_OFF_EVERY
         self._lost = False
@@ -155,7 +157,9 @@ class Lane:
 
     def take(self) -> Letter | None:
         """The next letter, made this moment: what waits costs no memory."""
-        while self._ready and not self._must_stop:
+        if self._must_stop:
+            return None
+        while self._ready:
             flight, now = self._ready[0], time.monotonic()
             if now - flight.fenced_at > FRESH:
                 self._news.set()
@@ -228,7 +232,7 @@ class Lane:
         if not self._back:
             self._oldest_back = time.monotonic()
         self._back.append((outcome, slot))
-        if len(self._back) * 2 >= self._target or not self._held:
+        if len(self._back) >= self._enough:
             self._news.set()
 
     def _let_go(self) -> None:
@@ -258,11 +262,12 @@ class Lane:
     async def _turn(self) -> None:
         """One transaction: marks what came back, fences what has waited, claims what there is room for."""
         now = time.monotonic()
+        self._enough = max(self._target // 2, 1)
         while self._later and self._later[0][0] <= now:
             self._ready.append(heapq.heappop(self._later)[2])
         n = self._room()
         late = bool(self._back) and (
-            n > 0 or len(self._back) * 2 >= self._target or not self._held or now - self._oldest_back >= FLUSH_SECONDS
+            n > 0 or len(self._back) >= self._enough or not self._held or now - self._oldest_back >= FLUSH_SECONDS
         )
         held = (*self._ready, *self._offered, *(flight for _at, _n, flight in self._later))
         stale = [flight for flight in held if now - flight.fenced_at > FRESH / 2]
@@ -275,9 +280,9 @@ class Lane:
             try:
                 claimed, waited, still = await self._write([outcome for outcome, _slot in back], stale, n)
                 break
-            except Exception as error:
+            except BaseException as error:
                 self._uncertain = True
-                if time.monotonic() >= end:
+                if time.monotonic() >= end or not isinstance(error, Exception):
                     self._back = back + self._back
                     raise
                 log("messaging").warning("the database does not answer, trying again: %s", type(error).__name__)

@@ -32,15 +32,10 @@ SCREENS = (
 )  # fmt: skip
 """What grants can be about: the names of the tables, which are the identities of their screens."""
 ACTIONS = ("list", "details", "create", "edit", "delete", "export")
-CUSTOMER_ACTIONS = (
-    "action:message",
-    "action:message_all",
-    "action:segment",
-    "action:enter",
-    "action:act",
-    "action:note",
-)
-"""Message one, message many, keep a segment, enter the customer's panel, act there instead of only looking, write a note."""
+CUSTOMER_ACTIONS = ("action:message", "action:message_all", "action:segment", "action:enter", "action:act",
+                    "action:note")  # fmt: skip
+"""Message one, message many, keep a segment, enter the customer's panel, act there instead of only looking, write a
+note."""
 CAMPAIGN_ACTIONS = ("action:stop", "action:pause", "action:resume", "action:plan", "action:send_now", "action:resend",
                     "action:decide", "action:unreached")  # fmt: skip
 """What somebody does who sends campaigns; approving those of others is a grant of its own."""

@@ -52,7 +52,6 @@ def _figures(found: dict[str, Any], sink: Sink, trips: int) -> dict[str, Any]:
     return {
         "messages": n, "seconds": round(found["seconds"], 2), "per second": round(n / found["seconds"]),
         "cpu us": round(1e6 * found["cpu"] / n, 1), "trips": round((sink.counts().trips - trips - 1) / n, 2),
-        "peak MB": round(found["memory_mb"], 1),
     }  # fmt: skip
 
 

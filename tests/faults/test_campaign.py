@@ -37,8 +37,8 @@ from tests.faults.stage import (
 
 pytestmark = pytest.mark.faults
 
-RECIPIENTS = scale(1500, 10_000)
-KILLS, REDIS_KILLS = scale(4, 20), scale(1, 3)
+RECIPIENTS = scale(1000, 10_000)
+KILLS, REDIS_KILLS = scale(3, 20), scale(1, 3)
 SLOW = 0.05
 
 
@@ -114,7 +114,7 @@ async def test_under_review_kills_double_nothing_and_staff_see_what_is_open(data
 
 
 async def test_rolling_restarts_miss_nobody_and_double_nothing(database: str, tmp_path: Path) -> None:
-    rounds = scale(3, 10)
+    rounds = scale(2, 10)
     recipients = 400 * (rounds + 1)
     async with stage(database, tmp_path, Sink(slow=SLOW)) as on:
         for _n in range(2):
@@ -140,7 +140,7 @@ async def test_it_goes_on_after_redis_the_database_and_the_mail_server_had_their
     database: str, tmp_path: Path
 ) -> None:
     """Redis emptied, Redis away, the database restarted, 451 for a tenth, one in a hundred cut off after its text."""
-    recipients = scale(2000, 6000)
+    recipients = scale(1500, 6000)
     async with stage(database, tmp_path, Sink(slow=SLOW, put_off=0.1, cut=0.01)) as on:
         for _n in range(2):
             on.workers.start()
@@ -182,7 +182,7 @@ async def test_it_goes_on_after_redis_the_database_and_the_mail_server_had_their
 
 
 async def test_after_pause_or_stop_nothing_more_is_sent(database: str, tmp_path: Path) -> None:
-    chance, rounds = random.Random(4711), scale(3, 20)
+    chance, rounds = random.Random(4711), scale(2, 20)
     async with stage(database, tmp_path, Sink(slow=0.15)) as on:
         on.workers.start()
         await on.workers.ready()

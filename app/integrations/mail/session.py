@@ -72,6 +72,8 @@ class Nothing:
 NOTHING = Nothing()
 _IDLE, _RSET, _MAIL, _RCPT, _DATA, _TEXT, _DOT = range(7)
 _COMMANDS = {_RSET: "RSET", _MAIL: "MAIL", _RCPT: "RCPT", _DATA: "DATA"}
+_ONE = {b"%d " % code: code for code in range(100, 1000)}
+"""How an answer of one line begins."""
 _LINE = re.compile(rb"(\d{3})(?:([ -])(.*))?", re.DOTALL)
 
 
@@ -264,6 +266,14 @@ class Session(asyncio.Protocol):
         for line in lines:
             if not self.usable:
                 return
+            code = _ONE.get(line[:4])
+            if code is not None and not self._text:
+                # the usual one, of every letter three times: nothing has to be looked at
+                if code == 250 and self._pipelining and (self._step == _MAIL or self._step == _RCPT):
+                    self._step += 1
+                else:
+                    self._answer(code, line[4:].rstrip(b"\r"))
+                continue
             found = _LINE.fullmatch(line.rstrip(b"\r"))
             if found is None:
                 text = line[:200].decode("utf-8", "replace")
@@ -271,29 +281,29 @@ class Session(asyncio.Protocol):
                 return
             self._text.append(found[3] or b"")
             if found[2] != b"-":
-                text_lines, self._text = self._text, []
-                self._answer(int(found[1]), text_lines)
+                said, self._text = b" ".join(self._text), []
+                self._answer(int(found[1]), said)
         if len(self._rest) + sum(map(len, self._text)) > MAX_REPLY:
             self._break(Deferred("an answer without end"), "an answer without end")
 
-    def _answer(self, code: int, lines: list[bytes]) -> None:
+    def _answer(self, code: int, said: bytes) -> None:
         self._since = self._loop.time()
         step, kind = self._step, code // 100
         if step == _TEXT:
-            self._text_answered(code, lines)
+            self._text_answered(code, said)
         elif step == _DATA:
-            self._data_answered(code, lines)
+            self._data_answered(code, said)
         elif step == _IDLE:
             self._break(Gone("the mail server closed the connection"), "")  # 421 while nothing was asked
         elif step == _DOT:
             self._dirty = True
             self._offer()
         elif code == 421 or (step == _RSET and code != 250):
-            self._break(Gone(_said(lines), code=_code(code)), "the mail server closed the connection")
+            self._break(Gone(_said(said), code=_code(code)), "the mail server closed the connection")
         else:
             letter = self._offered
             if letter is not None and kind != 2 and letter.refusal is None:
-                letter.refusal = self._refusal(code, lines)
+                letter.refusal = self._refusal(code, said)
                 if not self.usable:
                     return
             self._step = step + 1
@@ -306,7 +316,7 @@ class Session(asyncio.Protocol):
         else:
             self._transport.write(self._pending.pop(0))
 
-    def _data_answered(self, code: int, lines: list[bytes]) -> None:
+    def _data_answered(self, code: int, said: bytes) -> None:
         letter = self._offered
         if letter is None:
             self._break(Gone("the mail server answers what was not asked"), "")
@@ -318,15 +328,15 @@ class Session(asyncio.Protocol):
             elif code == 421:
                 refusal, self._offered = letter.refusal, None
                 letter.ended(refusal)
-                self._break(Gone(_said(lines), code=code), "")
+                self._break(Gone(_said(said), code=code), "")
             else:
                 self._refused(letter)
         elif code // 100 == 3:
             self._send_text(letter)
         elif code == 421:
-            self._break(Gone(_said(lines), code=421), "")
+            self._break(Gone(_said(said), code=421), "")
         else:
-            letter.refusal = self._refusal(code, lines)
+            letter.refusal = self._refusal(code, said)
             if self.usable:
                 self._refused(letter)
 
@@ -336,23 +346,23 @@ class Session(asyncio.Protocol):
         if self.usable:
             self._offer()
 
-    def _text_answered(self, code: int, lines: list[bytes]) -> None:
+    def _text_answered(self, code: int, said: bytes) -> None:
         letter, self._flying = self._flying, None
         kind = code // 100
         if letter is None or self._behind < 0 or kind not in (2, 4, 5):
             if letter is not None:
-                said = f"after the message was sent, an unexpected answer: {_said(lines)}"
-                letter.ended(Deferred(_said(lines)) if self._behind < 0 else Unsure(said, code=_code(code)))
+                doubt = f"after the message was sent, an unexpected answer: {_said(said)}"
+                letter.ended(Deferred(_said(said)) if self._behind < 0 else Unsure(doubt, code=_code(code)))
             self._break(Gone("the mail server closed the connection"), "")
             return
         if kind == 2:
             letter.ended(None)
         else:
             self._dirty = self._offered is None
-            error: MailError = Rejected(_said(lines), code=code) if kind == 5 else Deferred(_said(lines), code=code)
-            letter.ended(Deferred(_said(lines), code=code) if code in SESSION_CODES else error)
+            error: MailError = Rejected(_said(said), code=code) if kind == 5 else Deferred(_said(said), code=code)
+            letter.ended(Deferred(_said(said), code=code) if code in SESSION_CODES else error)
             if code == 421:  # the server closes the session with this answer (RFC 5321 3.8)
-                self._break(Gone(_said(lines), code=421), "")
+                self._break(Gone(_said(said), code=421), "")
         if not self.usable:
             return
         if self._offered is not None:
@@ -360,8 +370,8 @@ class Session(asyncio.Protocol):
         else:
             self._offer()
 
-    def _refusal(self, code: int, lines: list[bytes]) -> MailError:
-        text = _said(lines)
+    def _refusal(self, code: int, said: bytes) -> MailError:
+        text = _said(said)
         if code // 100 == 5:
             return (Deferred if code in SESSION_CODES else Rejected)(text, code=code)
         if code // 100 == 4:
@@ -437,8 +447,8 @@ class Session(asyncio.Protocol):
             self._timer = None
 
 
-def _said(lines: list[bytes]) -> str:
-    return " ".join(line.decode("utf-8", "replace") for line in lines)
+def _said(said: bytes) -> str:
+    return said.decode("utf-8", "replace")
 
 
 def _code(code: int) -> int | None:

@@ -89,8 +89,9 @@ class Psycopg:
             for row in rows():
                 copy.write_row(row)
 
-    def wait(self) -> None:
-        while self.database.execute("SELECT 1 FROM peer_mail WHERE state = 'due' LIMIT 1").fetchone():
+    def wait(self, worker: subprocess.Popen[bytes]) -> None:
+        left = "SELECT 1 FROM peer_mail WHERE state = 'due' LIMIT 1"
+        while worker.poll() is None and self.database.execute(left).fetchone():
             time.sleep(0.05)
 
 
@@ -102,9 +103,8 @@ def started(command: list[str], log: str) -> subprocess.Popen[bytes]:
 def say(began: float, before: float) -> None:
     seconds = time.monotonic() - began
     of_children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    memory = max(of_children.ru_maxrss, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024
     cpu = of_children.ru_utime + of_children.ru_stime - before
-    print(json.dumps({"seconds": seconds, "n": N, "cpu": cpu, "memory_mb": memory}))
+    print(json.dumps({"seconds": seconds, "n": N, "cpu": cpu}))
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -118,7 +118,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def celery() -> None:
     from celery import Celery
 
-    app = Celery("peers", broker=REDIS)
+    app = Celery("peers", broker=REDIS.replace("unix://", "redis+socket://"))
     app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=64)
     kept: list[Psycopg] = []
 
@@ -140,7 +140,7 @@ def celery() -> None:
     with app.producer_pool.acquire(block=True) as producer:
         for start in range(0, N, size):
             send.apply_async(([*range(start, min(start + size, N))],), producer=producer)
-    here.wait()
+    here.wait(worker)
     ended = time.monotonic() - began
     stop(worker)
     say(time.monotonic() - ended, 0.0)
@@ -160,7 +160,7 @@ async def arq_startup(ctx: dict[str, Any]) -> None:
     import asyncpg
 
     ctx["pool"] = await asyncpg.create_pool(DATABASE)
-    ctx["smtp"] = aiosmtplib.SMTP("127.0.0.1", PORT)
+    ctx["smtp"] = aiosmtplib.SMTP(hostname="127.0.0.1", port=PORT)
     await ctx["smtp"].connect()
 
 
@@ -191,7 +191,7 @@ def arq() -> None:
         for n in range(N):
             await redis.enqueue_job("arq_send", n)
         left: Any = True
-        while left:
+        while left and worker.poll() is None:
             await asyncio.sleep(0.05)
             left = await database.fetchval("SELECT 1 FROM peer_mail WHERE state = 'due' LIMIT 1")
         return time.monotonic() - began
@@ -239,7 +239,7 @@ def aiosmtplib_pool() -> None:
     import aiosmtplib
 
     async def go() -> float:
-        clients = [aiosmtplib.SMTP("127.0.0.1", PORT) for _n in range(8)]
+        clients = [aiosmtplib.SMTP(hostname="127.0.0.1", port=PORT) for _n in range(8)]
         for client in clients:
             await client.connect()
         waiting = iter(rows())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -105,9 +104,8 @@ async def main() -> None:
         await loop.create_connection(lambda done=done: Connection(source, done), "127.0.0.1", port)  # type: ignore[misc]
     await asyncio.gather(*ends)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     size = len(wire(1)[2])
-    print(json.dumps({"seconds": seconds, "n": n, "cpu": cpu, "memory_mb": memory, "bytes": size}))
+    print(json.dumps({"seconds": seconds, "n": n, "cpu": cpu, "bytes": size}))
 
 
 uvloop.run(main())
