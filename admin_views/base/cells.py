@@ -218,6 +218,10 @@ def cell_of(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> Cell:
         shown = lambda value: esc(language_name(value)) if value else ""  # noqa: E731
     elif widget == "languages":
         shown = lambda value: esc(", ".join(language_name(code) for code in value or []))  # noqa: E731
+    elif widget == "per_language":
+        shown = lambda value: esc(", ".join(f"{language_name(c)}: {text}" for c, text in (value or {}).items() if text))  # noqa: E731
+    elif widget == "icon":
+        shown = lambda value: str(icon(value)) if value else ""  # noqa: E731
     elif widget == "bytes":
         shown = lambda value: esc(show_bytes(value or 0))  # noqa: E731
     elif isinstance(kind.python_type, type) and issubclass(kind.python_type, int) and info.get("css") != "id":
