@@ -43,7 +43,7 @@ pages: $(VENV)/dev.stamp ## in Chromium: every page under the policy and axe-cor
 	@$(BIN)/python -m pytest --numprocesses auto -m pages $(ARGS)
 
 faults: $(VENV)/dev.stamp ## only the tests that kill processes (FULL=1: with the long numbers)
-	@$(if $(filter 1 yes,$(FULL)),BURSAR_FAULTS_FULL=1) $(BIN)/python -m pytest -m faults $(ARGS)
+	@$(if $(filter 1 yes,$(FULL)),BURSAR_FAULTS_FULL=1) $(BIN)/python -m pytest -m faults --numprocesses 2 --dist load $(ARGS)
 
 bench: $(VENV)/dev.stamp ## measure (NAME=lists: only those whose name contains it)
 	@$(BIN)/python -m pytest -m bench -s $(if $(NAME),-k $(NAME)) $(ARGS)
