@@ -17,7 +17,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fmt bench faults fuzz pages pictures drift messages lock clean
+.PHONY: help up test again check fmt bench faults fuzz pages pictures drift messages lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ up: $(VENV)/run.stamp ## start everything on this machine (DEMO=0: without demo 
 	@exec $(BIN)/bursar up $(if $(filter 0 no false,$(DEMO)),--no-demo) $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/dev.stamp ## the test suite (ARGS="-k name": some of it)
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not faults and not bench and not pages" $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not again and not faults and not bench and not pages" $(ARGS)
 
 check: $(VENV)/dev.stamp ## style, types, directions of imports, drift between models and migrations
 	$(BIN)/ruff check .
@@ -41,6 +41,9 @@ fmt: $(VENV)/dev.stamp ## put the code in order
 
 pages: $(VENV)/dev.stamp ## in Chromium: every page under the policy and axe-core, each part by hand
 	@$(BIN)/python -m pytest --numprocesses auto -m pages $(ARGS)
+
+again: $(VENV)/dev.stamp ## the generated tests once more, on PostgreSQL
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m again $(ARGS)
 
 faults: $(VENV)/dev.stamp ## only the tests that kill processes (FULL=1: with the long numbers)
 	@$(if $(filter 1 yes,$(FULL)),BURSAR_FAULTS_FULL=1) $(BIN)/python -m pytest -m faults --numprocesses 2 --dist load $(ARGS)
