@@ -33,6 +33,7 @@ WORDS = {
     "inbound.poll": _("Looking into the mailbox"),
     "inbound.sort": _("Sorting a mail"),
     "messaging.materialise": _("Choosing recipients"),
+    "messaging.hush": _("Quiet hours"),
     "messaging.deliver": _("Sending a campaign"),
     "messaging.wind_up": _("Stopping a campaign"),
     "tickets.mail": _("Answer by e-mail"),

@@ -63,7 +63,7 @@ def build(settings: Settings, panel: Any) -> Guard:
     queue.configure(settings.redis_url)
     flash.configure(settings.secret_key)
     links.configure(settings)
-    replies.configure(settings.secret_key, settings.inbound_address)
+    replies.configure(settings.secret_key, settings.inbound_address, settings.old_secret_keys)
     app = Litestar(
         route_handlers=[
             start,

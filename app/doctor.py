@@ -131,6 +131,7 @@ def examine() -> int:
         ("foreign keys", _check_foreign_keys),
         ("redis", _check_redis),
         ("worker", _check_worker),
+        ("address", _check_address),
         ("mail", _check_mail),
         ("clock", _check_clock),
     ]
@@ -197,6 +198,12 @@ def _check_worker(settings: Settings) -> str:
     if not asyncio.run(_with_redis(settings, ask)):
         raise NotReady("no heartbeat: start `bursar worker`")
     return "heartbeat seen"
+
+
+def _check_address(settings: Settings) -> str:
+    if settings.production and not settings.public_url:
+        raise NotReady("BURSAR_PUBLIC_URL is not set: links in mails would lead to this machine only")
+    return settings.public_url or "links in mails lead to this machine only"
 
 
 def _check_mail(settings: Settings) -> str:

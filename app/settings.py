@@ -39,7 +39,7 @@ class Settings:
     mail_only_to: tuple[str, ...] = ()
     """Lower-case addresses, or `@domain`; empty: everybody."""
     public_url: str | None = None
-    """Without a slash at the end. None: the host of each request."""
+    """Without a slash at the end. None: pages use the host of each request, links in mails `host` and `port`."""
     host: str = "127.0.0.1"
     port: int = 8000
     env: Environment = "development"

@@ -54,7 +54,7 @@ def run(settings: Settings | None = None) -> None:
     db.configure(settings.database_url)
     queue.configure(settings.redis_url)
     links.configure(settings)
-    replies.configure(settings.secret_key, settings.inbound_address)
+    replies.configure(settings.secret_key, settings.inbound_address, settings.old_secret_keys)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_main(settings))

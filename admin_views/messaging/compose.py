@@ -248,4 +248,4 @@ SEND = Button(
     primary=True,
 )
 
-__all__ = ["SEND", "ComposeFlow", "condition_of", "language_tabs", "languages", "macro_list", "text_fields", "texts_of"]
+__all__ = ["SEND", "ComposeFlow", "condition_of"]

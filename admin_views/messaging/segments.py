@@ -13,7 +13,8 @@ from admin_views.base import AppForm, AppView, Button, Done, Flow, Press
 from admin_views.base.fields import plain
 from admin_views.base.reading import names_of
 from admin_views.messaging import looks
-from admin_views.messaging.compose import ComposeFlow, condition_of, languages
+from admin_views.messaging.compose import ComposeFlow, condition_of
+from admin_views.messaging.message_form import languages
 from app import filters
 from app.domain.messaging import segments
 from app.domain.messaging.audience import Audience

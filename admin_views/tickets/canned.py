@@ -12,7 +12,7 @@ from wtforms.fields.core import UnboundField
 from admin_views.base import AppView
 from admin_views.base.cells import esc
 from admin_views.base.fields import plain
-from admin_views.messaging.compose import languages, macro_list
+from admin_views.messaging.message_form import languages, macro_list
 from app.domain import tickets
 from app.i18n import _, gettext, language_name
 from app.models.tickets import CannedReply

@@ -93,7 +93,7 @@ async def test_a_test_mail_is_a_job_for_the_own_address(desk: httpx.AsyncClient,
     part = (await desk.post(ALL, data=message(house, _look="test", as_customer=house["Anna"]), headers=LOOK)).text
     assert "A test mail is on its way to" in part
     job = await only(Job)
-    assert job.name == "messaging.test" and job.args["subject"] == "Hi Anna herself"
+    assert job.name == "messaging.mail" and job.args["subject"] == "Hi Anna herself"
     assert job.args["to"] in unescape(part)
     async with db.reads() as session:
         assert (await session.scalars(select(Campaign))).all() == []

@@ -24,6 +24,7 @@ from tests.factories import (
     create_customer,
     create_delivery,
     create_group,
+    create_inbound,
     create_note,
     create_payer,
     create_project,
@@ -331,19 +332,29 @@ async def test_deleting_takes_everything_and_the_audit_saw_it() -> None:
             await create_note(session, customer=customer)
             await create_attachment(session, customer_id=customer.id)
             await create_delivery(session, campaign=campaign, customer=customer)
+            await create_inbound(session, customer=customer)
     before = {t.name for t in Base.metadata.sorted_tables}
     async with unit() as session:
         row = await session.get_one(Customer, leaving.id)
         assert {(a.noun, a.n) for a in await customers.attached(session, row)} == {
             ("user", 2), ("payer", 1), ("service", 1), ("ticket", 1), ("delivery", 1), ("note", 1),
-            ("attachment", 1),
+            ("attachment", 1), ("inbound_mail", 1),
         }  # fmt: skip
         assert await customers.refusals(session, row) == []
         await customers.delete_customer(session, customer=row)
     async with reads() as session:
         assert (await session.scalars(select(Customer.id))).all() == [staying.id]
         assert (await session.scalars(select(User.id))).all() == [both.id]
-        for name in before & {"payer", "service", "ticket", "ticket_message", "note", "attachment", "delivery"}:
+        for name in before & {
+            "payer",
+            "service",
+            "ticket",
+            "ticket_message",
+            "note",
+            "attachment",
+            "delivery",
+            "inbound_mail",
+        }:
             assert await session.scalar(select(func.count()).select_from(Base.metadata.tables[name])) == 1, name
     assert await count(ExternalRef) == await count(Membership) == await count(CustomerProject) == 0
     nouns = ("customer", "payer", "service", "ticket", "ticket_message", "note", "attachment", "user", "membership")

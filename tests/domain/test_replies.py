@@ -30,6 +30,9 @@ def test_an_address_leads_back_and_no_other_does(address: str) -> None:
     assert len(local) <= 64
     configure("another key" * 4, address)
     assert read_address(ticket) is None
+    configure("another key" * 4, address, ("k" * 40,))
+    assert read_address(ticket) == Answered(ticket_id=4711), "the key was changed since"
+    assert reply_address(ticket_id=4711) != ticket
 
 
 def test_a_signature_for_one_thing_is_none_for_another() -> None:

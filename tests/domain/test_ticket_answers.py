@@ -16,10 +16,12 @@ from app import db
 from app.db import moment
 from app.domain import tickets
 from app.domain.messaging import replies
+from app.domain.messaging.suppression import suppress
 from app.domain.tickets import mailing
 from app.errors import Conflict, Invalid, NotFound
 from app.integrations.mail import Deferred, Mailer, OutboxMailer, Rejected, Unsure
 from app.integrations.storage import DirectoryStorage
+from app.models.consent import Why
 from app.models.customers import Customer
 from app.models.jobs import Job, JobState
 from app.models.tickets import Ticket, TicketAttachment, TicketMessage, TicketStatus
@@ -418,6 +420,18 @@ async def test_an_address_that_is_no_longer_the_customers_gets_nothing(tmp_path:
     async with db.reads() as session:
         assert await mailing.outgoing(session, message_id=message.id, address="office@acme.example") is not None
         assert await mailing.outgoing(session, message_id=message.id, address="eve@example.net") is None
+
+
+async def test_a_suppressed_address_gets_no_answer_and_staff_are_told() -> None:
+    ticket, ann, _bob = await a_ticket()
+    async with db.unit() as session:
+        await suppress(session, address="Office@acme.example", why=Why.STAFF)
+    answer = await say(ticket, ann)
+    async with db.reads() as session:
+        assert await session.scalar(select(func.count()).select_from(Job).where(Job.name == "tickets.mail")) == 0
+        told = await session.scalar(select(TicketMessage.text).where(TicketMessage.id > answer.id))
+        assert told is not None and "office@acme.example" in told.lower()
+        assert await mailing.outgoing(session, message_id=answer.id, address="office@acme.example") is None
 
 
 async def test_files_too_large_for_a_mail_are_named(tmp_path: Path, database: str) -> None:

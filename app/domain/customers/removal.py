@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain import users
@@ -18,6 +18,7 @@ from app.models.billing import Payer
 from app.models.catalog import Service
 from app.models.consent import Subscription
 from app.models.customers import Customer, ExternalRef, Note
+from app.models.inbound import InboundMail
 from app.models.messaging import CampaignAttachment, Delivery
 from app.models.sessions import LoginSession
 from app.models.tickets import Ticket, TicketAttachment
@@ -39,6 +40,7 @@ ATTACHED: tuple[tuple[str, type[Any], str], ...] = (
     (_("Services"), Service, "service"),
     (_("Tickets"), Ticket, "ticket"),
     (_("Messages"), Delivery, "delivery"),
+    (_("Inbound mails"), InboundMail, "inbound_mail"),
     (_("Notes"), Note, "note"),
     (_("Files"), Attachment, "attachment"),
 )
@@ -66,7 +68,8 @@ async def refusals(session: AsyncSession, customer: Customer) -> list[str]:
 async def delete_customer(session: AsyncSession, *, customer: Customer) -> None:
     """Delete a customer and everything attached, row by row, so that the audit holds what was there.
 
-    Users that serve only this customer go too. Raises Conflict with the reasons of `refusals`.
+    Users that serve only this customer go too. What stays is that an address is suppressed: it protects whoever has
+    it. Raises Conflict with the reasons of `refusals`.
     """
     # nobody may order a service between the question and the deletion (PostgreSQL; SQLite has one writer anyway)
     await session.execute(select(Customer.id).where(Customer.id == customer.id).with_for_update())
@@ -74,6 +77,7 @@ async def delete_customer(session: AsyncSession, *, customer: Customer) -> None:
         raise Conflict(" ".join(reasons))
     await _remove_users(session, customer.id)
     await _remove_deliveries(session, customer.id)
+    await _remove_mails(session, customer.id)
     for entity in (Ticket, Service, Payer, LoginSession, Subscription):
         for row in (await session.scalars(select(entity).where(entity.customer_id == customer.id))).all():
             await session.delete(row)
@@ -102,6 +106,15 @@ async def _remove_deliveries(session: AsyncSession, customer_id: int) -> None:
     gone = await session.execute(delete(Delivery).where(Delivery.customer_id == customer_id))
     if n := gone.rowcount:  # type: ignore[attr-defined]
         await session.run_sync(audit.write, "delete", "delivery", None, {"deliveries": [n, 0]}, customer_id=customer_id)
+
+
+async def _remove_mails(session: AsyncSession, customer_id: int) -> None:
+    """Mails that came from the customer, or that became one of their tickets, whoever had sent them."""
+    theirs = select(Ticket.id).where(Ticket.customer_id == customer_id)
+    which = or_(InboundMail.customer_id == customer_id, InboundMail.ticket_id.in_(theirs))
+    for mail in (await session.scalars(select(InboundMail).where(which))).all():
+        await session.delete(mail)
+    await session.flush()
 
 
 async def _remove_files(session: AsyncSession, customer_id: int) -> None:

@@ -163,7 +163,7 @@ async def send_test(session: AsyncSession, *, seen: Sequence[Seen]) -> str:
             title=one.message.subject, color=HUES.get(one.hue, ""),
         )  # fmt: skip
         await enqueue(
-            session, "messaging.test", to=address, sender=one.sender_email, sender_name=one.sender_name,
+            session, "messaging.mail", to=address, sender=one.sender_email, sender_name=one.sender_name,
             subject=one.message.subject, text=one.message.text, html=page,
         )  # fmt: skip
     return address

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,7 +20,7 @@ SIGNATURE = 16
 
 _CODE = re.compile(rf"(t[0-9a-z]{{1,13}}|d[0-9a-z]{{1,13}}-[0-9a-z]{{1,13}})\.([a-z2-7]{{{SIGNATURE}}})")
 
-_key = b""
+_keys: tuple[bytes, ...] = (b"",)
 _local, _host = "", ""
 
 
@@ -32,10 +33,11 @@ class Answered:
     customer_id: int | None = None
 
 
-def configure(secret_key: str, address: str) -> None:
-    """address: `desk@example.com`, or `@example.com` where all mail comes in; empty: no such addresses are written."""
-    global _key, _local, _host
-    _key = hmac.digest(secret_key.encode(), b"bursar.replies", "sha256")
+def configure(secret_key: str, address: str, old_secret_keys: Collection[str] = ()) -> None:
+    """address: `desk@example.com`, or `@example.com` where all mail comes in; empty: no such addresses are written.
+    What older keys have signed is still read."""
+    global _keys, _local, _host
+    _keys = tuple(hmac.digest(key.encode(), b"bursar.replies", "sha256") for key in (secret_key, *old_secret_keys))
     _local, _at, _host = address.lower().rpartition("@")
     _signature.cache_clear()
 
@@ -52,7 +54,7 @@ def reply_address(
     if not _host:
         return ""
     what = f"t{_short(ticket_id)}" if ticket_id is not None else f"d{_short(campaign_id)}-{_short(customer_id)}"
-    code = f"{what}.{_signature(what)}"
+    code = f"{what}.{_signature(what, _keys[0])}"
     return f"{_local}+{code}@{_host}" if _local else f"{code}@{_host}"
 
 
@@ -66,7 +68,7 @@ def read_address(address: str) -> Answered | None:
         if own != _local:
             return None
     found = _CODE.fullmatch(local)
-    if found is None or not hmac.compare_digest(_signature(found[1]), found[2]):
+    if found is None or not any(hmac.compare_digest(_signature(found[1], key), found[2]) for key in _keys):
         return None
     ids = [int(part, 36) for part in found[1][1:].split("-")]
     if found[1][0] == "t":
@@ -75,8 +77,9 @@ def read_address(address: str) -> Answered | None:
 
 
 @lru_cache(maxsize=1024)
-def _signature(what: str) -> str:
-    signed = hmac.digest(_key, what.encode(), hashlib.sha256)
+def _signature(what: str, key: bytes) -> str:
+    """In small letters and digits only, unlike `links`: mail servers may change the case of an address."""
+    signed = hmac.digest(key, what.encode(), hashlib.sha256)
     return base64.b32encode(signed)[:SIGNATURE].decode().lower()
 
 

@@ -19,6 +19,7 @@ from app import i18n
 from app.domain.messaging.macros import MacroSpec
 from app.domain.messaging.render import CompiledMessage, RenderedMessage, TemplateProblem, parse
 from app.domain.messaging.shell import HUES, wrap_html
+from app.domain.messaging.suppression import is_suppressed
 from app.domain.messaging.values import SOURCES
 from app.errors import NotFound
 from app.i18n import LANGUAGES, SOURCE, _, speaking
@@ -183,6 +184,8 @@ async def send(
     """Send one of the system's mails. values: those of its own fields, and what differs from the customer's. language:
     empty is the customer's. Raises NotFound. Not for what nobody else may read: the mail lies in a job until it is
     sent; for that there is `written`."""
+    if await is_suppressed(session, to):
+        return
     known = await values_of(session, customer_id)
     project_id = await session.scalar(select(Customer.project_id).where(Customer.id == customer_id))
     everything = {**known, **values}

@@ -17,8 +17,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
+from app.domain.messaging.consent import SUPPRESSED
 from app.domain.messaging.replies import inbound_address, reply_address
 from app.domain.messaging.shell import HUES, wrap_html
+from app.domain.messaging.suppression import is_suppressed
 from app.i18n import _, gettext, speaking
 from app.integrations.mail import MailAttachment, build_message, valid_address
 from app.models.attachments import Attachment
@@ -101,6 +103,9 @@ async def hand_over(session: AsyncSession, ticket: Ticket, message: TicketMessag
     host = _host(customer.project.sender_email)
     message.email_id = f"ticket.{ticket.id}.{message.id}.{secrets.token_hex(8)}@{host}"
     for address in await _addresses(session, customer, ticket.id):
+        if await is_suppressed(session, address):
+            await not_sent(session, message_id=message.id, address=address, reason=str(SUPPRESSED))
+            continue
         digest = hashlib.sha256(address.casefold().encode()).hexdigest()[:16]
         key = f"ticket.mail:{message.id}:{digest}"
         await enqueue(session, "tickets.mail", key=key, total=1, message_id=message.id, address=address)
@@ -122,7 +127,7 @@ async def outgoing(session: AsyncSession, *, message_id: int, address: str) -> O
     ticket = message.ticket
     customer = await session.get_one(Customer, ticket.customer_id, options=[joinedload(Customer.project)])
     known = await _addresses(session, customer, ticket.id)
-    if address not in known or customer.status is CustomerStatus.CLOSED:
+    if address not in known or customer.status is CustomerStatus.CLOSED or await is_suppressed(session, address):
         return None
     project, name, language = customer.project, known[address][0], known[address][1]
     files, left_out, size = [], [], 0
