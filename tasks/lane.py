@@ -304,7 +304,9 @@ class Lane:
         after, exhausted, look = self._pace.after, self.exhausted, self._next_look
         async with db.unit() as session:
             if outcomes:
-                await delivery.finish(session, outcomes=outcomes, token=token, policy=content.policy)
+                await delivery.finish(
+                    session, campaign_id=content.campaign_id, outcomes=outcomes, token=token, policy=content.policy
+                )
             if stale:
                 flights = [flight.row for flight in stale]
                 held = await delivery.fence(session, rows=flights, token=token, lease_seconds=lease_seconds)

@@ -18,6 +18,7 @@ from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, 
 from admin_views.messaging.message_form import language_tabs, languages, text_fields
 from admin_views.messaging.preview import kind_of, macro_rows, missing, seen
 from app import i18n
+from app.domain.checks import kept_for_all
 from app.domain.messaging import templates, versions
 from app.domain.messaging.system import MAILS, shipped
 from app.errors import Invalid, NotFound
@@ -256,6 +257,9 @@ class Templates(AppView, model=Template):
             missing_text = gettext("Please write a subject and a text in at least one language.")
             raise Invalid(**{f"subject_{codes[0]}": missing_text})
         return await templates.save_template(session, template=obj, texts=texts, values=values)
+
+    async def refusals(self, session: AsyncSession, obj: Any) -> list[str]:
+        return kept_for_all(obj) or await super().refusals(session, obj)
 
     # ---- the card ------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from admin_views.base.cells import esc
 from admin_views.base.fields import plain
 from admin_views.messaging.message_form import languages, macro_list
 from app.domain import tickets
+from app.domain.checks import kept_for_all
 from app.i18n import _, gettext, language_name
 from app.models.tickets import CannedReply
 
@@ -55,6 +56,9 @@ class CannedReplies(AppView, model=CannedReply):
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Any:
         texts = {n.removeprefix(START): values.pop(n) or "" for n in list(values) if n.startswith(START)}
         return await tickets.save_canned(session, canned=obj, values=values, texts=texts)
+
+    async def refusals(self, session: AsyncSession, obj: Any) -> list[str]:
+        return kept_for_all(obj) or await super().refusals(session, obj)
 
     async def sections(self, session: AsyncSession, obj: CannedReply, request: Request) -> list[dict[str, Any]]:
         shown = await super().sections(session, obj, request)

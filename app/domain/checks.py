@@ -20,9 +20,10 @@ from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError
 
 from app.db import Base, Choice
-from app.errors import Invalid
+from app.errors import Forbidden, Invalid
 from app.i18n import _, countries, country_name, gettext
 from app.integrations.mail import valid_address
+from app.observe import actor
 
 Check = Callable[[Any], Any]
 
@@ -75,6 +76,19 @@ async def all_known(session: AsyncSession, field: str, entity: Any, wanted: Iter
     if found != set(ids):
         raise Invalid(**{field: gettext("This choice does not exist, or not any more.")})
     return ids
+
+
+def refuse_for_all(row: Any, values: Mapping[str, Any]) -> None:
+    """Raise Invalid at `project` when staff who are limited to projects would write for all of them: into a row (None:
+    a new one) that belongs to no project, or by taking its project away."""
+    now = row.project_id if row is not None else values.get("project_id")
+    if actor.get().projects is not None and None in (now, values.get("project_id", now)):
+        raise Invalid(project=_("Choose one of your projects: this text would be for all."))
+
+
+def kept_for_all(row: Any) -> list[str]:
+    """Why the acting person cannot delete it: limited to projects, and it is for all of them."""
+    return [str(Forbidden())] if actor.get().projects is not None and row.project_id is None else []
 
 
 def limit(column: ColumnElement[Any]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +14,8 @@ from app import db
 from app.domain.messaging import system, templates
 from app.models.jobs import Job
 from app.models.messaging import MailKind, Template
+from app.models.projects import Project
+from app.models.tickets import CannedReply
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
 from tests.generated.routes import form_on
@@ -215,3 +218,65 @@ async def test_a_test_mail_is_on_its_way_to_the_one_who_asked(desk: httpx.AsyncC
         jobs = (await session.scalars(select(Job).where(Job.name == "messaging.mail").order_by(Job.id))).all()
     assert len(jobs) == 2 and jobs[1].args["subject"] == "Welcome to Nordhost"
     assert (await desk.post("/admin/message_template/action/system", data={"kind": "nonsense"})).status_code == 422
+
+
+FOR_ALL = "Choose one of your projects: this text would be for all."
+
+
+@pytest.mark.parametrize("screen", ["message_template", "canned_reply"])
+async def test_staff_limited_to_projects_write_nothing_that_is_for_all(
+    sign_in: SignIn, project: int, screen: str
+) -> None:
+    model: Any = Template if screen == "message_template" else CannedReply
+    create = factories.create_template if model is Template else factories.create_canned
+    async with db.unit() as session:
+        mine = await session.get_one(Project, project)
+        all_id = (await create(session, name="General")).id
+        own_id = (await create(session, name="Own", project_id=project)).id
+    browser = await sign_in(await create_staff([("*", "*")], projects=(mine,)))
+    at = f"/admin/{screen}"
+    words = {"subject_en": "Mine", "body_en": "My text"} if model is Template else {"text_en": "My text"}
+
+    async def send(path: str, **more: str) -> httpx.Response:
+        return await browser.post(path, data=filled((await browser.get(path)).text, **words, **more))
+
+    for path, more in (
+        (f"{at}/create", {"name": "New", "project": ""}),
+        (f"{at}/edit/{all_id}", {"name": "Changed"}),
+        (f"{at}/edit/{all_id}", {"name": "Taken", "project": str(project)}),
+        (f"{at}/edit/{own_id}", {"project": ""}),
+    ):
+        refused = await send(path, **more)
+        assert refused.status_code == 422 and FOR_ALL in refused.text, path
+    delete = {"_confirmed": "1"}
+    refused = await browser.post(f"{at}/action/delete", data={**delete, "pks": str(all_id)})
+    assert refused.status_code == 422 and "Your role does not allow this." in refused.text
+    assert (await send(f"{at}/create", name="New", project=str(project))).status_code == 303
+    assert (await send(f"{at}/edit/{own_id}", name="Changed")).status_code == 303
+    async with db.reads() as session:
+        found = (await session.execute(select(model.name, model.project_id))).all()
+    assert {tuple(r) for r in found} == {("General", None), ("Changed", project), ("New", project)}
+    assert (await browser.post(f"{at}/action/delete", data={**delete, "pks": str(own_id)})).status_code == 303
+
+
+async def test_staff_limited_to_projects_leave_the_welcome_mail_of_all_alone(sign_in: SignIn, project: int) -> None:
+    texts = {"en": ("Welcome", "Hello")}
+    async with db.unit() as session:
+        mine = await session.get_one(Project, project)
+        template = await templates.save_template(
+            session, template=None, texts=texts, values={"name": "Welcome", "kind": MailKind.WELCOME}
+        )
+    async with db.unit() as session:
+        query = select(Template).options(selectinload(Template.texts))
+        changed = {"en": ("Welcome", "Hello again")}
+        await templates.save_template(session, template=(await session.scalars(query)).one(), texts=changed)
+    browser = await sign_in(await create_staff([("*", "*")], projects=(mine,)))
+    for action, more in (("ship", {}), ("restore", {"version": "1"})):
+        path = f"/admin/message_template/action/{action}"
+        data = {"pks": str(template.id), "_confirmed": "1", **more}
+        refused = await browser.post(path, data=data)
+        assert refused.status_code == 422 and FOR_ALL in refused.text, action
+    made = {"name": "Mine", "kind": "welcome", "subject_en": "Bad", "body_en": "Bad", "project": "", "enabled": "1"}
+    refused = await browser.post(CREATE, data=made)
+    assert refused.status_code == 422 and FOR_ALL in refused.text
+    assert templates.texts_of(await only()) == changed

@@ -360,6 +360,33 @@ async def test_an_audience_that_has_grown_until_its_time_is_approved_then(
     assert await state_of(campaign) is CampaignState.DONE
 
 
+@pytest.mark.parametrize("grown", [0, 1])
+async def test_an_approval_holds_for_as_many_as_there_were(grown: int) -> None:
+    writer, second = await _people(2)
+    await _customers(4)
+    async with db.unit() as session:
+        category = await make.create_category(session, approval_above=2)
+    with acting(_as(writer)):
+        campaign = await start(category_id=category.id, plan=Plan(send_at=utcnow() + timedelta(hours=1)))
+    with acting(_as(second)):
+        async with db.unit() as session:
+            approved = await campaigns.approve_campaign(session, campaign_id=campaign.id)
+            assert (approved.state, approved.total) == (CampaignState.SCHEDULED, 4)
+    await _customers(grown)
+    await _come(campaign)
+    async with db.unit() as session:
+        begun = await campaigns.materialise(session, campaign_id=campaign.id)
+    assert begun.state is (CampaignState.APPROVAL if grown else CampaignState.RUNNING)
+    assert len(await rows()) == (0 if grown else 8) and (begun.approved_at is None) is bool(grown)
+    if grown:
+        with acting(_as(second)):
+            async with db.unit() as session:
+                await campaigns.approve_campaign(session, campaign_id=campaign.id)
+        async with db.unit() as session:
+            again = await campaigns.materialise(session, campaign_id=campaign.id)
+            assert again.state is CampaignState.RUNNING
+
+
 async def test_an_approval_that_comes_too_late_asks_for_a_new_time() -> None:
     writer, second = await _people(2)
     await _customers(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -10,13 +11,14 @@ from sqlalchemy import select
 
 from app import db
 from app.db import utcnow
-from app.domain.messaging import audience, campaigns, consent, suppression
+from app.domain.messaging import audience, campaigns, consent, delivery, suppression
 from app.domain.messaging.audience import Audience
+from app.domain.messaging.content import load_content
 from app.errors import Conflict, Invalid, NotFound
 from app.models.audit import Audit
 from app.models.consent import How, Subscription, Suppression, Why
 from app.models.customers import Customer
-from app.models.messaging import Campaign, Category, Channel, Delivery, DeliveryState
+from app.models.messaging import Campaign, Category, Channel, Delivery, DeliveryState, Policy
 from app.models.users import User
 from app.observe import Actor, Kind, acting
 from tests import factories as make
@@ -260,6 +262,42 @@ async def test_sending_failed_ones_again_leaves_out_who_refused_since(ada: Custo
         assert await campaigns.resend_failed(session, campaign_id=campaign.id) == 1
     found = await states()
     assert (found["ada"][0], found["bob"][0]) == (DeliveryState.SKIPPED, DeliveryState.DUE)
+
+
+TRIES = [delivery.End.LATER, delivery.End.UNREACHABLE, delivery.End.UNSURE, delivery.End.RELEASED, None]
+
+
+@pytest.mark.parametrize("end", TRIES, ids=lambda end: end.name if end else "crash")
+@pytest.mark.parametrize("how", ["refused", "suppressed"])
+async def test_who_refuses_during_a_try_is_not_tried_again(ada: Customer, end: delivery.End | None, how: str) -> None:
+    category = await news(opt_in=False)
+    async with db.unit() as session:
+        campaign = await make.create_campaign(session, category=category, policy=Policy.RESEND)
+        bob = await make.create_customer(session)
+    await due(campaign, ada, message_id="ada")
+    await due(campaign, bob, message_id="bob")
+    async with db.unit() as session:
+        content = await load_content(session, campaign.id)
+        lease = 60 if end else 0.01
+        _n, tried, _last = await delivery.claim(session, content=content, n=9, token="me", lease_seconds=lease)
+    assert len(tried) == 2
+    if how == "refused":
+        await say(ada, category, False)
+    else:
+        async with db.unit() as session:
+            await suppression.suppress(session, address=ada.email, why=Why.STAFF)
+    assert (await states())["ada"][0] is DeliveryState.LEASED, "it may be on the wire"
+    async with db.unit() as session:
+        if end is not None:
+            ends = [delivery.Outcome(row, end, "450 busy") for row in tried]
+            await delivery.finish(session, campaign_id=campaign.id, outcomes=ends, token="me", policy=Policy.RESEND)
+        else:
+            await asyncio.sleep(0.1)
+            of = delivery.Abandoned("me", campaign.id)
+            await delivery.return_expired(session, of=of, notes=None)
+    found = await states()
+    assert (found["ada"][0], found["bob"][0]) == (DeliveryState.SKIPPED, DeliveryState.DUE)
+    assert found["ada"][1] in (str(consent.NO_CONSENT), str(consent.SUPPRESSED))
 
 
 async def test_a_link_speaks_for_everybody_with_that_address(ada: Customer) -> None:

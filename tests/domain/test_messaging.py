@@ -605,7 +605,7 @@ async def test_a_stopped_campaign_sends_nothing_more(smtp: Sink, resources: base
     async with db.unit() as session:
         assert await delivery.fence(session, rows=mails, token="mine", lease_seconds=60) == set()
         released = [delivery.Outcome(row, delivery.End.RELEASED) for row in mails]
-        await delivery.finish(session, outcomes=released, token="mine", policy=Policy.RESEND)
+        await delivery.finish(session, campaign_id=campaign.id, outcomes=released, token="mine", policy=Policy.RESEND)
     await work(resources)
     posted = found - len(mails)
     assert Counter(row.state for row in await rows()) == Counter(
@@ -663,9 +663,8 @@ async def test_after_the_lease_is_over_the_fence_is_closed_and_a_late_finish_cha
     assert again.message_id == row.message_id
     async with db.unit() as session:
         for end in delivery.End:
-            await delivery.finish(
-                session, outcomes=[delivery.Outcome(row, end, "late")], token="slow", policy=Policy.RESEND
-            )
+            late = [delivery.Outcome(row, end, "late")]
+            await delivery.finish(session, campaign_id=campaign.id, outcomes=late, token="slow", policy=Policy.RESEND)
     (found,) = await rows()
     assert (found.state, found.lease_token, found.error) == (DeliveryState.LEASED, "quick", "")
 
@@ -735,7 +734,7 @@ async def test_progress_tells_counts_and_the_time_left(resources: base.Resources
     async with db.unit() as session:
         await delivery.fence(session, rows=mails, token="me", lease_seconds=60)
         outcomes = [delivery.Outcome(row, delivery.End.SENT) for row in mails]
-        await delivery.finish(session, outcomes=outcomes, token="me", policy=Policy.RESEND)
+        await delivery.finish(session, campaign_id=campaign.id, outcomes=outcomes, token="me", policy=Policy.RESEND)
     async with db.reads() as session:
         now = await delivery.progress(session, campaign_id=campaign.id)
     assert (now.counts, now.total, now.done) == ({DeliveryState.DUE: 2, DeliveryState.SENT: 2}, 4, 2)

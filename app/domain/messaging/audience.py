@@ -317,9 +317,16 @@ async def count(session: AsyncSession, audience: Audience) -> AudienceCount:
 
 async def more_than(session: AsyncSession, audience: Audience, n: int) -> bool:
     """Whether more than `n` customers are addressed; those that will be left out count, so that it is found at once."""
-    few = select(Customer.id).where(Customer.status != CustomerStatus.CLOSED, *_addressed(audience)).limit(n + 1)
-    found = await session.scalar(select(func.count()).select_from(few.subquery()), execution_options={"unscoped": True})
-    return (found or 0) > n
+    return await addressed(session, audience, most=n + 1) > n
+
+
+async def addressed(session: AsyncSession, audience: Audience, *, most: int | None = None) -> int:
+    """How many customers are addressed, those that will be left out among them; counts up to `most`."""
+    few = select(Customer.id).where(Customer.status != CustomerStatus.CLOSED, *_addressed(audience)).limit(most)
+    return (
+        await session.scalar(select(func.count()).select_from(few.subquery()), execution_options={"unscoped": True})
+        or 0
+    )
 
 
 def unserved(audience: Audience) -> Select[Any]:

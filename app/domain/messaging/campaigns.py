@@ -142,10 +142,16 @@ async def _exists(session: AsyncSession, campaign_id: int) -> bool:
 
 
 async def _needs_approval(session: AsyncSession, campaign: Campaign, languages: tuple[str, ...]) -> bool:
-    if campaign.approved_at is not None:
-        return False
+    """Whether more are addressed than the category lets one person write to, and than were approved."""
     limit = await session.scalar(select(Category.approval_above).where(Category.id == campaign.category_id))
-    return bool(limit) and await audiences.more_than(session, _audience(campaign, languages), limit or 0)
+    if not limit:
+        return False
+    most = limit if campaign.approved_at is None else max(limit, campaign.total)
+    return await audiences.more_than(session, _audience(campaign, languages), most)
+
+
+async def _languages(session: AsyncSession, campaign: Campaign) -> tuple[str, ...]:
+    return tuple(await session.scalars(select(CampaignText.language).where(CampaignText.campaign_id == campaign.id)))
 
 
 async def _set_off(session: AsyncSession, campaign: Campaign) -> None:
@@ -187,7 +193,10 @@ async def plan_campaign(session: AsyncSession, *, campaign_id: int, send_at: dat
 
 
 async def approve_campaign(session: AsyncSession, *, campaign_id: int) -> Campaign:
-    """A second staff member lets a large campaign go. Raises NotFound, Conflict, Forbidden for the one who wrote it."""
+    """A second staff member lets a large campaign go, to as many as are addressed now (`total`).
+
+    Raises NotFound, Conflict, Forbidden for the one who wrote it.
+    """
     campaign, who = await locked(session, campaign_id), actor.get()
     if campaign.state is not CampaignState.APPROVAL:
         raise refusal(campaign)
@@ -195,6 +204,7 @@ async def approve_campaign(session: AsyncSession, *, campaign_id: int) -> Campai
         raise Forbidden(_("You have written this message: somebody else has to approve it."))
     colleague = await session.get(Staff, who.staff_id, execution_options={"unscoped": True})
     campaign.approved_at, campaign.approved_by = utcnow(), str(colleague or "")
+    campaign.total = await audiences.addressed(session, _audience(campaign, await _languages(session, campaign)))
     await _set_off(session, campaign)
     return campaign
 
@@ -254,11 +264,10 @@ async def materialise(session: AsyncSession, *, campaign_id: int) -> Campaign:
         await _begin_as_planned(session, campaign)
     if campaign.state is not CampaignState.STARTING:
         return campaign
-    languages = tuple(
-        await session.scalars(select(CampaignText.language).where(CampaignText.campaign_id == campaign.id))
-    )
-    if await _needs_approval(session, campaign, languages):  # so many only since it was planned
+    languages = await _languages(session, campaign)
+    if await _needs_approval(session, campaign, languages):  # so many only since it was planned or approved
         move(campaign, CampaignState.APPROVAL)
+        campaign.approved_at, campaign.approved_by = None, ""
         await session.flush()
         return campaign
     await choosing.write_deliveries(session, campaign, _audience(campaign, languages))

@@ -172,13 +172,19 @@ async def _withhold(
     )  # fmt: skip
 
 
-async def recheck(session: AsyncSession, *, campaign_id: int, since: datetime | None = None) -> int:
+async def recheck(
+    session: AsyncSession, *, campaign_id: int, since: datetime | None = None, ids: Sequence[str] | None = None
+) -> int:
     """Leave out what is due to recipients who have refused meanwhile, and to addresses that are suppressed by now.
 
     since: look only at what was said after this moment, for right after the recipients were chosen. Without it
-    everything counts, for deliveries that are set due again. Returns how many were left out.
+    everything counts, for deliveries that are set due again. ids: only these messages. Returns how many were left out.
     """
-    due = (Delivery.campaign_id == campaign_id, Delivery.state == DeliveryState.DUE)
+    if ids is not None and not ids:
+        return 0
+    due = [Delivery.campaign_id == campaign_id, Delivery.state == DeliveryState.DUE]
+    if ids is not None:
+        due.append(Delivery.message_id.in_(ids))
     refused: list[ColumnElement[bool]] = [Subscription.ended_at.is_(None), Subscription.wanted.is_(False)]
     blocked: list[ColumnElement[bool]] = [Suppression.lifted_at.is_(None)]
     if since is not None:

@@ -19,7 +19,7 @@ from sqlalchemy import and_, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import moment, utcnow
-from app.domain.messaging import batches
+from app.domain.messaging import batches, consent
 from app.domain.messaging.audience import BAD_ADDRESS
 from app.domain.messaging.batches import Mark
 from app.domain.messaging.campaigns import locked, move
@@ -169,10 +169,16 @@ def no_address(row: Row) -> Outcome:
     return Outcome(row, End.NO_ADDRESS, str(BAD_ADDRESS))
 
 
-async def finish(session: AsyncSession, *, outcomes: Sequence[Outcome], token: str, policy: Policy) -> None:
-    """Write down how the tries ended. Rows whose lease was lost are left alone."""
+async def finish(
+    session: AsyncSession, *, campaign_id: int, outcomes: Sequence[Outcome], token: str, policy: Policy
+) -> None:
+    """Write down how the tries ended. Rows whose lease was lost are left alone. Who has refused during the try is not
+    tried again."""
     await _mark_sent(session, token, [o.row for o in outcomes if o.end is End.SENT])
-    await batches.mark(session, token, [_after(o, policy) for o in outcomes if o.end is not End.SENT])
+    marks = [_after(o, policy) for o in outcomes if o.end is not End.SENT]
+    await batches.mark(session, token, marks)
+    again = [m.message_id for m in marks if m.state == DeliveryState.DUE.value]
+    await consent.recheck(session, campaign_id=campaign_id, ids=again)
 
 
 def failed(outcome: Outcome, policy: Policy) -> bool | None:
@@ -293,7 +299,8 @@ async def return_expired(session: AsyncSession, *, of: Abandoned, notes: Found |
     For the rest (all, without notes) nobody knows whether it arrived, so the policy of the campaign decides; a stopped
     campaign and a row that died with many workers go to staff.
 
-    Sealed notes end the lane, so with them all of its rows are returned, also those whose lease is not over yet.
+    Sealed notes end the lane, so with them all of its rows are returned, also those whose lease is not over yet. Who
+    has refused meanwhile is not tried again.
     """
     mine = and_(
         func.coalesce(Delivery.lease_token, "") == of.token, Delivery.campaign_id == of.campaign_id,
@@ -302,19 +309,23 @@ async def return_expired(session: AsyncSession, *, of: Abandoned, notes: Found |
     if notes is None:
         mine = and_(mine, Delivery.lease_until <= moment())
     due: dict[str, Any] = {"state": DeliveryState.DUE, "next_at": moment(), "started_at": None, **_FREE}
+    again: list[str] = []
     if notes is not None:
         await _taken(session, of, mine, notes.taken)
         not_begun = Delivery.message_id.not_in(notes.doubtful)
-        await _set(session, and_(mine, not_begun), due | {"attempt": Delivery.attempt - 1})
+        again += await _set(session, and_(mine, not_begun), due | {"attempt": Delivery.attempt - 1})
     resends = exists().where(
         Campaign.id == Delivery.campaign_id, Campaign.policy == Policy.RESEND, Campaign.state == CampaignState.RUNNING
     )
-    await _set(session, and_(mine, resends, Delivery.attempt < MAX_CRASHES), due)
+    again += await _set(session, and_(mine, resends, Delivery.attempt < MAX_CRASHES), due)
     await _set(session, mine, {"state": DeliveryState.REVIEW, "error": str(WORKER_STOPPED), **_FREE})
+    await consent.recheck(session, campaign_id=of.campaign_id, ids=again)
 
 
-async def _set(session: AsyncSession, which: Any, values: dict[str, Any]) -> None:
-    await session.execute(update(Delivery).where(which).values(**values).execution_options(synchronize_session=False))
+async def _set(session: AsyncSession, which: Any, values: dict[str, Any]) -> Sequence[str]:
+    """Change rows of a dead worker. Returns which."""
+    change = update(Delivery).where(which).values(**values).returning(Delivery.message_id)
+    return (await session.scalars(change, execution_options={"synchronize_session": False})).all()
 
 
 async def _taken(session: AsyncSession, of: Abandoned, mine: Any, ids: Collection[str]) -> None:

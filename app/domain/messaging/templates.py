@@ -12,6 +12,7 @@ from sqlalchemy.orm import selectinload
 from sqlalchemy.orm.attributes import flag_modified
 
 from app import i18n
+from app.domain.checks import refuse_for_all
 from app.domain.messaging import versions
 from app.domain.messaging.macros import examples
 from app.domain.messaging.markdown import to_html
@@ -82,9 +83,11 @@ async def save_template(
     """Create (template is None) or change one; what it said before stays as a version. template: with its texts
     loaded. values: name, category_id, project_id, kind, enabled. restored: the version that these texts come from.
 
-    Raises Invalid with the fields subject_<language>, body_<language>, project; "" when there is no text at all.
+    Raises Invalid with the fields subject_<language>, body_<language>, project (staff who are limited to projects write
+    for no others); "" when there is no text at all.
     """
     values = dict(values or {})
+    refuse_for_all(template, values)
     kind = values.get("kind", template.kind if template is not None else None)
     texts = {code: (_plain(subject), _plain(body)) for code, (subject, body) in texts.items()}
     texts = {code: pair for code, pair in texts.items() if any(pair)}

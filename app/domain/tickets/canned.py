@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.checks import refuse_for_all
 from app.domain.messaging.template import TemplateProblem, parse
 from app.domain.messaging.values import SOURCES
 from app.errors import Invalid, NotFound
@@ -71,8 +72,9 @@ async def save_canned(
 ) -> CannedReply:
     """A new canned reply, or another text of one. texts: language -> text; empty ones are left out.
 
-    Raises Invalid with the fields text_<language>.
+    Raises Invalid with the fields text_<language>, project (staff who are limited to projects write for no others).
     """
+    refuse_for_all(canned, values)
     kept = {code: text.strip() for code, text in texts.items() if text and text.strip()}
     if not kept:
         raise Invalid(**{f"text_{next(iter(texts), SOURCE)}": _("Please write a text in at least one language.")})
