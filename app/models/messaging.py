@@ -302,7 +302,7 @@ class Delivery(Base):
         info=about(_("Customer"), listed=True, css="lead"),
     )
     channel: Mapped[Channel] = mapped_column(
-        choice(Channel), primary_key=True, info=about(_("Channel"), listed=True, css="meta")
+        choice(Channel), primary_key=True, info=about(_("Channel"), listed=True, css="lesser")
     )
     address: Mapped[str] = mapped_column(
         Email, primary_key=True, default="", info=about(_("Address"), listed=True, copy=True, css="text")
