@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.header import decode_header
-from email.message import EmailMessage, Message
+from email.message import Message
 from email.parser import BytesParser
-from email.policy import compat32, default
+from email.policy import compat32
 from email.utils import getaddresses
 from functools import cached_property
 from html.parser import HTMLParser
@@ -130,12 +130,6 @@ class Letter:
                 name = safe_filename(_file_name(part)) if _file_name(part) else f"file.{_ending(kind)}"
                 found.append(File(name, content))
         return found
-
-    def as_email(self) -> EmailMessage:
-        """Parsed anew for those who want the library's own class."""
-        message = BytesParser(policy=default).parsebytes(self.raw)
-        assert isinstance(message, EmailMessage)
-        return message
 
     def _walk(self) -> Iterator[Message]:
         """The parts that hold something, in order; a mail inside a mail counts as one."""
