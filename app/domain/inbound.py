@@ -152,7 +152,7 @@ async def _bounce(case: Case) -> End | None:
     old = local == "mailer-daemon" or (local == "postmaster" and letter.value("return-path") == "<>")
     if not report and not old and all(p.get_content_type() != "message/delivery-status" for p in letter.parts):
         return None
-    if await take_bounce(case.session, letter.as_email()):
+    if await take_bounce(case.session, letter.parsed):
         return End(InboundState.BOUNCE)
     return End(InboundState.ASIDE, gettext("A bounce of which it is not known what it is about."))
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import email
-import email.policy
 from datetime import timedelta
-from email.message import EmailMessage
+from email.message import Message
 
 import pytest
 from sqlalchemy import select, update
@@ -258,10 +257,8 @@ UNKNOWN = "550 5.1.1 <ada@example.org>: Recipient address rejected: User unknown
 MESSAGE = "c7.abcdef0123.12.e"
 
 
-def parsed(text: str) -> EmailMessage:
-    found = email.message_from_bytes(text.replace("\n", "\r\n").encode(), policy=email.policy.default)
-    assert isinstance(found, EmailMessage)
-    return found
+def parsed(text: str) -> Message:
+    return email.message_from_bytes(text.replace("\n", "\r\n").encode())
 
 
 def bounce(
@@ -274,7 +271,7 @@ def bounce(
     message_id: str = MESSAGE,
     reference: str | None = None,
     unsubscribe: bool = False,
-) -> EmailMessage:
+) -> Message:
     """A bounce of one of our mails."""  # fmt: skip
     token = headers.token_of(message_id)
     if reference is None:
@@ -302,7 +299,7 @@ async def sent(campaign: Campaign, customer: Customer, message_id: str = MESSAGE
         )  # fmt: skip
 
 
-async def take(message: EmailMessage) -> bool:
+async def take(message: Message) -> bool:
     async with db.unit() as session:
         return await bounces.take_bounce(session, message)
 
@@ -437,8 +434,7 @@ async def test_other_mail_is_not_taken(ada: Customer) -> None:
 async def test_broken_reports_break_nothing(ada: Customer) -> None:
     whole = bounce().as_bytes()
     for cut in range(0, len(whole), 97):
-        mangled = email.message_from_bytes(whole[:cut] + b"\xff\x00" + whole[cut + 40 :], policy=email.policy.default)
-        assert isinstance(mangled, EmailMessage)
+        mangled = email.message_from_bytes(whole[:cut] + b"\xff\x00" + whole[cut + 40 :])
         await take(mangled)
     empty = parsed("Content-Type: multipart/report; report-type=delivery-status; boundary=x\n\n--x\n"
                    "Content-Type: message/delivery-status\n\n\n--x--\n")  # fmt: skip

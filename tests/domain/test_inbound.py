@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -259,6 +260,21 @@ async def test_bounces_are_handed_on_or_put_aside_and_never_become_tickets(desk:
     old = await desk.comes(mail("MAILER-DAEMON@example.net", "could not deliver", headers="Return-Path: <>\r\n"))
     assert old.state is InboundState.ASIDE
     assert await count(Ticket) == 0
+
+
+async def test_a_report_with_a_header_of_a_megabyte_is_sorted_at_once(desk: Desk) -> None:
+    head = "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n"
+    said = "550 5.1.1 (a <b@c.example>); =?utf-8?q?x?= " * 25_000
+    body = (
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n\r\n"
+        f"Final-Recipient: rfc822; a@b.example\r\nAction: failed\r\nDiagnostic-Code: smtp; {said}\r\n\r\n--b--"
+    )
+    mail_id = await desk.take(mail("mailer-daemon@example.net", body, headers=head))
+    assert mail_id is not None
+    begin = time.thread_time()
+    came = await desk.sort(mail_id)
+    assert time.thread_time() - begin < 1
+    assert came.state is InboundState.ASIDE
 
 
 async def test_a_sender_who_does_not_stop_is_put_aside(desk: Desk) -> None:

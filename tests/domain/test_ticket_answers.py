@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import time
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,20 @@ def test_quotations_are_folded_and_nothing_is_lost(text: str, own: str) -> None:
     assert shown.startswith(own) and (not own or shown)
     if text.startswith(("Yes", "Ja", "Top")):
         assert shown == own
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ">" + "\n" * 19_990 + ">a", "-" + " " * 19_990 + "x", "-- " * 6_660 + "x", "On " + "wrote " * 3_000,
+        "on wrote\n" * 2_200, "_" * 19_990 + "x", "from" + " " * 19_990, ("_" * 10 + "\n\n\n") * 1_500,
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_a_text_made_to_take_long_is_folded_at_once(text: str) -> None:
+    begin = time.thread_time()
+    assert "\n".join(p.text for p in tickets.folded(text)) == text
+    assert time.thread_time() - begin < 0.2
 
 
 # ---- mails ----------------------------------------------------------------------------------------------------------

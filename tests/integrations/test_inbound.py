@@ -119,6 +119,42 @@ def test_only_html_becomes_text_and_nothing_hidden_is_in_it() -> None:
     assert html_to_text("<!-- half <p>x") in ("", "x", "<!-- half <p>x", "<!-- half")
 
 
+@pytest.mark.parametrize(
+    "piece", [b"<!--", b"<b>a", b"<a ", b"<a b='", b"<a b=", b"<p", b"<", b"</", b"<a href=", b"<td>a", b"<script>"]
+)
+def test_html_that_is_left_open_is_read_at_once(piece: bytes) -> None:
+    raw = mail(headers="Content-Type: text/html\r\n", body=piece * (5_000_000 // len(piece)))
+    begin = time.thread_time()
+    Letter(raw).text  # noqa: B018
+    assert time.thread_time() - begin < 1
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("a<!-- b <p> c -->d<!---->e<!-->f", "adef"),
+        ("a < b &amp; c <d", "a < b & c <d"),
+        ("<a title='x>y' href='https://e.example/?a=1&amp;b'>Go</a>!", "Go <https://e.example/?a=1&b>!"),
+        ("<a data-href=https://no.example HREF=https://e.example>Go</a>", "Go <https://e.example>"),
+        ("<a href='javascript:x'>Go</a>", "Go"),
+        ("<script>if (a<b) '<title>'</script>Yes<style>p>a{}</style>", "Yes"),
+        ("<!DOCTYPE html><?xml?><![if !mso]>Yes<![endif]>", "Yes"),
+        (
+            "<p>One<p>Two</p><ul><li>a<li>b</ul><blockquote>q<br/>r</blockquote>s",
+            "One\nTwo\n\n- a\n- b\n\n> q\n> r\n\ns",
+        ),
+        ("&#" + "9" * 5000 + ";x", "&#" + "9" * 5000 + ";x"),
+    ],
+)
+def test_html_as_text(html: str, text: str) -> None:
+    assert html_to_text(html) == text
+
+
+def test_a_charset_with_a_charset_that_is_none_is_survived() -> None:
+    raw = mail(headers="Content-Type: text/plain; charset*=a\0b''utf-8\r\n", body="Grüße".encode())
+    assert Letter(raw).text == "Grüße"
+
+
 def test_files_have_clean_names_and_text_beside_them_stays_text() -> None:
     message = EmailMessage()
     message["From"], message["Subject"] = "ada@example.org", "x"

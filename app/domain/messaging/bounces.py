@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from email.message import EmailMessage, Message
+from email.message import Message
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +22,7 @@ from app.domain.messaging.consent import UNSCOPED
 from app.domain.messaging.headers import message_in
 from app.domain.messaging.suppression import normal, suppress
 from app.integrations.mail import valid_address
+from app.integrations.mail.reading import decoded
 from app.models.consent import DeliveryEvent, EventKind, Why
 from app.models.messaging import Channel, Delivery, DeliveryState
 
@@ -29,6 +30,7 @@ SOFT_MOST = 5
 SOFT_DAYS = 30
 LONGEST = 200_000
 """Characters of each part that are looked at."""
+LONGEST_HEADER = 4000
 MOST_PARTS = 40
 
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
@@ -60,7 +62,7 @@ class Report:
     reason: str
 
 
-async def take_bounce(session: AsyncSession, message: EmailMessage) -> bool:
+async def take_bounce(session: AsyncSession, message: Message) -> bool:
     """Take in a mail that reports that another could not be delivered. True: it was such a report about a message of
     ours, whatever followed from it; False: it is something else."""
     reports = read(message)
@@ -198,7 +200,7 @@ def _address(field: str) -> str:
 
 def _header(message: Message, name: str) -> str:
     try:
-        return _plain(str(message.get(name, "")))
+        return _plain(decoded(str(message.get(name, ""))[:LONGEST_HEADER]))
     except (ValueError, LookupError, AttributeError, TypeError, IndexError):  # written by anybody
         return ""
 

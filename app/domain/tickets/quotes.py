@@ -11,8 +11,8 @@ _WROTE = re.compile(
     re.IGNORECASE,
 )
 _ORIGINAL = re.compile(
-    r"^[-_ ]{2,}\s*(?:original message|forwarded message|ursprüngliche nachricht|weitergeleitete nachricht|"
-    r"mensaje original|mensaje reenviado|исходное сообщение|пересылаемое сообщение)\s*[-_ ]{2,}$",
+    r"^[-_\s]{2,}(?:original message|forwarded message|ursprüngliche nachricht|weitergeleitete nachricht|"
+    r"mensaje original|mensaje reenviado|исходное сообщение|пересылаемое сообщение)[-_\s]{2,}$",
     re.IGNORECASE,
 )
 _RULE = re.compile(r"^_{10,}$")
@@ -52,10 +52,13 @@ def _marks(lines: list[str]) -> list[bool]:
         elif _ORIGINAL.match(line.strip()) or (_RULE.match(line.strip()) and _begins(lines, at + 1)):
             marks[at:] = [True] * (len(lines) - at)  # what such a line begins goes on to the end
             break
+    follows, following = [False] * len(lines), False
+    for at in reversed(range(len(lines))):  # whether the next line with words is quoted
+        follows[at] = following
+        following = marks[at] if lines[at].strip() else following
     for at, line in enumerate(lines):  # empty lines inside a quotation belong to it
         if not line.strip() and 0 < at < len(lines) - 1 and marks[at - 1]:
-            following = next((i for i in range(at + 1, len(lines)) if lines[i].strip()), None)
-            marks[at] = following is not None and marks[following]
+            marks[at] = follows[at]
     return marks
 
 

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.header import decode_header
-from email.message import EmailMessage, Message
+from email.message import Message
 from email.parser import BytesParser
-from email.policy import compat32, default
+from email.policy import compat32
 from email.utils import getaddresses
 from functools import cached_property
-from html.parser import HTMLParser
+from html import unescape
 
 from app.i18n import gettext
 from app.integrations.mail.address import valid_address
@@ -21,6 +21,8 @@ from app.integrations.storage import safe_filename
 LONGEST_HEADER = 256 * 1024
 LONGEST_LINE = 20_000
 """Of one header; the rest is cut off."""
+LONGEST_HTML = 600_000
+"""Characters of HTML in one mail that are turned into text."""
 MOST_NESTED = 50
 """Multipart bodies in one mail: real ones have five."""
 MOST_PARTS = 200
@@ -113,7 +115,11 @@ class Letter:
         plain = [_text_of(p) for p in self.parts if p.get_content_type() == "text/plain" and not _is_file(p)]
         text = "\n\n".join(t for t in plain if t)
         if not text:
-            html = [_text_of(p) for p in self.parts if p.get_content_type() == "text/html" and not _is_file(p)]
+            html, left = [], LONGEST_HTML
+            for part in self.parts:
+                if left > 0 and part.get_content_type() == "text/html" and not _is_file(part):
+                    html.append(_text_of(part)[:left])
+                    left -= len(html[-1])
             text = "\n\n".join(t for t in map(html_to_text, html) if t)
         return text
 
@@ -131,19 +137,13 @@ class Letter:
                 found.append(File(name, content))
         return found
 
-    def as_email(self) -> EmailMessage:
-        """Parsed anew for those who want the library's own class."""
-        message = BytesParser(policy=default).parsebytes(self.raw)
-        assert isinstance(message, EmailMessage)
-        return message
-
     def _walk(self) -> Iterator[Message]:
         """The parts that hold something, in order; a mail inside a mail counts as one."""
         waiting, n = [self.parsed], 0
         while waiting and n < MOST_PARTS:
             part = waiting.pop()
             n += 1
-            inside = part.get_payload()
+            inside = part.get_payload() if part.is_multipart() else None
             if part.get_content_maintype() == "multipart" and isinstance(inside, list):
                 waiting += [p for p in reversed(inside) if isinstance(p, Message)]
             else:
@@ -230,16 +230,19 @@ def _decoded(data: bytes, charset: str) -> str:
 
 
 def _text_of(part: Message) -> str:
-    text = _decoded(_content(part), str(part.get_content_charset() or "utf-8"))
+    try:
+        charset = str(part.get_content_charset() or "utf-8")
+    except (ValueError, LookupError):  # a charset in a charset that is none
+        charset = "utf-8"
+    text = _decoded(_content(part), charset)
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS)
     return text.encode("utf-8", "replace").decode().strip()
 
 
 def _content(part: Message) -> bytes:
-    inside = part.get_payload()
-    if isinstance(inside, list):  # a mail inside a mail, or the parts of a report
+    if part.is_multipart():  # a mail inside a mail, or the parts of a report
         try:
-            return b"\n".join(p.as_bytes() for p in inside if isinstance(p, Message))
+            return b"\n".join(p.as_bytes() for p in part.get_payload() if isinstance(p, Message))
         except (RecursionError, ValueError, LookupError, AttributeError, TypeError, UnicodeError):
             return b""
     content = part.get_payload(decode=True)
@@ -272,16 +275,58 @@ _BLOCKS = frozenset(
 _UNSEEN = frozenset({"script", "style", "head", "title", "template", "noscript", "svg", "object", "select"})
 
 
-class _Text(HTMLParser):
-    """Collects what a reader would see; targets of links stand behind their words."""
+_RAW = frozenset({"script", "style", "title"})
+_TAG = re.compile(r"(/?)([a-zA-Z][^\s/>]*)")
+_TAG_END = re.compile(r"(?:[^>\"']++|\"[^\"]*\"|'[^']*')*+>")
+_HREF = re.compile(r"""(?<![^\s"'/])href\s*+=\s*+(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
+_LONGEST_TAG = 4000
+_MOST_TAGS = 210_000
+
+
+class _Text:
+    """Collects what a reader would see; targets of links stand behind their words. Looks at each character a few
+    times at most, whatever is left open: the library's parser looks for each end anew."""
 
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.lines: list[str] = [""]
+        self.done: list[str] = []
+        self.now: list[str] = []
+        self.full = False
+        """Whether the line that is written now has words."""
         self.unseen = self.quotes = 0
-        self.target, self.words = "", ""
+        self.target = ""
+        self.words: list[str] = []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def feed(self, html: str) -> None:
+        first, *pieces = html.split("<", _MOST_TAGS)
+        self._data(first)
+        comment, raw = False, ""
+        for piece in pieces[: _MOST_TAGS - 1]:
+            if comment or (not raw and piece.startswith("!--")):
+                _inside, end, after = piece.partition("-->")
+                comment = not end
+                self._data(after)
+                continue
+            tag = _TAG.match(piece)
+            if raw and (tag is None or not tag[1] or tag[2].lower() != raw):
+                continue
+            end_of_tag = _TAG_END.match(piece)
+            end_at = end_of_tag.end() if end_of_tag else piece.find(">") + 1
+            if tag is not None and end_at:
+                name, raw = tag[2].lower(), ""
+                if tag[1]:
+                    self._close(name)
+                else:
+                    self._open(name, piece[: min(end_at - 1, _LONGEST_TAG)])
+                    raw = name if name in _RAW else ""
+                if not raw:
+                    self._data(piece[end_at:])
+            elif piece.startswith(("!", "?")):
+                self._data(piece[end_at:] if end_at else "")
+            else:
+                self._data("<" + piece)
+        self._line()
+
+    def _open(self, tag: str, inside: str) -> None:
         if tag in _UNSEEN:
             self.unseen += 1
         if tag in _BLOCKS:
@@ -289,57 +334,66 @@ class _Text(HTMLParser):
         if tag == "blockquote":
             self.quotes += 1
         elif tag in ("br", "hr"):
-            self.lines.append("")
+            self._line()
         elif tag == "li":
             self._break()
-            self.lines[-1] += "- "
-        elif tag in ("td", "th") and self.lines[-1]:
-            self.lines[-1] += " "
+            self.now.append("- ")
+            self.full = True
+        elif tag in ("td", "th") and self.now:
+            self.now.append(" ")
         elif tag == "a":
-            self.target, self.words = next((v or "" for k, v in attrs if k == "href"), ""), ""
+            found = _HREF.search(inside)
+            self.target, self.words = _unescaped(next(filter(None, found.groups()), "")) if found else "", []
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("br", "hr"):
-            self.lines.append("")
-
-    def handle_endtag(self, tag: str) -> None:
+    def _close(self, tag: str) -> None:
         if tag in _UNSEEN:
             self.unseen = max(0, self.unseen - 1)
         if tag == "a" and not self.unseen:
-            target = self.target.strip()
-            if re.match(r"https?://", target, re.IGNORECASE) and target.rstrip("/") != self.words.strip().rstrip("/"):
-                self.lines[-1] += f" <{target[:500]}>"
-            self.target = ""
+            target, words = self.target.strip(), "".join(self.words).strip()
+            if re.match(r"https?://", target, re.IGNORECASE) and target.rstrip("/") != words.rstrip("/"):
+                self.now.append(f" <{target[:500]}>")
+                self.full = True
+            self.target, self.words = "", []
         if tag in _BLOCKS:
             self._break(end=tag not in ("div", "tr"))
         if tag == "blockquote":
             self.quotes = max(0, self.quotes - 1)
 
-    def handle_data(self, data: str) -> None:
-        if self.unseen:
+    def _data(self, data: str) -> None:
+        if self.unseen or not data:
             return
-        self.words += data
+        data = _unescaped(data)
+        if self.target:
+            self.words.append(data)
         text = re.sub(r"\s+", " ", data)
-        if not self.lines[-1].strip():
+        if not self.full:
             text = text.lstrip()
-        if text and not self.lines[-1]:
-            self.lines[-1] = "> " * min(self.quotes, 5)
-        self.lines[-1] += text
+        if text and not self.now and self.quotes:
+            self.now.append("> " * min(self.quotes, 5))
+        if text:
+            self.now.append(text)
+            self.full = self.full or not text.isspace()
+
+    def _line(self) -> None:
+        self.done.append("".join(self.now).rstrip())
+        self.now, self.full = [], False
 
     def _break(self, *, end: bool = False) -> None:
-        if self.lines[-1].strip():
-            self.lines.append("")
-        if end and len(self.lines) > 1 and self.lines[-2].strip():
-            self.lines.append("")
+        if self.full:
+            self._line()
+        if end and self.done and self.done[-1]:
+            self._line()
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return unescape(text)
+    except ValueError:  # a number of thousands of digits
+        return text
 
 
 def html_to_text(html: str) -> str:
     """The text of an HTML mail: nothing is fetched, nothing is run, and what a reader would not see is left out."""
     reader = _Text()
-    try:
-        reader.feed(html)
-        reader.close()
-    except (ValueError, AssertionError, RecursionError):  # half a comment, half a tag
-        pass
-    text = "\n".join(line.rstrip() for line in reader.lines)
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    reader.feed(html[:LONGEST_HTML])
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(reader.done)).strip()
