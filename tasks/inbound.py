@@ -87,12 +87,14 @@ async def take(storage: Storage, raw: bytes, *, source: str, size: int | None = 
         problem = f"{gettext('It is too large; only its beginning is kept here.')}|> {MAX_MAIL // 1024 // 1024} MB"
     seen = await asyncio.to_thread(peek, raw)
     stored = await storage.save(raw)
-    with acting(SYSTEM):
+    taken = False
+    with acting(SYSTEM), suppress(IntegrityError):  # somebody else took the same one in this moment
         async with db.unit() as session:
             mail = await inbound.take(
                 session, seen=seen, key=stored.key, size=size, source=source, problem=problem
             )  # fmt: skip
-    return mail is not None
+            taken = mail is not None
+    return taken
 
 
 async def _unsorted(session: AsyncSession, *, job_id: int, reason: str, mail_id: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -195,6 +196,12 @@ async def test_a_mail_beyond_every_limit_is_put_aside_and_only_its_beginning_kep
         [row] = await session.scalars(select(InboundMail))
         assert await session.scalar(select(func.count()).select_from(Job)) == 0
     assert (row.state, row.size) == (InboundState.ASIDE, inbound.MAX_MAIL + 1) and "50 MB" in row.reason
+
+
+async def test_a_mail_that_comes_by_two_ways_at_once_is_taken_once(resources: Resources) -> None:
+    taken = await asyncio.gather(*(inbound.take(resources.storage, mail(1), source="test") for _ in range(5)))
+    assert sorted(taken) == [False] * 4 + [True]
+    assert await states() == {"new": 1}
 
 
 async def test_a_mailbox_that_cannot_be_reached_is_tried_again(resources: Resources) -> None:
