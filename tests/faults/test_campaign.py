@@ -176,8 +176,9 @@ async def test_it_goes_on_after_redis_the_database_and_the_mail_server_had_their
     assert max(gaps.values()) < 10
     assert on.sink.was_put_off and on.sink.was_cut
     twice = {message_id for message_id, n in on.sink.seen.items() if n > 1}
-    assert len(twice - on.sink.was_cut) <= 16 * scale(1, 3), (
-        "beside those that were cut only what the restarts left open"
+    troubles = 2 + scale(1, 3)
+    assert len(twice - on.sink.was_cut) <= 16 * troubles, (
+        "beside those that were cut only what was in the air at a trouble: eight connections in each of two workers"
     )
 
 
