@@ -22,7 +22,7 @@ from tests.browser.hands import (
 )  # fmt: skip
 from tests.browser.house import USED_BEFORE, House, Walk
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.pages]
 
 COMPANY, ADDRESS = "Weber & Söhne GmbH", "post@weber.example"
 

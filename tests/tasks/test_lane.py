@@ -153,7 +153,7 @@ async def test_too_many_failures_among_the_last_pause_the_campaign(
     resources: base.Resources, sink: tuple[Sink, int]
 ) -> None:
     well = [f"c{n}@example.org" for n in range(40)]
-    bad = [f"c{n}@refused.example" for n in range(400)]
+    bad = [f"c{n}@refused.example" for n in range(1200)]
     campaign = await campaign_to([*well, *bad], stop_percent=50, stop_window=20)
     await work(resources, 10)
     async with db.reads() as session:
