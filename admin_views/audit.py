@@ -6,13 +6,13 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from admin_views.base import AppView
 from admin_views.base.cells import esc, link
-from app.db import Base
+from app.db import model_of
 from app.i18n import _, gettext
 from app.models.audit import Audit, AuditDetail
 
@@ -116,10 +116,9 @@ class AuditRows(AppView, model=Audit):
 @lru_cache
 def columns_of(noun: str) -> dict[str, Any]:
     """Name -> column of a table, for those that say what they are called."""
-    for mapper in Base.registry.mappers:
-        if mapper.class_.__tablename__ == noun:
-            return {a.key: a.columns[0] for a in mapper.column_attrs if a.columns[0].info.get("label")}
-    return {}
+    model = model_of(noun)
+    columns = inspect(model).column_attrs if model is not None else ()
+    return {a.key: a.columns[0] for a in columns if a.columns[0].info.get("label")}
 
 
 def _shown(value: Any) -> str:

@@ -74,6 +74,8 @@ async def prioritise(session: AsyncSession, chosen: list[Ticket], *, priority: s
 
 CARD = frozenset({"card"})
 MANY = frozenset({"card", "selection"})
+COUNTED_FOR = 3.0
+"""Seconds that a figure of a tab may be old."""
 COUNTED = 999
 DAYS = 30
 """Of how many days the usual time to the first answer is."""
@@ -134,7 +136,7 @@ class Tickets(AppView, model=Ticket):
                 "label": gettext(label),
                 "url": f"{self.list_url}?{params}" if params else self.list_url,
                 "current": query == params,
-                "count": await _counted(session, where) if where else None,
+                "count": await _counted(session, params, where) if where else None,
             }
             for label, params, where in tabs
         ]
@@ -211,14 +213,14 @@ class Tickets(AppView, model=Ticket):
         return await state(session, request)
 
 
-async def _counted(session: AsyncSession, where: tuple[ColumnElement[bool], ...]) -> str | None:
+async def _counted(session: AsyncSession, tab: str, where: tuple[ColumnElement[bool], ...]) -> str | None:
     """How many tickets a tab holds, a few seconds old; None for none."""
-    key = ("ticket tab", str(select(Ticket.id).where(*where)), actor.get().staff_id, scope.whose())
-    n: int | None = db.kept().get(key)
-    if n is None:
+
+    async def make() -> int:
         few = select(Ticket.id).where(*where).limit(COUNTED + 1).subquery()
-        n = await session.scalar(select(func.count()).select_from(few)) or 0
-        db.kept().put(key, n, 3.0)
+        return await session.scalar(select(func.count()).select_from(few)) or 0
+
+    n = await db.kept().of(("ticket tab", tab, actor.get().staff_id, scope.whose()), make, COUNTED_FOR)
     return (show_number(n) if n <= COUNTED else f"{COUNTED}+") if n else None
 
 

@@ -19,7 +19,7 @@ from admin_views.audit import columns_of, done, word_of
 from admin_views.base.cells import esc, ready
 from admin_views.base.reading import names_of
 from admin_views.timeline.telling import Reader, Span, Told, say, strong
-from app.db import Base, UtcDateTime
+from app.db import UtcDateTime, model_of
 from app.i18n import country_name, gettext, language_name, show_amount, show_date, show_moment, show_number
 from app.models.audit import MASK, Audit, AuditDetail
 from app.models.billing import Payer
@@ -113,11 +113,7 @@ def _payload(row: Any) -> dict[str, list[Any]]:
 @lru_cache
 def _target(column: Any) -> Any:
     """The model that a foreign key leads to; None for other columns."""
-    for key in column.foreign_keys:
-        for mapper in Base.registry.mappers:
-            if mapper.local_table is key.column.table:
-                return mapper.class_
-    return None
+    return next((model_of(key.column.table.name) for key in column.foreign_keys), None)
 
 
 async def names(session: AsyncSession, rows: Iterable[Any]) -> dict[tuple[Any, int], str]:
@@ -144,7 +140,7 @@ async def _currencies(session: AsyncSession, noun: str, rows: list[Any]) -> dict
     """("currency", id of the change) -> what the amounts were in after it: the currency of today, unless a later change
     was of the currency itself. Nothing for a row that is deleted, or that the reader may not see."""
     ids = {row.ref for row in rows}
-    model: Any = next(m.class_ for m in Base.registry.mappers if m.class_.__tablename__ == noun)
+    model: Any = model_of(noun)
     present = await session.execute(select(model.id, model.currency).where(model.id.in_(ids)))
     today = {row.id: row.currency for row in present}
     mine = Audit.noun == noun, Audit.noun_id.in_(ids), Audit.action == "update", Audit.id > min(r.id for r in rows)

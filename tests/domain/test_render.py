@@ -1,37 +1,16 @@
-from html.parser import HTMLParser
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.messaging.render import MACROS, TemplateProblem, compile_message, parse
 from app.domain.messaging.shell import mail_shell, wrap_html
+from tests.domain.tags import Tags
 
 EXAMPLES = {name: spec.example for name, spec in MACROS.items()}
 
 
 def html(body: str, **values: str) -> str:
     return compile_message("s", body).render({name.replace("_", ".", 1): v for name, v in values.items()}).html
-
-
-class Balance(HTMLParser):
-    """Fails on a tag that is closed and not open, or the other way round."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in ("br", "hr", "img", "meta"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 # Templates
@@ -220,7 +199,7 @@ def test_conditions_across_blocks_give_balanced_html(combination: int) -> None:
     values = {name: "v" for bit, name in enumerate(names) if combination >> bit & 1}
     message = compile_message("s", CROSSING)
     assert message.macros == set(names)
-    Balance(message.render(values).html)
+    Tags(message.render(values).html)
     assert message.render(values) == compile_message.__wrapped__("s", CROSSING).render(values)
 
 
@@ -229,8 +208,8 @@ def test_conditions_across_blocks_give_balanced_html(combination: int) -> None:
 def test_any_value_shows_exactly_as_it_is(value: str, around: str) -> None:
     """Whatever stands around the field, no value adds a tag."""
     compiled = compile_message("s", around + "{{ customer.name }}" + around)
-    plain = Balance(compiled.render({"customer.name": "x"}).html)
-    odd = Balance(compiled.render({"customer.name": value}).html)
+    plain = Tags(compiled.render({"customer.name": "x"}).html)
+    odd = Tags(compiled.render({"customer.name": value}).html)
     assert [tag for tag, _ in odd.tags] == [tag for tag, _ in plain.tags]
     for (_, first), (_, second) in zip(odd.tags, plain.tags, strict=True):
         assert set(first) == set(second)
@@ -248,7 +227,7 @@ def test_the_frame_has_name_colour_language_and_body() -> None:
     assert "<title>a&lt;/title&gt;&lt;script&gt;</title>" in page
     assert "\n<p>hi</p>\n" in page
     assert "\ue000" not in page
-    Balance(page.split("<!doctype html>")[1])
+    Tags(page.split("<!doctype html>")[1])
 
 
 @pytest.mark.parametrize("color", ["", "red", "#fff;background:url(x)", "#12345g", "#0c667c\n"])

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from html.parser import HTMLParser
 
 import pytest
 
@@ -16,32 +15,13 @@ from app.domain.messaging.macros import LONGEST, MacroSpec
 from app.domain.messaging.render import MACROS, TemplateProblem, check_message, compile_message, parse
 from app.domain.messaging.shell import wrap_html
 from app.integrations.mail import build_message
+from tests.domain.tags import Tags
 
 EXAMPLES = {name: spec.example for name, spec in MACROS.items()}
 SECONDS = 0.05
 """Of the processor, that any template may take."""
 BYTES = 1_000_000
 """What any message may become."""
-
-
-class Tags(HTMLParser):
-    """The tags of a page and their attributes; fails on a tag that is closed and not open, or the other way round."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in ("br", "hr", "img", "meta"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 def used(work: Callable[[], object], tries: int = 3) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from app import links
 from app.domain.messaging.content import Content
 from app.domain.messaging.replies import reply_address
+from app.integrations.mail.address import host_of
 
 if TYPE_CHECKING:
     from app.domain.messaging.delivery import Row
@@ -72,10 +73,8 @@ def _prepare(content: Content, sender: str) -> Prepared:
     fixed = {"Auto-Submitted": "auto-generated"}  # RFC 3834: no out-of-office replies, please
     if category is None:
         return Prepared(fixed, "")
-    domain = sender.rpartition("@")[2]
-    domain = domain if domain.isascii() else domain.encode("idna").decode()
     label = _LABEL.sub("-", category.name.lower()).strip("-")[:40]
-    fixed["List-Id"] = f"<{label + '-' if label else ''}{category.id}.{domain or 'localhost'}>"  # RFC 2919
+    fixed["List-Id"] = f"<{label + '-' if label else ''}{category.id}.{host_of(sender)}>"  # RFC 2919
     if not category.subscribable:
         return Prepared(fixed, "")
     place = links.url(PATH)

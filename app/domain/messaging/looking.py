@@ -7,15 +7,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import case, distinct, false, func, select
+from sqlalchemy import case, distinct, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import i18n
 from app.domain.messaging.audience import Audience, recipients, unserved
-from app.domain.messaging.render import MACROS, RenderedMessage, compile_message
+from app.domain.messaging.macros import examples
+from app.domain.messaging.render import RenderedMessage, compile_message
 from app.domain.messaging.shell import HUES, wrap_html
-from app.domain.messaging.values import SOURCES
-from app.errors import Invalid
+from app.domain.messaging.system import values_of
+from app.domain.messaging.values import SOURCES, of_project
+from app.errors import Invalid, NotFound
 from app.i18n import _
 from app.models.customers import Customer
 from app.models.projects import Project
@@ -105,9 +107,10 @@ async def as_recipients(
         await session.execute(select(Staff.full_name, Staff.username).where(Staff.id == actor.get().staff_id))
     ).first()
     own = {"staff.name": (staff[0] or staff[1]) if staff else ""}
-    found = await _values_of(session, customer_id) if customer_id is not None else None
-    if customer_id is not None and found is None:
-        raise Invalid(as_customer=_("Choose one from the list."))
+    try:
+        found = await values_of(session, customer_id) if customer_id is not None else None
+    except NotFound:
+        raise Invalid(as_customer=_("Choose one from the list.")) from None
     values = (found or await _examples(session)) | own
     codes: Sequence[str] = list(texts)
     if found is not None:
@@ -126,30 +129,11 @@ async def as_recipients(
 
 async def _examples(session: AsyncSession) -> dict[str, str]:
     """Made-up values, but a project that there is: a test mail needs a sender that may send."""
-    values = {name: spec.example for name, spec in MACROS.items()}
+    values = examples()
     project = await session.scalar(select(Project).where(Project.enabled).order_by(Project.id).limit(1))
     if project is not None:
-        values |= {
-            "project.name": project.name, "project.site": project.site, "project.sender_email": project.sender_email,
-            "project.sender_name": project.sender_name or project.name, "project.hue": str(project.hue),
-        }  # fmt: skip
+        values |= of_project(project)
     return values
-
-
-async def _values_of(session: AsyncSession, customer_id: int) -> dict[str, str] | None:
-    columns = [source.label(f"v{n}") for n, source in enumerate(SOURCES.values())]
-    row = (
-        await session.execute(
-            select(Project.default_language, *columns)
-            .select_from(Customer)
-            .join(Project, Project.id == Customer.project_id)
-            .outerjoin(User, false())
-            .where(Customer.id == customer_id)
-        )
-    ).one_or_none()
-    if row is None:
-        return None
-    return {"default": row[0]} | {m: str(value or "") for m, value in zip(SOURCES, row[1:], strict=True)}
 
 
 async def send_test(session: AsyncSession, *, seen: Sequence[Seen]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import false, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -20,13 +20,11 @@ from app.domain.messaging.macros import MacroSpec
 from app.domain.messaging.render import CompiledMessage, RenderedMessage, TemplateProblem, parse
 from app.domain.messaging.shell import HUES, wrap_html
 from app.domain.messaging.suppression import is_suppressed
-from app.domain.messaging.values import SOURCES
-from app.errors import NotFound
+from app.domain.messaging.values import of_customer
 from app.i18n import LANGUAGES, SOURCE, _, speaking
 from app.models.customers import Customer
 from app.models.messaging import MailKind, Template
 from app.models.projects import Project
-from app.models.users import User
 from app.observe import log
 from app.queue import enqueue
 
@@ -164,18 +162,8 @@ async def written(
 async def values_of(session: AsyncSession, customer_id: int) -> dict[str, str]:
     """The value of each field for this customer, and `default`: the language of the project. Raises NotFound, also for
     a customer whom the acting person may not see."""
-    row = (
-        await session.execute(
-            select(Project.default_language, *[source.label(f"v{n}") for n, source in enumerate(SOURCES.values())])
-            .select_from(Customer)
-            .join(Project, Project.id == Customer.project_id)
-            .outerjoin(User, false())
-            .where(Customer.id == customer_id)
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFound
-    return {"default": row[0]} | {name: str(value or "") for name, value in zip(SOURCES, row[1:], strict=True)}
+    [default], values = await of_customer(session, customer_id, Project.default_language)
+    return {"default": default} | values
 
 
 async def send(

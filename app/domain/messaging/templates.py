@@ -18,6 +18,7 @@ from app.domain.messaging.macros import examples
 from app.domain.messaging.markdown import to_html
 from app.domain.messaging.render import RenderedMessage, TemplateProblem, parse
 from app.domain.messaging.system import Texts, compiled, macros_of, mail_of, shipped, texts_for, values_of
+from app.domain.messaging.values import of_project
 from app.domain.messaging.versions import texts_of
 from app.errors import Conflict, Invalid
 from app.i18n import _, gettext, language_name
@@ -250,19 +251,12 @@ async def look(
     if customer_id is not None:
         values |= await values_of(session, customer_id)
     elif project_id is not None and (project := await session.get(Project, project_id)) is not None:
-        values |= _of_project(project)
+        values |= of_project(project)
     if (staff := await _me(session)) is not None:
         values["staff.name"] = str(staff)
     message = compiled(subject, body, kind)
     empty = sorted(name for name in message.macros if not values.get(name, "").strip())
     return Seen(message.render(values), values, empty)
-
-
-def _of_project(project: Project) -> dict[str, str]:
-    return {
-        "project.name": project.name, "project.site": project.site, "project.hue": str(project.hue),
-        "project.sender_name": project.sender_name or project.name, "project.sender_email": project.sender_email,
-    }  # fmt: skip
 
 
 async def _me(session: AsyncSession) -> Staff | None:

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import String, cast, func, select
+from sqlalchemy import String, cast, false, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.errors import NotFound
 from app.models.customers import Customer
 from app.models.messaging import Delivery
 from app.models.projects import Project
@@ -122,3 +123,33 @@ async def load(
     found = (await session.execute(statement)).all()
     await reader.know(session, {row.project_id for row in found})
     return {row[0]: reader.recipient(rows[row[0]], row[1:]) for row in found}
+
+
+async def of_customer(
+    session: AsyncSession, customer_id: int, *more: Any, user_id: int | None = None
+) -> tuple[list[Any], dict[str, str]]:
+    """`more` columns of Customer, Project and User (outer), and the value of each field for this customer now. Raises
+    NotFound, also for a customer whom the acting person may not see."""
+    columns = [source.label(f"v{n}") for n, source in enumerate(SOURCES.values())]
+    row = (
+        await session.execute(
+            select(*more, *columns)
+            .select_from(Customer)
+            .join(Project, Project.id == Customer.project_id)
+            .outerjoin(User, false() if user_id is None else User.id == user_id)
+            .where(Customer.id == customer_id)
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound
+    found = list(row)
+    own = found[len(more) :]
+    return found[: len(more)], {name: str(value or "") for name, value in zip(SOURCES, own, strict=True)}
+
+
+def of_project(project: Project) -> dict[str, str]:
+    """The fields of a project that is at hand."""
+    return {
+        "project.name": project.name, "project.site": project.site, "project.hue": str(project.hue),
+        "project.sender_name": project.sender_name or project.name, "project.sender_email": project.sender_email,
+    }  # fmt: skip

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.checks import refuse_for_all
 from app.domain.messaging.template import TemplateProblem, parse
-from app.domain.messaging.values import SOURCES
+from app.domain.messaging.values import of_customer
 from app.errors import Invalid, NotFound
 from app.i18n import SOURCE, _
 from app.models.customers import Customer
@@ -107,20 +107,9 @@ async def _values(session: AsyncSession, ticket: Ticket) -> tuple[dict[str, str]
         .order_by(TicketMessage.id.desc())
         .limit(1)
     )
-    columns = [source.label(f"v{n}") for n, source in enumerate(SOURCES.values())]
-    row = (
-        await session.execute(
-            select(Project.id, User.language, Customer.language, Project.default_language, *columns)
-            .select_from(Customer)
-            .join(Project, Project.id == Customer.project_id)
-            .outerjoin(User, User.id == user_id)
-            .where(Customer.id == ticket.customer_id)
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFound
+    asked = (Project.id, User.language, Customer.language, Project.default_language)
+    (project_id, *spoken), values = await of_customer(session, ticket.customer_id, *asked, user_id=user_id)
     staff = await session.get(Staff, actor.get().staff_id) if actor.get().staff_id else None
-    values = {name: str(value or "") for name, value in zip(SOURCES, row[4:], strict=True)}
-    wanted = [code for code in (*row[1:4], SOURCE) if code]
+    wanted = [code for code in (*spoken, SOURCE) if code]
     codes = [c for code in wanted for c in (code, code.partition("-")[0])]
-    return values | {"staff.name": str(staff) if staff else ""}, list(dict.fromkeys(codes)), row[0]
+    return values | {"staff.name": str(staff) if staff else ""}, list(dict.fromkeys(codes)), project_id

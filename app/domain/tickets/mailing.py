@@ -23,6 +23,7 @@ from app.domain.messaging.shell import HUES, wrap_html
 from app.domain.messaging.suppression import is_suppressed
 from app.i18n import _, gettext, speaking
 from app.integrations.mail import MailAttachment, build_message, valid_address
+from app.integrations.mail.address import host_of
 from app.models.attachments import Attachment
 from app.models.customers import Customer, CustomerStatus
 from app.models.jobs import Job
@@ -100,7 +101,7 @@ async def hand_over(session: AsyncSession, ticket: Ticket, message: TicketMessag
     )
     if customer is None or customer.status is CustomerStatus.CLOSED:
         return
-    host = _host(customer.project.sender_email)
+    host = host_of(customer.project.sender_email)
     message.email_id = f"ticket.{ticket.id}.{message.id}.{secrets.token_hex(8)}@{host}"
     for address in await _addresses(session, customer, ticket.id):
         if await is_suppressed(session, address):
@@ -175,11 +176,6 @@ async def not_sent(session: AsyncSession, *, message_id: int, address: str, reas
 UNSURE = _("the mail server fell silent; nobody knows whether it arrived. It is not sent again.")
 
 
-def _host(address: str) -> str:
-    host = address.rpartition("@")[2] or "localhost"
-    return host if host.isascii() else host.encode("idna").decode()
-
-
 async def _addresses(session: AsyncSession, customer: Customer, ticket_id: int) -> dict[str, tuple[str, str]]:
     """Address -> (name, language) of whom an answer goes to: the customer, and the users who receive messages or have
     written here."""
@@ -239,4 +235,4 @@ async def _of_campaign(session: AsyncSession, ticket: Ticket) -> list[str]:
             .limit(1)
         )
     ).one_or_none()  # fmt: skip
-    return [f"{row[0]}@{_host(row[1] or row[2])}"] if row is not None else []
+    return [f"{row[0]}@{host_of(row[1] or row[2])}"] if row is not None else []

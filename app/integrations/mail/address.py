@@ -52,6 +52,12 @@ def wire_address(text: str) -> str:
     return address
 
 
+def host_of(address: str) -> str:
+    """The host of an address in ASCII, as it stands in a Message-ID; `localhost` for none."""
+    host = address.rpartition("@")[2] or "localhost"
+    return host if host.isascii() else host.encode("idna").decode()
+
+
 def envelope(sender: str, recipient: str) -> tuple[str, str]:
     try:
         rcpt_to = wire_address(recipient)
