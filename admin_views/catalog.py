@@ -66,6 +66,7 @@ class Services(AppView, model=Service):
     letter = "s"
     purpose = _("What customers have ordered: hosting, domains, connections.")
     create_label = _("Order a service")
+    leave_out = ("unpaid_since",)
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Service:
         return await catalog.save_service(session, values=values, service=obj)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from admin_views.attachments import Attachments
 from admin_views.audit import AuditRows
 from admin_views.base import AppView
-from admin_views.billing import Payers, PaymentMethods
+from admin_views.billing.documents import Documents, DocumentTemplates
+from admin_views.billing.expenses import Expenses
+from admin_views.billing.invoices import Invoices
+from admin_views.billing.payers import Payers, PaymentMethods
+from admin_views.billing.payments import Payments
+from admin_views.billing.rates import ExchangeRates, TaxRates
 from admin_views.catalog import ProductGroups, Products, Services
 from admin_views.consent import Subscriptions, Suppressions
 from admin_views.customers.dictionaries import Attitudes, Groups, Notes
 from admin_views.customers.screens import Customers
+from admin_views.discounts import Discounts
 from admin_views.imports import Imports
 from admin_views.inbound import InboundMails
 from admin_views.jobs import Jobs
+from admin_views.ledger import Accounts
 from admin_views.messaging.screens import Campaigns, Categories, Deliveries
 from admin_views.messaging.segments import Segments
 from admin_views.messaging.templates import Templates
@@ -28,8 +35,14 @@ SCREENS: tuple[type[AppView], ...] = (
     Payers,
     Groups,
     Notes,
+    Accounts,
+    Payments,
+    Invoices,
+    Expenses,
     Services,
     Products,
+    Discounts,
+    Documents,
     Campaigns,
     Segments,
     Deliveries,
@@ -45,6 +58,9 @@ SCREENS: tuple[type[AppView], ...] = (
     Categories,
     ProductGroups,
     PaymentMethods,
+    TaxRates,
+    ExchangeRates,
+    DocumentTemplates,
     StaffMembers,
     Roles,
     Imports,
@@ -61,10 +77,16 @@ WITHOUT_SCREEN = {
     "external_ref": "bookkeeping of imports",
     "group_payment_method": "part of the group form",
     "group_product": "part of the group form",
+    "invoice_line": "shown on the invoice card",
+    "invoice_payment": "shown on the invoice card",
+    "ledger_entry": "the statement on the account card",
+    "ledger_transaction": "the statement on the account card",
     "login_session": "bookkeeping of sign-ins; the audit shows them",
     "membership": "part of the customer form",
     "message_template_text": "part of the template form",
     "message_template_version": "shown on the template card",
+    "number_series": "counters",
+    "product_price": "part of the product form",
     "product_project": "part of the product form",
     "role_grant": "part of the role form",
     "staff_project": "part of the staff form",

@@ -22,6 +22,9 @@ from app.localrun import redis_server
 from app.migrations import upgrade_url
 from app.observe import SYSTEM, actor
 from app.settings import Settings
+from tasks import worker
+
+__all__ = ["models", "worker"]  # imported for all mappers and all tasks to be known
 
 SHARED = Path(__file__).parents[2] / "shared"
 CHINOOK = SHARED / "data" / "chinook"

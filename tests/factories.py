@@ -10,14 +10,30 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import utcnow
+from app.domain import ledger
+from app.domain.ledger import Move
 from app.models.attachments import Attachment
-from app.models.billing import Payer, PaymentMethod
+from app.models.billing import (
+    Document,
+    DocumentKind,
+    DocumentTemplate,
+    ExchangeRate,
+    Expense,
+    Invoice,
+    InvoiceLine,
+    Payer,
+    Payment,
+    PaymentMethod,
+    TaxRate,
+)
 from app.models.catalog import Product, ProductGroup, Service
 from app.models.consent import Subscription, Suppression
 from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
+from app.models.discounts import Discount
 from app.models.imports import ImportRun
 from app.models.inbound import InboundMail, InboundState
 from app.models.jobs import Job
+from app.models.ledger import Account, AccountKind, TransactionKind
 from app.models.messaging import (
     Campaign,
     CampaignState,
@@ -258,3 +274,94 @@ async def create_import(session: AsyncSession, **kw: Any) -> ImportRun:
     """A row only, checked by default: nothing lies in the store under its key."""
     kw = {"name": "customers.csv", "state": "checked", "key": f"{next(_numbers):064x}", "size": 120} | kw
     return await _save(session, ImportRun(**kw))
+
+
+# ---- money: amounts in minor units ----------------------------------------------------------------------------------
+
+
+async def create_account(session: AsyncSession, *, customer: Customer, balance: int = 0, **kw: Any) -> Account:
+    """An account of this customer in EUR, with `balance` booked on it."""
+    kw = {"project_id": customer.project_id, "currency": "EUR"} | kw
+    account = await _save(session, Account(customer_id=customer.id, kind=AccountKind.CUSTOMER, balance=0, **kw))
+    if balance:
+        await book(session, account, balance)
+    return account
+
+
+async def book(session: AsyncSession, account: Account, amount: int, **kw: Any) -> int:
+    """A transaction between an account and the cash of its project. Returns its id."""
+    cash = await ledger.own_account(
+        session, project_id=account.project_id, kind=AccountKind.CASH, currency=account.currency
+    )
+    kw = {"key": f"test{next(_numbers)}", "kind": TransactionKind.PAYMENT} | kw
+    transaction_id, _new = await ledger.post(session, moves=[Move(account.id, amount), Move(cash, -amount)], **kw)
+    return transaction_id
+
+
+async def create_payment(session: AsyncSession, *, account: Account, **kw: Any) -> Payment:
+    """Of 10.00, new and not booked; method / method_id: else one of its own."""
+    n = next(_numbers)
+    if "method_id" not in kw:
+        kw["method_id"] = (kw.pop("method", None) or await create_payment_method(session)).id
+    amount = kw.get("amount", 1000)
+    kw = {
+        "number": f"P{n}", "customer_id": account.customer_id, "account_id": account.id, "amount": amount,
+        "project_id": account.project_id, "currency": account.currency, "account_amount": amount,
+        "account_currency": account.currency,
+    } | kw  # fmt: skip
+    return await _save(session, Payment(**kw))
+
+
+async def create_invoice(session: AsyncSession, *, account: Account, total: int = 1000, **kw: Any) -> Invoice:
+    """A draft with one line without tax."""
+    kw = {
+        "customer_id": account.customer_id, "account_id": account.id, "project_id": account.project_id,
+        "currency": account.currency, "net": total, "tax": 0, "total": total,
+    } | kw  # fmt: skip
+    invoice = await _save(session, Invoice(**kw))
+    line = InvoiceLine(
+        invoice_id=invoice.id, position=1, description="Hosting", unit_price=total, net=total, tax=0, total=total
+    )
+    await _save(session, line)
+    return invoice
+
+
+async def create_expense(session: AsyncSession, *, account: Account, **kw: Any) -> Expense:
+    """Of 5.00, booked against the cash of the project."""
+    amount = kw.get("amount", 500)
+    kw = {
+        "customer_id": account.customer_id, "account_id": account.id, "currency": account.currency, "amount": amount,
+        "net": amount, "description": f"Expense {next(_numbers)}", "on_day": utcnow().date(),
+    } | kw  # fmt: skip
+    kw["transaction_id"] = await book(session, account, -amount, kind=TransactionKind.CHARGE)
+    return await _save(session, Expense(**kw))
+
+
+async def create_document(session: AsyncSession, *, customer: Customer, **kw: Any) -> Document:
+    n = next(_numbers)
+    kw = {
+        "kind": DocumentKind.ACT, "number": f"A{n}", "title": f"Act {n}", "project_id": customer.project_id,
+        "on_day": utcnow().date(),
+    } | kw  # fmt: skip
+    return await _save(session, Document(customer_id=customer.id, **kw))
+
+
+async def create_document_template(session: AsyncSession, **kw: Any) -> DocumentTemplate:
+    kw = {"kind": DocumentKind.ACT, "title": f"Act {next(_numbers)}", "body": "It is done."} | kw
+    return await _save(session, DocumentTemplate(**kw))
+
+
+async def create_tax_rate(session: AsyncSession, **kw: Any) -> TaxRate:
+    """19 % for everybody."""
+    return await _save(session, TaxRate(**{"name": "VAT", "rate": 1900} | kw))
+
+
+async def create_exchange_rate(session: AsyncSession, **kw: Any) -> ExchangeRate:
+    """1 EUR = 1.10 USD from today on."""
+    kw = {"base": "EUR", "quote": "USD", "on_day": utcnow().date(), "rate": 1_100_000_000} | kw
+    return await _save(session, ExchangeRate(**kw))
+
+
+async def create_discount(session: AsyncSession, **kw: Any) -> Discount:
+    """10 % on everything for everybody."""
+    return await _save(session, Discount(**{"name": f"Discount {next(_numbers)}", "percent": 1000} | kw))

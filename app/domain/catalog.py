@@ -34,6 +34,7 @@ FIELDS: dict[str, checks.Check] = {
     "product_id": checks.required_row_id,
     "status": checks.one_of(ServiceStatus),
     "price": checks.whole(_of.price, least=0),
+    "setup_fee": checks.whole(_of.setup_fee, least=0),
     "currency": checks.currency,
     "period": checks.one_of(Period),
     "next_charge_on": checks.day,

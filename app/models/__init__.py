@@ -7,10 +7,12 @@ from app.models import (
     catalog,
     consent,
     customers,
+    discounts,
     fields,
     imports,
     inbound,
     jobs,
+    ledger,
     messaging,
     projects,
     scope,
@@ -22,6 +24,6 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "consent", "customers", "fields", "imports", "inbound", "jobs",
-    "messaging", "projects", "scope", "sessions", "staff", "templates", "tickets", "users",
+    "attachments", "audit", "billing", "catalog", "consent", "customers", "discounts", "fields", "imports", "inbound",
+    "jobs", "ledger", "messaging", "projects", "scope", "sessions", "staff", "templates", "tickets", "users",
 ]  # fmt: skip

@@ -65,6 +65,7 @@ class Product(Base, Versioned, Searchable):
 
     group: Mapped[ProductGroup | None] = relationship(lazy="raise")
     projects: Mapped[list[ProductProject]] = relationship(lazy="raise", cascade="all, delete-orphan")
+    prices: Mapped[list[ProductPrice]] = relationship(lazy="raise", cascade="all, delete-orphan")
 
     def __str__(self) -> str:
         return self.name
@@ -81,9 +82,26 @@ class ProductProject(Base):
     project: Mapped[Project] = relationship(lazy="raise")
 
 
+class ProductPrice(Base):
+    """The price of a product in another period or currency than its own; each (period, currency) once."""
+
+    __tablename__ = "product_price"
+
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id", ondelete="CASCADE"), primary_key=True)
+    period: Mapped[Period] = mapped_column(choice(Period), primary_key=True)
+    currency: Mapped[str] = mapped_column(String(3), primary_key=True)
+    price: Mapped[int] = mapped_column(BigInteger)
+    setup_fee: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+
+
 class Service(Base, Versioned, Stamped, Customised):
+    """A customer's own: charged for each period from `next_charge_on` on, which moves on with each charge."""
+
     __tablename__ = "service"
-    __table_args__ = (Index("ix_service_customer", "customer_id", "status"),)
+    __table_args__ = (
+        Index("ix_service_customer", "customer_id", "status"),
+        Index("ix_service_due", "status", "next_charge_on", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     name: Mapped[str] = mapped_column(Name, info=about(_("Name"), listed=True, css="lead", help=_("A domain, a host.")))
@@ -105,6 +123,15 @@ class Service(Base, Versioned, Stamped, Customised):
         choice(Period), default=Period.MONTH, info=about(_("Period"), listed=True, css="lesser")
     )
     next_charge_on: Mapped[date | None] = mapped_column(info=about(_("Next charge"), listed=True, css="when"))
+    charge_day: Mapped[int | None] = mapped_column(info={"hidden": True})
+    """The day of the month on which periods begin (31: the last), so that February does not shift them."""
+    setup_fee: Mapped[int] = mapped_column(
+        BigInteger, default=0, server_default="0",
+        info=about(_("Set-up fee"), widget="money", currency="currency", help=_("Charged with the first period.")),
+    )  # fmt: skip
+    unpaid_since: Mapped[date | None] = mapped_column(
+        info=about(_("Unpaid since"), css="when", help=_("The day of the charge that could not be made."))
+    )
     auto_renew: Mapped[bool] = mapped_column(default=True, info=about(_("Renews by itself")))
 
     customer: Mapped[Customer] = relationship(lazy="raise")

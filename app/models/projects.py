@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, String, Text, false
+from sqlalchemy import BigInteger, String, Text, false, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base, BigId, Email, Name, Stamped, Versioned, about
@@ -46,6 +46,42 @@ class Project(Base, Versioned, Stamped):
         BigInteger, default=0,
         info=about(_("Default credit limit"), widget="money", currency="currency", group=_("Customers")),
     )  # fmt: skip
+    prices_with_tax: Mapped[bool] = mapped_column(
+        default=True, server_default=true(),
+        info=about(_("Prices include tax"), filtered=False, group=_("Money"),
+                   help=_("Off: the tax comes on top of the prices of products and services.")),
+    )  # fmt: skip
+    grace_days: Mapped[int] = mapped_column(
+        default=7, server_default="7",
+        info=about(_("Days of grace"), filtered=False, group=_("Money"),
+                   help=_("So long may a service stay active that could not be charged.")),
+    )  # fmt: skip
+    due_days: Mapped[int] = mapped_column(
+        default=14, server_default="14",
+        info=about(_("Days to pay an invoice"), filtered=False, group=_("Money")),
+    )  # fmt: skip
+    legal_name: Mapped[str] = mapped_column(
+        Name, default="", server_default="",
+        info=about(_("Legal name"), filtered=False, group=_("Money"), help=_("As on invoices. Empty: the name.")),
+    )  # fmt: skip
+    legal_address: Mapped[str] = mapped_column(
+        String(500), default="", server_default="",
+        info=about(_("Legal address"), widget="area", filtered=False, group=_("Money")),
+    )  # fmt: skip
+    country: Mapped[str] = mapped_column(
+        String(2), default="", server_default="",
+        info=about(_("Country"), widget="country", filtered=False, group=_("Money")),
+    )  # fmt: skip
+    vat_number: Mapped[str] = mapped_column(
+        String(40), default="", server_default="", info=about(_("VAT number"), filtered=False, group=_("Money"))
+    )
+    bank_account: Mapped[str] = mapped_column(
+        String(500), default="", server_default="",
+        info=about(_("Bank account"), widget="area", filtered=False, group=_("Money"),
+                   help=_("At the foot of invoices: bank, IBAN, BIC.")),
+    )  # fmt: skip
+    logo: Mapped[str] = mapped_column(String(200), default="", server_default="", info={"hidden": True})
+    """Its key in the store of files; empty: none."""
     sender_name: Mapped[str] = mapped_column(
         Name, default="", info=about(_("Sender name"), group=_("Messages"), help=_("Empty: the project's name."))
     )

@@ -6,18 +6,20 @@ from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, event, literal, or_, select
+from sqlalchemy import Select, and_, event, literal, or_, select
 from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 
 from app.db import AppSession
 from app.models.attachments import Attachment
 from app.models.audit import Audit
-from app.models.billing import Payer
+from app.models.billing import Document, DocumentTemplate, Expense, Invoice, Payer, Payment, TaxRate
 from app.models.catalog import Service
 from app.models.consent import DeliveryEvent, Subscription, Suppression
 from app.models.customers import Customer, CustomerProject, Membership, Note
+from app.models.discounts import Discount
 from app.models.imports import ImportRun
 from app.models.inbound import InboundMail
+from app.models.ledger import Account, Entry
 from app.models.messaging import Campaign, Delivery, Segment, Template
 from app.models.projects import Project
 from app.models.tickets import CannedReply, Ticket
@@ -26,7 +28,7 @@ from app.observe import Kind, actor
 
 OF_CUSTOMER = (
     Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer, Subscription, DeliveryEvent,
-    InboundMail,
+    InboundMail, Payment, Invoice, Expense, Document,
 )  # fmt: skip
 """Tables that belong to a customer and thereby to the customer's project."""
 
@@ -49,6 +51,15 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         user = select(literal(1)).where(known.c.email_folded == address, known.c.project_id.in_(projects))
         return or_(customer.correlate_except(seen).exists(), user.correlate_except(known).exists())
 
+    def owned(account: Any) -> Any:
+        return or_(mine(account.customer_id), and_(account.customer_id.is_(None), account.project_id.in_(projects)))
+
+    book = Account.__table__.alias("book")
+
+    def of_account(account_id: Any) -> Any:
+        found = select(literal(1)).where(book.c.id == account_id, owned(book.c))
+        return found.correlate_except(book).exists()
+
     options = [
         with_loader_criteria(Suppression, written_to(Suppression.address_folded), include_aliases=True),
         with_loader_criteria(Project, Project.id.in_(projects), include_aliases=True),
@@ -62,6 +73,23 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
             CannedReply, or_(CannedReply.project_id.is_(None), CannedReply.project_id.in_(projects)),
             include_aliases=True,
         ),
+        with_loader_criteria(
+            DocumentTemplate, or_(DocumentTemplate.project_id.is_(None), DocumentTemplate.project_id.in_(projects)),
+            include_aliases=True,
+        ),
+        with_loader_criteria(
+            TaxRate, or_(TaxRate.project_id.is_(None), TaxRate.project_id.in_(projects)), include_aliases=True
+        ),
+        with_loader_criteria(
+            Discount,
+            and_(
+                or_(Discount.project_id.is_(None), Discount.project_id.in_(projects)),
+                or_(Discount.customer_id.is_(None), mine(Discount.customer_id)),
+            ),
+            include_aliases=True,
+        ),
+        with_loader_criteria(Account, owned(Account), include_aliases=True),
+        with_loader_criteria(Entry, of_account(Entry.account_id), include_aliases=True),
         with_loader_criteria(Campaign, Campaign.staff_id == staff_id, include_aliases=True),
         with_loader_criteria(Segment, Segment.staff_id == staff_id, include_aliases=True),
         with_loader_criteria(

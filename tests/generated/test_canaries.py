@@ -151,6 +151,8 @@ async def test_a_path_in_a_text_column_serves_no_file(house: House) -> None:
     async with db.unit() as session:
         connection = await session.connection()
         for table in Base.metadata.sorted_tables:
+            if table.name in ("ledger_entry", "ledger_transaction"):
+                continue  # it only grows
             keys = list(table.primary_key.columns)
             rows = (await connection.execute(select(*keys))).all()
             for n, row in enumerate(rows):

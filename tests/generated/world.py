@@ -163,6 +163,14 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         session, customer=customer, sender=f"{mark}@example.org".lower(), subject=f"{mark} mail", key=MAIL_KEY,
         size=len(MAIL),
     )  # fmt: skip
+    account = await factories.create_account(session, customer=customer, balance=10_000)
+    payment = await factories.create_payment(session, account=account, number=f"{mark}-payment")
+    invoice = await factories.create_invoice(session, account=account, note=f"{mark} invoice")
+    expense = await factories.create_expense(session, account=account, description=f"{mark} expense")
+    document = await factories.create_document(session, customer=customer, title=f"{mark} act", number=f"{mark}-1")
+    form = await factories.create_document_template(session, title=f"{mark} act", project_id=project.id)
+    tax = await factories.create_tax_rate(session, name=f"{mark} tax", project_id=project.id)
+    discount = await factories.create_discount(session, name=f"{mark} discount", project_id=project.id)
     written = await factories.create_note(session, customer=customer, text=f"{mark} note")
     condition = {"field": "name", "op": "contains", "value": mark}
     segment = Segment(name=f"{mark} segment", condition=condition, staff_id=sender.id)
@@ -173,7 +181,9 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "message_template": template.id, "campaign": campaign.id, "ticket": ticket.id, "service": service.id,
         "payer": payer.id, "note": written.id, "segment": segment.id, "import_run": upload.id,
         "ticket file": theirs.id, "delivery": campaign.id, "subscription": wants.id, "suppressed_address": gone.id,
-        "canned_reply": canned.id, "inbound_mail": came.id,
+        "canned_reply": canned.id, "inbound_mail": came.id, "account": account.id, "payment": payment.id,
+        "invoice": invoice.id, "expense": expense.id, "finance_document": document.id, "document_template": form.id,
+        "tax_rate": tax.id, "discount": discount.id,
     }  # fmt: skip
     return project, customer
 
@@ -192,6 +202,7 @@ async def _shared(session: AsyncSession, world: World, owner: Staff) -> None:
         "product_group": (await factories.create_product_group(session, name="Spare product group")).id,
         "product": (await factories.create_product(session, name="Spare product")).id,
         "payment_method": (await factories.create_payment_method(session, name="Card")).id,
+        "exchange_rate": (await factories.create_exchange_rate(session)).id,
         "job": (await factories.create_job(session, state="failed", error="it broke", owner_id=owner.id)).id,
     }
 

@@ -1,4 +1,4 @@
-"""Payers, the legal identities on invoices, and the dictionary of payment methods. Invoices and payments join later."""
+"""Payers: the legal identities that stand on invoices."""
 
 from __future__ import annotations
 
@@ -12,17 +12,6 @@ from app.i18n import _
 
 if TYPE_CHECKING:
     from app.models.customers import Customer
-
-
-class PaymentMethod(Base, Versioned):
-    __tablename__ = "payment_method"
-
-    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
-    name: Mapped[str] = mapped_column(Name, unique=True, info=about(_("Name"), listed=True, searched=True, css="lead"))
-    enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True))
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class PayerKind(Choice):

@@ -1,0 +1,8 @@
+"""The ledger: who books money does it through `post`, and nothing else writes entries."""
+
+from __future__ import annotations
+
+from app.domain.ledger.accounts import account_of, own_account, usual_currency
+from app.domain.ledger.posting import LARGEST, Move, check_amount, post, reverse
+
+__all__ = ["LARGEST", "Move", "account_of", "check_amount", "own_account", "post", "reverse", "usual_currency"]

@@ -1,0 +1,207 @@
+"""The ledger: accounts, transactions and their entries. It only grows; a correction is another transaction.
+
+Double entry with signs: the entries of a transaction sum to zero in each currency. What an account of a customer holds
+is theirs, so money that comes in is positive there and negative in the project's cash; a charge is negative there and
+positive in revenue and tax.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.db import Base, BigId, Choice, Extra, Stamped, Versioned, about, choice, extras, utcnow
+from app.i18n import _
+from app.models.billing.methods import PaymentMethod
+from app.models.billing.payers import Payer
+from app.models.projects import Project
+from app.models.staff import Staff
+
+if TYPE_CHECKING:
+    from app.models.customers import Customer
+
+
+class AccountKind(Choice):
+    CUSTOMER = "customer", _("Customer")
+    CASH = "cash", _("Cash")
+    REVENUE = "revenue", _("Revenue")
+    TAX = "tax", _("Tax")
+    ROUNDING = "rounding", _("Rounding")
+    EXCHANGE = "exchange", _("Exchange")
+    ADJUSTMENT = "adjustment", _("Corrections")
+
+
+class TransactionKind(Choice):
+    PAYMENT = "payment", _("Payment")
+    REFUND = "refund", _("Refund")
+    CHARGE = "charge", _("Charge")
+    CORRECTION = "correction", _("Correction")
+    TRANSFER = "transfer", _("Transfer")
+    REVERSAL = "reversal", _("Reversal")
+
+
+class Account(Base, Versioned, Stamped):
+    """A customer's money in one project and currency, or one of a project's own accounts (`customer_id` is empty).
+
+    `balance` is written by the trigger of the entries alone, and only for accounts of customers; those of projects are
+    summed when they are asked for.
+    """
+
+    __tablename__ = "account"
+    __table_args__ = (
+        UniqueConstraint("customer_id", "project_id", "currency"),
+        Index("ix_account_own", "project_id", "kind", "currency"),
+        Index("ix_account_balance", "balance", "id"),
+        CheckConstraint("(kind = 'customer') = (customer_id IS NOT NULL)", name="whose"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
+    customer_id: Mapped[int | None] = mapped_column(
+        ForeignKey("customer.id", ondelete="RESTRICT"), info=about(_("Customer"), listed=True, css="meta")
+    )
+    project_id: Mapped[int] = mapped_column(
+        ForeignKey("project.id", ondelete="RESTRICT"), info=about(_("Project"), listed=True, css="lesser")
+    )
+    kind: Mapped[AccountKind] = mapped_column(
+        choice(AccountKind), default=AccountKind.CUSTOMER, info=about(_("Kind"), filtered=False)
+    )
+    currency: Mapped[str] = mapped_column(String(3), info=about(_("Currency"), listed=True, widget="currency"))
+    balance: Mapped[int] = mapped_column(
+        BigInteger, default=0, server_default="0",
+        info=about(_("Balance"), listed=True, widget="money", currency="currency", css="amount"),
+    )  # fmt: skip
+    credit_limit: Mapped[int] = mapped_column(
+        BigInteger, default=0, server_default="0",
+        info=about(_("Credit limit"), listed=True, widget="money", currency="currency", css="amount",
+                   help=_("So far below zero may charges bring the balance.")),
+    )  # fmt: skip
+    post_paid: Mapped[bool] = mapped_column(
+        default=False, server_default=false(),
+        info=about(_("Pays afterwards"), help=_("Charges are made whatever the balance is.")),
+    )  # fmt: skip
+    auto_invoice: Mapped[bool] = mapped_column(
+        default=False, server_default=false(),
+        info=about(_("Invoice before funds run out"), help=_("Ten days before, and then reminders.")),
+    )  # fmt: skip
+    payer_id: Mapped[int | None] = mapped_column(
+        ForeignKey("payer.id", ondelete="SET NULL"), index=True, info=about(_("Payer of automatic invoices"))
+    )
+    method_id: Mapped[int | None] = mapped_column(
+        ForeignKey("payment_method.id", ondelete="SET NULL"), index=True, info=about(_("Usual payment method"))
+    )
+
+    customer: Mapped[Customer | None] = relationship(lazy="raise")
+    project: Mapped[Project] = relationship(lazy="raise")
+    payer: Mapped[Payer | None] = relationship(lazy="raise")
+    method: Mapped[PaymentMethod | None] = relationship(lazy="raise")
+
+    def __str__(self) -> str:
+        return f"{self.currency} {self.id}"
+
+
+class Transaction(Base):
+    """Something that happened to money. `key` says what it was, so that it can happen only once."""
+
+    __tablename__ = "ledger_transaction"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), css="id"))
+    key: Mapped[str] = mapped_column(String(120), unique=True, info=about(_("Key"), filtered=False))
+    kind: Mapped[TransactionKind] = mapped_column(choice(TransactionKind), info=about(_("Kind")))
+    at: Mapped[datetime] = mapped_column(default=utcnow, info=about(_("Date")))
+    description: Mapped[str] = mapped_column(String(500), default="", info=about(_("Description")))
+    staff_id: Mapped[int | None] = mapped_column(
+        ForeignKey("staff.id", ondelete="RESTRICT"), index=True, info=about(_("Booked by"))
+    )
+    reverses_id: Mapped[int | None] = mapped_column(
+        ForeignKey("ledger_transaction.id", ondelete="RESTRICT"), unique=True, info=about(_("Reverses"))
+    )
+
+    staff: Mapped[Staff | None] = relationship(lazy="raise")
+    entries: Mapped[list[Entry]] = relationship(lazy="raise", back_populates="transaction")
+
+    def __str__(self) -> str:
+        return self.description or self.key
+
+
+class Entry(Base):
+    """What a transaction does to one account, in minor units of the account's currency."""
+
+    __tablename__ = "ledger_entry"
+    __table_args__ = (
+        Index("ix_ledger_entry_account", "account_id", "at", "id"),
+        CheckConstraint("amount <> 0", name="amount"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), css="id"))
+    transaction_id: Mapped[int] = mapped_column(
+        ForeignKey("ledger_transaction.id", ondelete="RESTRICT"), index=True, info=about(_("Transaction"))
+    )
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="RESTRICT"), info=about(_("Account")))
+    amount: Mapped[int] = mapped_column(BigInteger, info=about(_("Amount"), filtered=False))
+    at: Mapped[datetime] = mapped_column(default=utcnow, info=about(_("Date")))
+    """That of the transaction, for the order of statements."""
+
+    transaction: Mapped[Transaction] = relationship(lazy="raise", back_populates="entries")
+    account: Mapped[Account] = relationship(lazy="raise")
+
+
+# ---- what the database itself keeps ---------------------------------------------------------------------------------
+
+_ONLY_GROWS = ("ledger_entry", "ledger_transaction")
+
+_SQLITE = [
+    *(
+        f"CREATE TRIGGER {table}_stays_{event.lower()} BEFORE {event} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END"
+        for table in _ONLY_GROWS
+        for event in ("UPDATE", "DELETE")
+    ),
+    "CREATE TRIGGER ledger_entry_balance AFTER INSERT ON ledger_entry BEGIN "
+    "UPDATE account SET balance = balance + NEW.amount WHERE id = NEW.account_id AND kind = 'customer'; END",
+]
+_POSTGRESQL = [
+    """CREATE FUNCTION ledger_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION 'the ledger only grows'; END $$""",
+    *(
+        f"CREATE TRIGGER {table}_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION ledger_only_grows()"
+        for table in _ONLY_GROWS
+    ),
+    # once for all rows of a statement, in the order of the accounts: two statements cannot wait for each other
+    """CREATE FUNCTION ledger_entry_booked() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF EXISTS (SELECT FROM fresh JOIN account ON account.id = fresh.account_id
+                   GROUP BY fresh.transaction_id, account.currency HAVING sum(fresh.amount) <> 0) THEN
+            RAISE EXCEPTION 'a transaction does not sum to zero';
+        END IF;
+        PERFORM id FROM account WHERE id IN (SELECT account_id FROM fresh) AND kind = 'customer'
+            ORDER BY id FOR NO KEY UPDATE;
+        UPDATE account SET balance = balance + moved.amount
+            FROM (SELECT account_id, sum(amount) AS amount FROM fresh GROUP BY account_id) AS moved
+            WHERE account.id = moved.account_id AND account.kind = 'customer';
+        RETURN NULL; END $$""",
+    "CREATE TRIGGER ledger_entry_balance AFTER INSERT ON ledger_entry REFERENCING NEW TABLE AS fresh "
+    "FOR EACH STATEMENT EXECUTE FUNCTION ledger_entry_booked()",
+    """CREATE FUNCTION account_balance_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION 'a balance follows the entries'; END $$""",
+    "CREATE TRIGGER account_balance_is_kept BEFORE UPDATE OF balance ON account FOR EACH ROW "
+    "WHEN (OLD.balance <> NEW.balance AND pg_trigger_depth() = 0) EXECUTE FUNCTION account_balance_is_kept()",
+]
+
+
+def _create(dialect: str) -> list[str]:
+    return _SQLITE if dialect == "sqlite" else _POSTGRESQL
+
+
+def _drop(dialect: str) -> list[str]:
+    if dialect == "sqlite":
+        names = [f"{table}_stays_{event}" for table in _ONLY_GROWS for event in ("update", "delete")]
+        return [f"DROP TRIGGER IF EXISTS {name}" for name in (*names, "ledger_entry_balance")]
+    # the functions take their triggers with them
+    functions = ("ledger_only_grows", "ledger_entry_booked", "account_balance_is_kept")
+    return [f"DROP FUNCTION IF EXISTS {name}() CASCADE" for name in functions]
+
+
+extras.append(Extra("ledger", _create, _drop))
