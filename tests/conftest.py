@@ -24,7 +24,7 @@ from app.observe import SYSTEM, actor
 from app.settings import Settings
 from tasks import worker
 
-__all__ = ["models", "worker"]  # imported for all mappers and all tasks to be known
+assert worker  # every task is known by now
 
 SHARED = Path(__file__).parents[2] / "shared"
 CHINOOK = SHARED / "data" / "chinook"
