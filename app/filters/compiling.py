@@ -334,7 +334,7 @@ class _Compiler:
 
     def money(self, known: Field, op: str, value: t.Any, source: Source) -> Test:
         """Hundredths against minor units: in yen 12.50 lies between 12 and 13, in dinars it is 12500."""
-        attribute = source.value
+        attribute: t.Any = source.value
         if op not in {"is", "at_least", "at_most", "between"} or not isinstance(attribute, QueryableAttribute):
             return self.number(known, op, value, source)
         of: t.Any = attribute.parent.entity

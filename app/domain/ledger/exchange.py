@@ -62,3 +62,25 @@ def convert(amount: int, rate: int, base: str, quote: str) -> int:
     if abs(found) > LARGEST:
         raise Invalid(amount=gettext("This amount is too large."))
     return found
+
+
+async def save_rate(
+    session: AsyncSession, *, base: str, quote: str, on_day: date, rate: int, row: ExchangeRate | None = None
+) -> ExchangeRate:
+    """Write a rate down, or change one. Raises Invalid at the field."""
+    if base == quote:
+        raise Invalid(quote=gettext("Choose another currency."))
+    if not 0 < rate <= 10**18:
+        raise Invalid(rate=gettext("Please enter a rate above zero."))
+    same = select(ExchangeRate.id).where(
+        ExchangeRate.base == base, ExchangeRate.quote == quote, ExchangeRate.on_day == on_day
+    )
+    there = await session.scalar(same)
+    if there is not None and (row is None or there != row.id):
+        raise Invalid(on_day=gettext("There is a rate of this day already."))
+    if row is None:
+        row = ExchangeRate()
+        session.add(row)
+    row.base, row.quote, row.on_day, row.rate = base, quote, on_day, rate
+    await session.flush()
+    return row
