@@ -6,7 +6,8 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
+from sqlalchemy import text as sql
 from sqlalchemy.exc import DBAPIError
 from stdnum.eu import vat as eu_vat
 
@@ -179,4 +180,4 @@ async def test_the_books_of_the_demo_agree_and_their_guards_stand_again_after_it
     for forbidden in ("DELETE FROM ledger_entry", "UPDATE account SET balance = balance + 1"):
         with pytest.raises(DBAPIError):
             async with unit() as session:
-                await session.execute(text(forbidden))
+                await session.execute(sql(forbidden))
