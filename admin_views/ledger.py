@@ -58,6 +58,11 @@ class Accounts(AppView, model=Account):
         return theirs
 
     @staticmethod
+    def cell_customer_id(account: Any) -> str:
+        """Leads to the account; the customer is named on its card."""
+        return f"<bdi>{esc(account.customer.name)}</bdi>" if account.customer else ""
+
+    @staticmethod
     def cell_balance(account: Any) -> str:
         html = money(account.balance, account.currency)
         return f'<span class="t-bad">{html}</span>' if account.balance < 0 else html
