@@ -68,7 +68,9 @@ class Accounts(AppView, model=Account):
         return f'<span class="t-bad">{html}</span>' if account.balance < 0 else html
 
     def row_label(self, obj: Any) -> str:
-        return f"{obj.customer} · {obj.currency}" if getattr(obj, "customer", None) else f"#{obj.id}"
+        if isinstance(obj, Account) and "customer" not in vars(obj):
+            return f"#{obj.id} {obj.currency}"
+        return f"{obj.customer}, {obj.currency}"
 
     def lookup_label(self, obj: Account) -> str:
         return f"#{obj.id} {obj.currency}"
