@@ -303,7 +303,7 @@ async def test_a_system_mail_arrives_in_the_customers_language(resources: base.R
         customer = await make.create_customer(session, project=project, language="de-AT", contact_person="Jana")
         await system.send(
             session, kind=MailKind.EMAIL_CHANGED, customer_id=customer.id, to="old@x.example",
-            values={"email.old": "old@x.example", "email.new": "new@x.example\r\nBcc: z@x.example"},
+            macros={"email.old": "old@x.example", "email.new": "new@x.example\r\nBcc: z@x.example"},
         )  # fmt: skip
     await run_jobs(resources)
     [mail] = mails_in(resources)

@@ -48,6 +48,7 @@ _GONE = re.compile(
     r"host or domain name not found|no mailbox|unknown (local[- ]part|recipient)|wurde nicht gefunden|not found",
     re.IGNORECASE,
 )
+_SENDER = re.compile(r"sender|mail from|message|helo", re.IGNORECASE)
 _DEAD = frozenset({"1.1", "1.2", "1.3", "1.4", "1.6", "1.9", "1.10", "2.1", "4.4"})
 """Subject and detail of a permanent status (RFC 3463, 7505) that speak of the address itself."""
 _ADDRESS = re.compile(r"[^\s<>;,\"()]{1,64}@[^\s<>;,\"()]{1,190}")
@@ -99,6 +100,24 @@ async def take_bounce(session: AsyncSession, message: Message) -> bool:
     elif await _soft(session, delivery.customer_id, delivery.address) >= SOFT_MOST:
         await suppress(session, address=delivery.address, why=Why.SOFT, detail=report.reason)
     return True
+
+
+async def take_refusal(session: AsyncSession, *, address: str, code: int | None, reason: str) -> bool:
+    """What a mail server has answered for good to a mail to this address. True: there is no such address, so nothing is
+    sent to it any more. code: None where it was not the server that refused."""
+    if code is None or not missing(reason):
+        return False
+    await suppress(session, address=address, why=Why.HARD, detail=f"{code} {_plain(reason)}")
+    return True
+
+
+def missing(said: str) -> bool:
+    """Whether a server that refuses for good says that the address itself is the reason. Stricter than with a report,
+    because the answer may as well be to the sender or to the text."""
+    found = _STATUS.search(said)
+    if found is not None and f"{int(found[2])}.{int(found[3])}" not in ("0.0", "1.0"):
+        return found[1] == "5" and f"{int(found[2])}.{int(found[3])}" in _DEAD
+    return _GONE.search(said) is not None and not any(p.search(said) for p in (_FULL, _POLICY, _SENDER))
 
 
 async def _soft(session: AsyncSession, customer_id: int, address: str) -> int:
