@@ -36,7 +36,7 @@ async def begin(job: JobRun) -> datetime:
         done, written_at = (await session.execute(select(Job.done, Job.created_at).where(Job.id == job.id))).one()
     if done:
         raise NotSent(UNSURE)
-    return written_at  # type: ignore[no-any-return]
+    return written_at
 
 
 async def read(job: JobRun, files: Sequence[Attachment]) -> list[MailAttachment]:

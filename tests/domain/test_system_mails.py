@@ -13,18 +13,21 @@ from sqlalchemy import select, update
 
 from app import db
 from app.db import moment
-from app.domain import jobs
+from app.domain import customers, jobs, users
 from app.domain.messaging import bounces, system
+from app.errors import Invalid
 from app.integrations.mail import Deferred, Mailer, OutboxMailer, Rejected, Unsure
 from app.integrations.storage import DirectoryStorage
 from app.models.consent import Suppression, Why
+from app.models.customers import Customer
 from app.models.jobs import Job, JobState
 from app.models.messaging import MailKind
 from app.settings import Settings
-from tasks import base, mails
+from tasks import base
+from tasks import mails as tasks
 from tests import factories as make
 
-assert mails  # registers the task
+assert tasks  # registers the task
 pytestmark = pytest.mark.usefixtures("database", "redis")
 
 
@@ -180,3 +183,44 @@ async def test_a_mail_that_is_put_off_goes_out_later(tmp_path: Path, database: s
 )  # fmt: skip
 def test_only_what_speaks_of_the_address_suppresses_it(said: str, gone: bool) -> None:
     assert bounces.missing(said) is gone
+
+
+# ---- a changed address ----------------------------------------------------------------------------------------------
+
+
+async def mails() -> list[tuple[str, str, str]]:
+    async with db.reads() as session:
+        rows = await session.scalars(select(Job).where(Job.name == "messaging.mail").order_by(Job.id))
+        return [(job.args["to"], job.args["subject"], job.args["text"]) for job in rows]
+
+
+async def test_another_address_is_told_to_the_old_one() -> None:
+    async with db.unit() as session:
+        project = await make.create_project(session, name="Nordhost")
+        customer = await make.create_customer(session, project=project, email="old@acme.example", language="de")
+        user = await make.create_user(session, customer=customer, email="ada@acme.example", full_name="Ada")
+        for address in ("old@acme.example", "Old@Acme.example"):  # the same to every mail server
+            await customers.change_customer(session, customer=customer, values={"email": address})
+        await customers.change_customer(session, customer=customer, values={"phone": "+49 30 1"})
+        assert not await session.scalar(select(Job.id))
+        await customers.change_customer(session, customer=customer, values={"email": "new@acme.example"})
+        await users.change_user(session, user=user, values={"email": "ada@new.example", "language": "en"})
+        lonely = await make.create_user(session, project=project)
+        await users.change_user(session, user=lonely, values={"email": "x@new.example"})
+    (first, second) = await mails()
+    assert first[0] == "Old@Acme.example" and first[1] == "Ihre E-Mail-Adresse bei Nordhost wurde geändert"
+    assert "new@acme.example" in first[2]
+    assert second[0] == "ada@acme.example" and second[1] == "Your e-mail address at Nordhost was changed"
+    assert "Hello Ada" in second[2] and "ada@new.example" in second[2]
+
+
+async def test_a_change_that_is_refused_tells_nobody() -> None:
+    async with db.unit() as session:
+        customer = await make.create_customer(session, email="old@acme.example")
+    with pytest.raises(Invalid):
+        async with db.unit() as session:
+            customer = await session.get_one(Customer, customer.id)
+            await customers.change_customer(
+                session, customer=customer, values={"email": "new@acme.example", "name": ""}
+            )
+    assert await mails() == []

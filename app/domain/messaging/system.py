@@ -45,6 +45,8 @@ class SystemMail:
     body: str
     macros: tuple[MacroSpec, ...] = ()
     """Its fields besides those that every message has."""
+    in_use: bool = True
+    """False: nothing sends it yet."""
 
 
 MAILS: Final[dict[MailKind, SystemMail]] = {
@@ -72,6 +74,7 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
             MacroSpec("reset.link", _("The link that leads to a new password"), "https://nordhost.example/reset/x7Kq"),
             MacroSpec("reset.minutes", _("For how many minutes the link works"), "30"),
         ),
+        in_use=False,
     ),
     MailKind.EMAIL_CHANGED: SystemMail(
         _("To the old address, when an e-mail address was changed."),
@@ -90,17 +93,19 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
         _("To a customer whose ticket was answered."),
         _("Re: {{ ticket.subject }}"),
         _(
-            "Hello {{ user.name }},\n\n"
             "{{ ticket.answer }}\n\n"
-            "{{ staff.name }}\n"
-            "{{ project.sender_name }}"
+            "{% if staff.name %}{{ staff.name }}, {% endif %}{{ project.sender_name }}"
             "{% if ticket.link %}\n\n[The whole conversation]({{ ticket.link }}){% endif %}"
         ),
         (
             MacroSpec("ticket.number", _("Number of the ticket"), "381"),
             MacroSpec("ticket.subject", _("Subject of the ticket"), "My server is slow"),
             MacroSpec(
-                "ticket.answer", _("What staff have answered"), "We have found the reason. It is mended.", 20_000
+                "ticket.answer",
+                _("What staff have answered"),
+                "We have found the reason.\nIt is mended.",
+                21_000,
+                lines=True,
             ),
             MacroSpec("ticket.link", _("The link to the ticket"), "https://nordhost.example/client/tickets/381"),
         ),
@@ -195,6 +200,17 @@ async def send(
         session, "messaging.mail", key=key, total=1, customer_id=customer_id, attachments=list(attachments),
         **mail_of(message, language=code, to=to, values=values),
     )  # fmt: skip
+
+
+async def tell_old_address(
+    session: AsyncSession, *, customer_id: int, old: str, new: str, name: str = "", language: str = ""
+) -> None:
+    """Tell the owner of an address that another one is in its place now. name, language: of a user; empty is the
+    customer's."""
+    if not old or old.casefold() == new.casefold():
+        return
+    macros = {"email.old": old, "email.new": new} | ({"user.name": name} if name else {})
+    await send(session, kind=MailKind.EMAIL_CHANGED, customer_id=customer_id, to=old, macros=macros, language=language)
 
 
 def mail_of(message: RenderedMessage, *, language: str, to: str, values: Mapping[str, str]) -> dict[str, Any]:
