@@ -18,7 +18,7 @@ from admin_views.base.news import News
 from app.domain import inbound, tickets
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext, show_bytes, show_moment
-from app.integrations.mail.reading import Letter, Unreadable
+from app.integrations.mail.reading import Incoming, Unreadable
 from app.integrations.storage import DirectoryStorage, FileMissing
 from app.models.customers import Customer
 from app.models.inbound import InboundMail, InboundState
@@ -32,10 +32,10 @@ def _storage(request: Request) -> DirectoryStorage:
     return DirectoryStorage(request.app.state.settings.data_dir / "attachments")
 
 
-async def _letter(request: Request, mail: InboundMail) -> Letter:
+async def _letter(request: Request, mail: InboundMail) -> Incoming:
     """Raises Unreadable, FileMissing."""
     raw = await _storage(request).read(mail.key)
-    letter = await asyncio.to_thread(Letter, raw)
+    letter = await asyncio.to_thread(Incoming, raw)
     await asyncio.to_thread(lambda: (letter.text, letter.files))
     return letter
 

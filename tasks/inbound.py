@@ -15,7 +15,7 @@ from app.domain import inbound
 from app.errors import NotFound
 from app.i18n import gettext
 from app.integrations.mail.inbound import Mailbox, MailboxError, open_mailbox
-from app.integrations.mail.reading import Letter, Unreadable, peek
+from app.integrations.mail.reading import Incoming, Unreadable, peek
 from app.integrations.storage import Storage, StorageError
 from app.models.inbound import InboundMail
 from app.models.jobs import Job, JobState
@@ -84,7 +84,7 @@ async def take(storage: Storage, raw: bytes, *, source: str, size: int | None = 
     problem = ""
     if size > len(raw):
         raw = raw[:KEPT_OF_LARGE]
-        problem = f"{gettext('It is too large; only its beginning is kept here.')}|> {MAX_MAIL // 1024 // 1024} MB"
+        problem = gettext("It is too large; only its beginning is kept here.") + f"|> {MAX_MAIL // 1024 // 1024} MB"
     seen = await asyncio.to_thread(peek, raw)
     stored = await storage.save(raw)
     taken = False
@@ -110,7 +110,7 @@ async def sort(job: JobRun, *, mail_id: int) -> None:
     if key is None:
         return
     try:
-        letter = await asyncio.to_thread(Letter, await job.resources.storage.read(key))
+        letter = await asyncio.to_thread(Incoming, await job.resources.storage.read(key))
         await asyncio.to_thread(lambda: (letter.text, letter.files))  # what takes its time is done before the unit
     except (Unreadable, StorageError) as problem:
         async with db.unit() as session:
