@@ -425,6 +425,8 @@ async def sort_again(session: AsyncSession, *, mail_id: int) -> None:
     """Look at a mail once more, now that something else has changed. Raises NotFound, Conflict."""
     mail = await _locked(session, mail_id)
     _check(mail, InboundState.NEW)
+    if not mail.key:
+        raise Conflict(_("The original of this mail is not kept any more."))
     mail.state, mail.reason = InboundState.NEW, ""
     await session.flush()
     await enqueue(session, "inbound.sort", mail_id=mail.id)
