@@ -54,6 +54,8 @@ class Settings:
     """The mailbox that is looked into: `imaps://user:password@host/INBOX` or `maildir:///path`."""
     inbound_secret: str = field(default="", repr=False)
     """Of who may post mail to `/inbound/mail`; empty: nobody."""
+    inbound_keep_days: int = 90
+    """How long the original of a mail is kept that is in a ticket, or of no interest."""
 
     @property
     def production(self) -> bool:
@@ -104,6 +106,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         inbound_address=_inbound_address(values.get("BURSAR_INBOUND_ADDRESS", "")),
         inbound_url=_inbound_url(values.get("BURSAR_INBOUND_URL", "")),
         inbound_secret=_inbound_secret(values.get("BURSAR_INBOUND_SECRET", "")),
+        inbound_keep_days=_number(values, "BURSAR_INBOUND_KEEP_DAYS", 90, 1, 3650),
         data_dir=data_dir,
         secret_key=_secret_key(values.get("BURSAR_SECRET_KEY", ""), environment, data_dir),
         old_secret_keys=_old_secret_keys(values.get("BURSAR_OLD_SECRET_KEYS", "")),

@@ -231,7 +231,7 @@ def waits_for(campaign: Campaign) -> str:
     match campaign.state:
         case CampaignState.APPROVAL:
             said = gettext("So many customers: it waits until somebody else has approved it.")
-            return f"{said} {gettext('It is planned for %(when)s.') % {'when': at}}" if at else said
+            return " ".join([said, gettext("It is planned for %(when)s.") % {"when": at}]) if at else said
         case CampaignState.SCHEDULED if campaign.local_at:
             clock = campaign.local_at.replace("T", " ")
             return gettext("It is sent when it is %(clock)s on the recipient's clock.") % {"clock": clock}
