@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -43,6 +44,8 @@ BEAT = 5.0
 """Seconds between two signs of life."""
 SWEEP = 1.0
 MAX_JOBS = 10
+GARBAGE = 10_000
+"""Objects more than before until cycles are looked for: a lane holds thousands, and makes no cycles of them."""
 LONGEST_SLICE = 10.0
 """Seconds that running jobs get to end their slice after SIGTERM; then they are cancelled and run again elsewhere."""
 
@@ -55,6 +58,9 @@ def run(settings: Settings | None = None) -> None:
     queue.configure(settings.redis_url)
     links.configure(settings)
     replies.configure(settings.secret_key, settings.inbound_address, settings.old_secret_keys)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_main(settings))

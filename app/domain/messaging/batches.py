@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Integer, Select, String, exists, select, type_coerce
+from sqlalchemy import BigInteger, Integer, Select, String, exists, literal, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import BigId, Prepared, UtcDateTime, given, kept, moment
@@ -51,6 +51,7 @@ def _due(reader: Reader, *, in_turn: bool) -> Select[Any]:
     d = Delivery
     # an expression, so that no planner without statistics takes the index of due rows and sorts a million of them
     state = type_coerce(d.state, String) + "" if in_turn else type_coerce(d.state, String)
+    due = literal(DeliveryState.DUE.value, String, literal_execute=True)  # so that SQLite knows the index of due rows
     runs = exists().where(Campaign.id == d.campaign_id, Campaign.state == CampaignState.RUNNING)
     after = d.customer_id >= given("after", BigId) if in_turn else d.next_at > given("after", UtcDateTime())
     order = (d.campaign_id, d.customer_id, d.channel, d.address) if in_turn else (d.next_at,)
@@ -63,7 +64,7 @@ def _due(reader: Reader, *, in_turn: bool) -> Select[Any]:
         .join(Project, Project.id == Customer.project_id)
         .outerjoin(User, User.id == d.user_id)
         .where(
-            d.campaign_id == given("campaign_id", BigInteger()), state == DeliveryState.DUE.value,
+            d.campaign_id == given("campaign_id", BigInteger()), state == due,
             d.next_at <= moment(), after, runs,
         )
         .order_by(*order)
