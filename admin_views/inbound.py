@@ -118,6 +118,7 @@ class InboundMails(AppView, model=InboundMail):
     readonly = True
     can_create = can_edit = can_delete = False
     through = "customer"
+    needs = ("key",)
     buttons = (
         Button("ticket", _("Make a ticket for…"), "ticket", on=frozenset({"row", "card"}), flow=GiveFlow(),
                grant="edit", primary=True, submit=_("Make the ticket"), shown=_may(InboundState.TAKEN)),
