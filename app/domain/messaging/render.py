@@ -114,7 +114,7 @@ class CompiledMessage:
         if variant is None:
             if len(self._variants) >= MAX_VARIANTS:
                 self._variants.clear()
-            variant = self._variants[taken] = _Variant(_to_text(pieces), _to_html(pieces, self._seconds))
+            variant = self._variants[taken] = _Variant(_to_text(pieces, self._seconds), _to_html(pieces, self._seconds))
         return taken, variant
 
     def render(self, values: Values) -> RenderedMessage:
@@ -163,8 +163,12 @@ def check_message(subject: str, body: str) -> None:
     """Raises TemplateProblem for what cannot be sent or would take long: for texts that are being written."""
     template = parse(body)
     CompiledMessage(parse(subject), template, SECONDS).render({})
-    if _has_choices(template) and not html_body.is_html(longest := template.longest()):
-        to_html(longest)
+    if _has_choices(template):
+        longest = template.longest()
+        if html_body.is_html(longest):
+            html_body.to_text(html_body.clean(longest))
+        else:
+            to_html(longest)
 
 
 @lru_cache(maxsize=64)
@@ -244,16 +248,22 @@ def _marked(pieces: Pieces) -> tuple[str, str, Callable[[str], Iterable[str | Fi
     return source, mark, split
 
 
-def _to_text(pieces: Pieces) -> Pieces:
+def _to_text(pieces: Pieces, seconds: float) -> Pieces:
     """What stands in the plain-text part: Markdown as it was written, HTML as text."""
     source, _mark, split = _marked(pieces)
-    return tuple(split(html_body.to_text(html_body.clean(source)))) if html_body.is_html(source) else pieces
+    if not html_body.is_html(source):
+        return pieces
+    limit = max(seconds, html_body.SECONDS)
+    return tuple(split(html_body.to_text(html_body.clean(source, seconds=limit), seconds=limit)))
 
 
 def _to_html(pieces: Pieces, seconds: float) -> tuple["str | Field | Link", ...]:
     """Run Markdown and the sanitiser once, and put the fields back."""
     source, mark, split = _marked(pieces)
-    html = html_body.clean(source) if html_body.is_html(source) else to_html(source, mark=mark, seconds=seconds)
+    if html_body.is_html(source):
+        html = html_body.clean(source, seconds=max(seconds, html_body.SECONDS))
+    else:
+        html = to_html(source, mark=mark, seconds=seconds)
     result: list[str | Field | Link] = []
     done = 0
     for tag in _TAG.finditer(html):
