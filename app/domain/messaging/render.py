@@ -29,6 +29,7 @@ from app.domain.messaging.template import (
     Values,
     parse,
 )
+from app.integrations.mail.skeleton import Escaped
 
 __all__ = [
     "MACROS",
@@ -55,6 +56,7 @@ _KEPT = "%/:=&?~#+!$,;'@()*[]-._"
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029), " ")
 _HARMLESS = re.compile(r"[\w .,:@/()+-]*")
 """Needs no escaping; control characters are not among these."""
+_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _NOT_SHOWN = {code: None for code in (*range(32), *range(127, 160)) if code not in (9, 10, 13)}
 
 
@@ -147,16 +149,16 @@ def html_reader(piece: "HtmlPiece") -> "Callable[[Values], str]":
         return lambda values: piece
     if isinstance(piece, Link):
         return piece.quick() or piece.render
-    read = piece.read
-
     if piece.lines:
-        return lambda values: "<br>\n".join(escape(line.translate(_NOT_SHOWN)) for line in read(values).splitlines())
+        read = piece.read
+        return lambda values: "<br>\n".join(_escaped(line) for line in read(values).splitlines())
+    return Escaped(piece.read, _escaped)
 
-    def write(values: Values) -> str:
-        value = read(values)
-        return value if _HARMLESS.fullmatch(value) else escape(value.translate(_NOT_SHOWN))
 
-    return write
+def _escaped(value: str) -> str:
+    if _HARMLESS.fullmatch(value):
+        return value
+    return escape(value.translate(_NOT_SHOWN) if _HIDDEN.search(value) else value)
 
 
 def check_message(subject: str, body: str) -> None:
