@@ -133,6 +133,7 @@ def examine() -> int:
         ("worker", _check_worker),
         ("address", _check_address),
         ("mail", _check_mail),
+        ("card payments", _check_stripe),
         ("clock", _check_clock),
     ]
     well = True
@@ -227,6 +228,15 @@ def _check_mail(settings: Settings) -> str:
             server.login(unquote(parts.username), unquote(parts.password or ""))
         server.noop()
     return f"{host} answers"
+
+
+def _check_stripe(settings: Settings) -> str:
+    from app.integrations.payments import Stripe
+
+    if not settings.stripe_secret_key:
+        return "not set up"
+    asyncio.run(Stripe(settings.stripe_secret_key, settings.stripe_webhook_secret, settings.stripe_url).probe())
+    return f"Stripe, {'live' if settings.stripe_secret_key[3:7] == 'live' else 'test'} key"
 
 
 def _check_clock(settings: Settings) -> str:
