@@ -137,6 +137,7 @@ def examine() -> int:
         ("address", _check_address),
         ("mail", _check_mail),
         ("mailbox", _check_mailbox),
+        ("card payments", _check_stripe),
         ("clock", _check_clock),
     ]
     well = True
@@ -292,6 +293,15 @@ def _check_mailbox(settings: Settings) -> str:
     if settings.inbound_url.startswith("maildir:") and not os.access(f"{path}/new", os.W_OK | os.X_OK):
         raise NotReady(f"{path}/new cannot be written: what was taken could not be put away")
     return f"{n} waiting" if n < MOST_WAITING else f"{n} or more waiting"
+
+
+def _check_stripe(settings: Settings) -> str:
+    from app.integrations.payments import Stripe
+
+    if not settings.stripe_secret_key:
+        return "not set up"
+    asyncio.run(Stripe(settings.stripe_secret_key, settings.stripe_webhook_secret, settings.stripe_url).probe())
+    return f"Stripe, {'live' if settings.stripe_secret_key[3:7] == 'live' else 'test'} key"
 
 
 def _check_clock(settings: Settings) -> str:
