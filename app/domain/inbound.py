@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import fold, utcnow
 from app.domain import tickets
 from app.domain.attachments import add_attachment
-from app.domain.messaging.bounces import take_bounce
 from app.domain.messaging.replies import Answered, inbound_address, read_address
+from app.domain.returned import take_bounce, take_complaint
 from app.domain.tickets import MAX_FILES, MAX_TEXT, ByMail
 from app.errors import Conflict, Invalid, NotFound, TooLarge
 from app.i18n import _, gettext
@@ -152,9 +152,20 @@ async def _bounce(case: Case) -> End | None:
     old = local == "mailer-daemon" or (local == "postmaster" and letter.value("return-path") == "<>")
     if not report and not old and all(p.get_content_type() != "message/delivery-status" for p in letter.parts):
         return None
-    if await take_bounce(case.session, letter.parsed):
-        return End(InboundState.BOUNCE)
+    if (back := await take_bounce(case.session, letter.parsed)) is not None:
+        return End(InboundState.BOUNCE, back.reason, back.ticket, back.customer_id)
     return End(InboundState.ASIDE, gettext("A bounce of which it is not known what it is about."))
+
+
+async def _complaint(case: Case) -> End | None:
+    """A report that a recipient calls a mail of ours unwanted (RFC 5965)."""
+    kind = case.letter.value("content-type").lower()
+    feedback = "report-type" in kind and "feedback-report" in kind
+    if not feedback and all(p.get_content_type() != "message/feedback-report" for p in case.letter.parts):
+        return None
+    if (back := await take_complaint(case.session, case.letter.parsed)) is not None:
+        return End(InboundState.BOUNCE, back.reason, back.ticket, back.customer_id)
+    return End(InboundState.ASIDE, gettext("A complaint of which it is not known what it is about."))
 
 
 AUTOMATIC = ("bulk", "junk", "list", "auto_reply")
@@ -239,7 +250,7 @@ async def _known(case: Case) -> End | None:
     return await _new_ticket(case, customer_id, user_id)
 
 
-RULES: tuple[Rule, ...] = (_own, _bounce, _automatic, _too_many, _signed, _threaded, _known)
+RULES: tuple[Rule, ...] = (_own, _bounce, _complaint, _automatic, _too_many, _signed, _threaded, _known)
 """How mail is sorted: the first rule that has an answer decides; the last always has one."""
 
 

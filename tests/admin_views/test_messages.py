@@ -53,6 +53,22 @@ async def only(model: Any) -> Any:
         return (await session.scalars(select(model))).one()
 
 
+async def test_the_look_up_of_templates_is_told_the_project_of_those_who_are_chosen(
+    desk: httpx.AsyncClient, house: dict[str, int]
+) -> None:
+    async with db.unit() as session:
+        customer = await factories.create_customer(session, project_id=house["other"])
+    ids = {"one": f"pks={customer.id}", "same": f"pks={house['Anna']},{house['Ben']}",
+           "two": f"pks={customer.id},{house['Anna']}", "all": "all=1"}  # fmt: skip
+    found = {}
+    for name, chosen in ids.items():
+        page = await desk.get(f"{ALL}?{chosen}")
+        assert page.status_code == 200
+        found[name] = re.findall(r'data-project="(\d+)"', page.text)
+    assert found["one"] == [str(house["other"])] and len(found["same"]) == 1 and found["same"] != found["one"]
+    assert found["two"] == found["all"] == []
+
+
 LOOK = {"x-fragment": "look"}
 
 

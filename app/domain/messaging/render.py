@@ -149,6 +149,9 @@ def html_reader(piece: "HtmlPiece") -> "Callable[[Values], str]":
         return piece.quick() or piece.render
     read = piece.read
 
+    if piece.lines:
+        return lambda values: "<br>\n".join(escape(line.translate(_NOT_SHOWN)) for line in read(values).splitlines())
+
     def write(values: Values) -> str:
         value = read(values)
         return value if _HARMLESS.fullmatch(value) else escape(value.translate(_NOT_SHOWN))
