@@ -24,11 +24,12 @@ from app.integrations.mail import make_mailer
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
-from tasks import base, campaigns, customers, daily, imports, inbound, jobs, ledger, mails, messaging, tickets
+from tasks import base, campaigns, charging, customers, daily, imports, inbound, jobs, ledger, mails, messaging, tickets
 from tasks.base import Resources
 
 __all__ = [
     "campaigns",
+    "charging",
     "customers",
     "imports",
     "inbound",
