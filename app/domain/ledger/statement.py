@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select, true
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
@@ -118,7 +119,7 @@ async def statement(
     return Statement(account, first, until, opening, opening + total[0] - total[1], total[0], total[1], n, tuple(lines))
 
 
-def _rows(account_id: int, inside: ColumnElement[bool]) -> Select[tuple[int, datetime, int, int, TransactionKind, str]]:
+def _rows(account_id: int, inside: ColumnElement[bool]) -> Any:
     return (
         select(Entry.id, Entry.at, Entry.transaction_id, Entry.amount, Transaction.kind, Transaction.description)
         .join(Transaction, Transaction.id == Entry.transaction_id)
@@ -159,7 +160,7 @@ INCOME = (TransactionKind.PAYMENT, TransactionKind.REFUND)
 EXPENSE = (TransactionKind.CHARGE, TransactionKind.REVERSAL)
 
 
-def _month(session: AsyncSession, at: ColumnElement[datetime]) -> ColumnElement[str]:
+def _month(session: AsyncSession, at: Any) -> ColumnElement[str]:
     if session.get_bind().dialect.name == "postgresql":
         return func.to_char(func.timezone("UTC", at), "YYYY-MM")
     return func.substr(at, 1, 7)
