@@ -273,6 +273,16 @@ def _import_customers(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _import_consent(arguments: argparse.Namespace) -> int:
+    async def work() -> list[str]:
+        from app.domain.imports.consents import import_consent
+
+        return (await import_consent(Path(arguments.file), dry_run=arguments.dry_run)).lines()
+
+    print("\n".join(_on_database(work)))
+    return 0
+
+
 # ---- the command line ----------------------------------------------------------------------------------------------
 
 
@@ -326,4 +336,7 @@ def _parser() -> argparse.ArgumentParser:
     customers.add_argument("--map", action="append", default=[], metavar="COLUMN=field", help="may be repeated")
     customers.add_argument("--source", default="csv", help="where the IDs of the file come from, for example chinook")
     customers.add_argument("--dry-run", action="store_true", help="report only, change nothing")
+    said = command("consent", "import who wants which messages from a CSV file", _import_consent, source)
+    said.add_argument("file", metavar="FILE", help="CSV: address, category, subscribed, and channel, when, source")
+    said.add_argument("--dry-run", action="store_true", help="report only, change nothing")
     return parser
