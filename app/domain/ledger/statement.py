@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, Select, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
@@ -119,13 +119,13 @@ async def statement(
     return Statement(account, first, until, opening, opening + total[0] - total[1], total[0], total[1], n, tuple(lines))
 
 
-def _rows(account_id: int, inside: ColumnElement[bool]) -> Any:
-    return (
-        select(Entry.id, Entry.at, Entry.transaction_id, Entry.amount, Transaction.kind, Transaction.description)
-        .join(Transaction, Transaction.id == Entry.transaction_id)
-        .where(Entry.account_id == account_id, inside)
-        .order_by(Entry.at, Entry.id)
+def _rows(account_id: int, inside: ColumnElement[bool]) -> Select[Any]:
+    rows: Any = select(
+        Entry.id, Entry.at, Entry.transaction_id, Entry.amount, Transaction.kind, Transaction.description
     )
+    rows = rows.select_from(Entry).join(Transaction, Transaction.id == Entry.transaction_id)
+    ordered: Select[Any] = rows.where(Entry.account_id == account_id, inside).order_by(Entry.at, Entry.id)
+    return ordered
 
 
 async def months(
@@ -143,7 +143,8 @@ async def months(
         func.coalesce(func.sum(-Entry.amount).filter(Transaction.kind.not_in(INCOME)), 0),
     )
     query = (
-        query.join(Account, Account.id == Entry.account_id)
+        query.select_from(Entry)
+        .join(Account, Account.id == Entry.account_id)
         .join(Transaction, Transaction.id == Entry.transaction_id)
         .where(Account.customer_id.is_not(None), Entry.at >= first, Transaction.kind.in_((*INCOME, *EXPENSE)))
         .group_by(Account.currency, "month")
