@@ -55,6 +55,7 @@ class Customers(AppView, model=Customer):
         ),
         Related("payer", counts=True),
         Related("service", counts=True),
+        Related("payment", counts=True),
         Related("delivery", _("Messages")),
         Related("subscription"),
         Related("ticket", counts=True),
