@@ -23,7 +23,7 @@ from app.integrations.mail import make_mailer
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
-from tasks import base, campaigns, customers, imports, inbound, jobs, mails, messaging, tickets
+from tasks import base, campaigns, customers, imports, inbound, jobs, mails, messaging, payments, tickets
 from tasks.base import Resources
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "inbound",
     "mails",
     "models",
+    "payments",
     "run",
     "tickets",
 ]  # importing the models registers every mapper, importing the tasks every task
@@ -84,6 +85,7 @@ async def _main(settings: Settings) -> None:
             await _alive()
             with suppress(SQLAlchemyError, OSError):  # the database may still be starting: then the next worker does it
                 await inbound.begin(settings)
+                await payments.begin(settings)
             await _distribute(settings, resources, stop)
     finally:
         with suppress(Exception):
