@@ -18,7 +18,7 @@ from admin_views.base.news import News
 from app.domain import inbound, tickets
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext, show_bytes, show_moment
-from app.integrations.mail.reading import Letter, Unreadable
+from app.integrations.mail.reading import Incoming, Unreadable
 from app.integrations.storage import DirectoryStorage, FileMissing
 from app.models.customers import Customer
 from app.models.inbound import InboundMail, InboundState
@@ -32,10 +32,10 @@ def _storage(request: Request) -> DirectoryStorage:
     return DirectoryStorage(request.app.state.settings.data_dir / "attachments")
 
 
-async def _letter(request: Request, mail: InboundMail) -> Letter:
+async def _letter(request: Request, mail: InboundMail) -> Incoming:
     """Raises Unreadable, FileMissing."""
     raw = await _storage(request).read(mail.key)
-    letter = await asyncio.to_thread(Letter, raw)
+    letter = await asyncio.to_thread(Incoming, raw)
     await asyncio.to_thread(lambda: (letter.text, letter.files))
     return letter
 
@@ -105,7 +105,11 @@ async def again(session: AsyncSession, chosen: list[InboundMail]) -> str:
 
 
 def _may(to: InboundState) -> Any:
-    return lambda mail: to in inbound.INBOUND_MOVES[mail.state] and mail.state is not InboundState.NEW
+    """Whether a mail may go there; for all but throwing it away its original is needed."""
+    reads = to is not InboundState.DROPPED
+    return lambda mail: (
+        to in inbound.INBOUND_MOVES[mail.state] and mail.state is not InboundState.NEW and bool(mail.key or not reads)
+    )
 
 
 class InboundMails(AppView, model=InboundMail):
@@ -114,6 +118,7 @@ class InboundMails(AppView, model=InboundMail):
     readonly = True
     can_create = can_edit = can_delete = False
     through = "customer"
+    needs = ("key",)
     buttons = (
         Button("ticket", _("Make a ticket for…"), "ticket", on=frozenset({"row", "card"}), flow=GiveFlow(),
                grant="edit", primary=True, submit=_("Make the ticket"), shown=_may(InboundState.TAKEN)),
@@ -122,7 +127,8 @@ class InboundMails(AppView, model=InboundMail):
         Button("drop", _("Discard the mail"), "trash", on=frozenset({"card", "selection"}), verb=drop, grant="edit",
                shown=_may(InboundState.DROPPED), lede=_("The mail stays here, marked as discarded.")),
         Button("original", _("The original"), "download", on=CARD, flow=OriginalFlow(), grant="details", more=True,
-               submit=_("Download"), lede=_("The mail as it came. Open it only in a program that you trust with it.")),
+               submit=_("Download"), lede=_("The mail as it came. Open it only in a program that you trust with it."),
+               shown=lambda mail: bool(mail.key)),
     )  # fmt: skip
 
     @staticmethod
@@ -162,7 +168,9 @@ class InboundMails(AppView, model=InboundMail):
             shown.append({"label": gettext("Why"), "kind": "words", "words": [inbound.told(obj.reason)]})
         body = gettext("This mail is too large to be shown here. Its original can be downloaded.")
         files: list[str] = []
-        if obj.size <= LARGEST_SHOWN:
+        if not obj.key:
+            body = gettext("The original of this mail is not kept any more.")
+        elif obj.size <= LARGEST_SHOWN:
             try:
                 letter = await _letter(request, obj)
                 body = letter.text[: tickets.MAX_TEXT] or gettext("(The mail holds no text.)")

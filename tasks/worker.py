@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -23,14 +24,30 @@ from app.integrations.mail import make_mailer
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
-from tasks import base, campaigns, customers, imports, inbound, jobs, mails, messaging, payments, tickets
+from tasks import (
+    base,
+    campaigns,
+    charging,
+    customers,
+    daily,
+    imports,
+    inbound,
+    jobs,
+    ledger,
+    mails,
+    messaging,
+    payments,
+    tickets,
+)
 from tasks.base import Resources
 
 __all__ = [
     "campaigns",
+    "charging",
     "customers",
     "imports",
     "inbound",
+    "ledger",
     "mails",
     "models",
     "payments",
@@ -44,6 +61,8 @@ BEAT = 5.0
 """Seconds between two signs of life."""
 SWEEP = 1.0
 MAX_JOBS = 10
+GARBAGE = 10_000
+"""Objects more than before until cycles are looked for: a lane holds thousands, and makes no cycles of them."""
 LONGEST_SLICE = 10.0
 """Seconds that running jobs get to end their slice after SIGTERM; then they are cancelled and run again elsewhere."""
 
@@ -56,6 +75,9 @@ def run(settings: Settings | None = None) -> None:
     queue.configure(settings.redis_url)
     links.configure(settings)
     replies.configure(settings.secret_key, settings.inbound_address, settings.old_secret_keys)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_main(settings))
@@ -181,7 +203,7 @@ class _Sweep:
 
     def __init__(self, data_dir: Path) -> None:
         returned = partial(messaging.return_expired, data_dir)
-        self._steps: tuple[Callable[[], Awaitable[object]], ...] = (jobs.hand_over, returned)
+        self._steps: tuple[Callable[[], Awaitable[object]], ...] = (daily.begin_day, jobs.hand_over, returned)
         self._quiet_until = 0.0
 
     async def once(self) -> None:

@@ -86,6 +86,10 @@ def postgres_template(postgres_server: str) -> str:
     return name
 
 
+LONG = pytest.param("postgres", marks=pytest.mark.again)
+"""``@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)``: on PostgreSQL by `make again`."""
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def engine_name(request: pytest.FixtureRequest) -> str:
     """Narrow it with ``@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)``."""

@@ -1,7 +1,7 @@
 """payments: what gateways said, what does not fit, where the payer goes
 
-Revision ID: 0012pay
-Revises: 0011
+Revision ID: 0014
+Revises: 0013
 Create Date: 2026-11-22 20:30:00
 """
 
@@ -11,8 +11,8 @@ from alembic import op
 import app.db
 
 
-revision: str = '0012pay'
-down_revision: str | None = '0011'
+revision: str = '0014'
+down_revision: str | None = '0013'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from sqlalchemy import String, case, cast, func, literal, select
+from sqlalchemy import String, case, cast, func, literal, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -41,6 +41,8 @@ async def write_deliveries(session: AsyncSession, campaign: Campaign, audience: 
         chosen["next_at"] = await plans.turns(session, campaign)
         source = plans.with_zone(chosen_from, rows.customer_id)
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    if dialect is postgresql:  # else it plans the check of each foreign key anew, for each row
+        await session.execute(text("SET LOCAL plan_cache_mode = auto"))
     await session.execute(
         # set-based on purpose: a million rows in seconds, from one snapshot; the scope stands in `recipients`
         dialect.insert(Delivery)
