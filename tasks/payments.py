@@ -97,7 +97,7 @@ async def look_round(settings: Settings, job: JobRun | None = None) -> int:
         if job is not None and job.slice_over:
             break
         try:
-            happened = await gateway.look(external_id)
+            happened = await gateway.look(external_id or "")
             if happened is not None:
                 await gateways.take(happened, Gateway.STRIPE)
         except AppError as problem:  # the next round asks again

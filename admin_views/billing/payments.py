@@ -97,10 +97,7 @@ class PrintFlow(Flow):
         return {"receipt": await story.receipt(press.session, press.one)}
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
-        file = await story.receipt_file(session, press.one.id)
-        if file is None:
-            return Done(gettext("Print the page, please: files are not made here yet."), kind="warn")
-        return Done("", response=file)
+        return Done("", response=await story.receipt_file(session, press.one))
 
 
 CARD, BOTH = frozenset({"card"}), frozenset({"card", "row"})
