@@ -24,7 +24,21 @@ from app.integrations.mail import make_mailer
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
-from tasks import base, campaigns, charging, customers, daily, imports, inbound, jobs, ledger, mails, messaging, tickets
+from tasks import (
+    base,
+    campaigns,
+    charging,
+    customers,
+    daily,
+    imports,
+    inbound,
+    jobs,
+    ledger,
+    mails,
+    messaging,
+    payments,
+    tickets,
+)
 from tasks.base import Resources
 
 __all__ = [
@@ -36,6 +50,7 @@ __all__ = [
     "ledger",
     "mails",
     "models",
+    "payments",
     "run",
     "tickets",
 ]  # importing the models registers every mapper, importing the tasks every task
@@ -92,6 +107,7 @@ async def _main(settings: Settings) -> None:
             await _alive()
             with suppress(SQLAlchemyError, OSError):  # the database may still be starting: then the next worker does it
                 await inbound.begin(settings)
+                await payments.begin(settings)
             await _distribute(settings, resources, stop)
     finally:
         with suppress(Exception):

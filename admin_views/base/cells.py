@@ -64,6 +64,10 @@ TONES = {
     "ordered": "info",
     "in_progress": "info",
     "high": "warn",
+    "paid": "ok",
+    "pending": "open",
+    "refunded": "",
+    "fraud": "bad",
 }
 """The tone of a state: the usual is quiet (ok, open, live), the unusual has a ground (warn, bad, info)."""
 

@@ -266,7 +266,12 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         return [self.pk_column.desc()]
 
     def offered(self, rows: Select[Any], asked: Mapping[str, str]) -> Select[Any]:
-        """What a look-up offers, the best first. asked: what the address of the look-up says besides the term."""
+        """What a look-up offers, the best first. asked: what the address of the look-up says besides the term; with
+        ``customer`` only what belongs to that customer."""
+        who = asked.get("customer", "")
+        if who.isascii() and who.isdecimal() and len(who) < 19:
+            mine = self.of_customers((int(who),))
+            rows = rows if mine is None else rows.where(mine)
         return rows.order_by(*self.lookup_order())
 
     def always(self) -> list[ColumnElement[bool]]:

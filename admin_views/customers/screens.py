@@ -61,7 +61,7 @@ class Customers(AppView, model=Customer):
         Related("payer", counts=True),
         Related("service", counts=True),
         Related("account"),
-        Related("payment"),
+        Related("payment", counts=True),
         Related("invoice"),
         Related("expense"),
         Related("delivery", _("Messages")),

@@ -117,7 +117,6 @@ async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_made(given: dic
 
 
 async def test_another_currency_is_counted_by_the_rate_of_the_day() -> None:
-    pytest.importorskip("app.domain.ledger.exchange")
     async with unit() as session:
         await factories.create_exchange_rate(session, base="EUR", quote="USD", rate=1_250_000_000)
     payment = await paid(amount=1000, currency="USD")

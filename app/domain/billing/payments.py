@@ -5,7 +5,6 @@ Gateways are asked elsewhere (`app.domain.billing.gateways`): nothing here waits
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,8 @@ from sqlalchemy.orm import joinedload
 
 from app.db import utcnow
 from app.domain import checks
-from app.domain.ledger import Move, account_of, check_amount, own_account, post
+from app.domain.billing.settling import settle_invoice
+from app.domain.ledger import Move, account_of, check_amount, exchange, own_account, post
 from app.errors import AppError, Conflict, Invalid, NotFound
 from app.i18n import gettext
 from app.models import audit
@@ -179,10 +179,7 @@ async def _count(session: AsyncSession, payment: Payment, amount: Any) -> None:
         payment.rate, payment.account_amount = None, payment.amount
         return
     try:
-        exchange = importlib.import_module("app.domain.ledger.exchange")
         rate = await exchange.rate_on(session, payment.currency, payment.account_currency, utcnow().date())
-    except ModuleNotFoundError:
-        raise Invalid(currency=gettext("There is no exchange rate for this currency.")) from None
     except AppError as problem:
         raise Invalid(currency=str(problem)) from None
     found = exchange.convert(amount, rate, payment.currency, payment.account_currency)
@@ -266,12 +263,8 @@ async def _settle(session: AsyncSession, payment: Payment) -> None:
     if payment.invoice_id is None:
         return
     try:
-        settling = importlib.import_module("app.domain.billing.settling")
-    except ModuleNotFoundError:
-        return
-    try:
         async with session.begin_nested():
-            await settling.settle_invoice(session, invoice_id=payment.invoice_id, payment=payment)
+            await settle_invoice(session, invoice_id=payment.invoice_id, payment=payment)
     except AppError as problem:
         payment.doubt = str(problem)[:300]
         await session.flush()
