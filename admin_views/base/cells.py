@@ -62,6 +62,10 @@ TONES = {
     "ordered": "info",
     "in_progress": "info",
     "high": "warn",
+    "draft": "open",
+    "issued": "info",
+    "overdue": "bad",
+    "paid": "ok",
 }
 """The tone of a state: the usual is quiet (ok, open, live), the unusual has a ground (warn, bad, info)."""
 
