@@ -23,7 +23,20 @@ from app.integrations.mail import make_mailer
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
-from tasks import base, campaigns, customers, daily, imports, inbound, invoices, jobs, mails, messaging, tickets
+from tasks import (
+    base,
+    campaigns,
+    customers,
+    daily,
+    imports,
+    inbound,
+    invoices,
+    jobs,
+    ledger,
+    mails,
+    messaging,
+    tickets,
+)  # fmt: skip
 from tasks.base import Resources
 
 __all__ = [
@@ -32,6 +45,7 @@ __all__ = [
     "imports",
     "inbound",
     "invoices",
+    "ledger",
     "mails",
     "models",
     "run",

@@ -13,8 +13,8 @@ from admin_views.access import may
 from admin_views.base.cells import link, moment, money, ready
 from app.domain.billing.invoices import sides_now
 from app.domain.billing.lines import of_rates
-from app.domain.billing.papers import show_quantity, show_rate
-from app.i18n import country_name, gettext, show_amount, show_date
+from app.domain.billing.papers import show_quantity
+from app.i18n import country_name, gettext, show_amount, show_date, show_percent
 from app.models.billing import Invoice, InvoiceKind, InvoicePayment, InvoiceStatus, LineKind, Payment
 from app.models.ledger import Transaction
 
@@ -68,11 +68,11 @@ def _lines(obj: Any) -> dict[str, Any]:
         what = Markup('<bdi>{}</bdi> <span class="faint">{}</span>').format(line.description, kind)
         row: list[Any] = [what, show_quantity(line.quantity), show_amount(line.unit_price, currency)]
         row += [show_amount(-line.discount, currency) if line.discount else ""] if discounted else []
-        rate = f"{line.tax_name} {show_rate(line.tax_rate)}" if line.tax_rate else "–"
+        rate = f"{line.tax_name} {show_percent(line.tax_rate)}" if line.tax_rate else "–"
         rows.append([*row, rate, ready(money(line.total, currency))])
     sums = [f"{gettext('Net')} {show_amount(obj.net, currency)}"] if obj.tax else []
     sums += [
-        f"{part.name or gettext('Tax')} {show_rate(part.rate)}: {show_amount(part.tax, currency)}"
+        f"{part.name or gettext('Tax')} {show_percent(part.rate)}: {show_amount(part.tax, currency)}"
         for part in of_rates(obj.lines)
         if part.rate
     ]

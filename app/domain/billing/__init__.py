@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.domain.billing.credits import credit_invoice, left_to_credit
-from app.domain.billing.expenses import charge, reverse_expense
+from app.domain.billing.expenses import charge, reverse_expense, take_back
 from app.domain.billing.invoices import (
     INVOICE_MOVES,
     change_draft,
@@ -23,4 +23,5 @@ __all__ = [
     "FIELDS", "INVOICE_MOVES", "OF_COMPANY", "LineIn", "change_draft", "charge", "check_payer", "credit_invoice",
     "credited", "delete_draft", "delete_payer", "draft_invoice", "from_balance", "issue_invoice", "left_to_credit",
     "pay_from_balance", "payable", "reverse_expense", "save_payer", "send_invoice", "settle_invoice",
+    "take_back",
 ]  # fmt: skip

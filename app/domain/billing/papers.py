@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.billing.invoices import sides_now
 from app.domain.billing.lines import ONE, of_rates
-from app.i18n import country_name, gettext, show_amount, show_date, show_number, speaking
+from app.i18n import country_name, gettext, show_amount, show_date, show_number, show_percent, speaking
 from app.integrations.pdf import Column, NotAPicture, Pdf
 from app.models.billing import Invoice, InvoiceKind, InvoiceStatus
 
@@ -57,11 +57,6 @@ class Paper:
         for note in self.notes:
             made.paragraph(note)
         return made.bytes()
-
-
-def show_rate(rate: int) -> str:
-    """Hundredths of a per cent: 1900 is 19 %."""
-    return f"{show_number(Decimal(rate) / 100)} %"
 
 
 def show_quantity(quantity: int) -> str:
@@ -114,13 +109,13 @@ def _paper(invoice: Invoice, sides: dict[str, Any], logo: bytes | None, credits:
         row = [str(line.position), line.description, show_quantity(line.quantity),
                show_amount(line.unit_price, currency)]  # fmt: skip
         row += [show_amount(-line.discount, currency) if line.discount else ""] if discounted else []
-        row += [show_rate(line.tax_rate)] if taxed else []
+        row += [show_percent(line.tax_rate)] if taxed else []
         shown = line.total if seller.get("with_tax", True) else line.net
         rows.append((*row, show_amount(shown, currency)))
     totals = [(gettext("Net"), sum_of(invoice.net))] if invoice.tax else []
     for part in of_rates(invoice.lines):
         if part.rate:
-            totals.append((f"{part.name or gettext('Tax')} {show_rate(part.rate)}", sum_of(part.tax)))
+            totals.append((f"{part.name or gettext('Tax')} {show_percent(part.rate)}", sum_of(part.tax)))
     totals.append((gettext("Total"), sum_of(invoice.total)))
     pairs = [
         (gettext("Issued"), day(invoice.issued_on)),
