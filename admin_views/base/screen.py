@@ -461,6 +461,14 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         """More for the template of the card, such as the progress of a campaign."""
         return {}
 
+    def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
+        """What stands among the buttons of the card and only leads somewhere: as `lists.Offer`."""
+        return []
+
+    def editable(self, obj: Any) -> bool:
+        """Whether the row may be edited as it is; `save` checks again."""
+        return True
+
     def all_buttons(self) -> tuple[Button, ...]:
         last = (DELETE,) if self.can_delete and not self.readonly else ()
         return (*self.buttons, EXPORT, *last)
