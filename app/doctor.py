@@ -129,6 +129,7 @@ def examine() -> int:
         ("data directory", _check_data_dir),
         ("database", _check_database),
         ("foreign keys", _check_foreign_keys),
+        ("money", _check_money),
         ("redis", _check_redis),
         ("worker", _check_worker),
         ("address", _check_address),
@@ -180,6 +181,33 @@ def _check_foreign_keys(settings: Settings) -> str:
     if broken:
         raise NotReady(f"{broken} {'rows point to nothing' if path else 'constraints are not validated'}")
     return ""
+
+
+def _check_money(settings: Settings) -> str:
+    """Ask every invariant of the ledger and of what was invoiced and paid."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from app import db
+    from app.domain.ledger import invariants
+    from app.observe import SYSTEM, acting
+
+    async def ask() -> list[invariants.Breach]:
+        db.configure(settings.database_url)
+        try:
+            async with db.reads() as session:
+                return await invariants.check(session)
+        finally:
+            await db.dispose()
+
+    require_database(settings)
+    try:
+        with acting(SYSTEM):
+            broken = asyncio.run(ask())
+    except SQLAlchemyError as problem:
+        raise NotReady(f"the money could not be checked: {type(problem).__name__}") from None
+    if broken:
+        raise NotReady("; ".join(f"{b.text} ({b.n})" for b in broken))
+    return f"{len(invariants.INVARIANTS)} invariants hold"
 
 
 def _check_redis(settings: Settings) -> str:

@@ -220,6 +220,22 @@ def type_amount(minor: int, currency: str) -> str:
                           locale=locale())  # fmt: skip
 
 
+def show_decimal(value: int, digits: int) -> str:
+    """A figure that is kept times 10 to the power of `digits`: 750, 2 -> 7.5."""
+    figure = format_decimal(Decimal(abs(value)).scaleb(-digits), format="#,##0." + "#" * digits, locale=locale())
+    return ("−" if value < 0 else "") + figure
+
+
+def type_decimal(value: int, digits: int) -> str:
+    """The same as it stands in a field, without groups."""
+    return format_decimal(Decimal(value).scaleb(-digits), format="0." + "#" * digits, locale=locale())
+
+
+def show_percent(value: int) -> str:
+    """Hundredths of a per cent: 750 -> 7.5 %."""
+    return f"{show_decimal(value, 2)}\N{NARROW NO-BREAK SPACE}%"
+
+
 _GROUPED = {mark: re.compile(rf"[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+") for mark in ".,"}
 _FIGURE = re.compile(r"[+-]?(?=[.,]?\d)[\d.,]+")
 

@@ -7,13 +7,13 @@ from datetime import date
 
 from sqlalchemy import update
 
-from app import db, queue
-from app.db import utcnow
+from app import db
 from app.domain import charging
 from app.domain.charging import Charged
 from app.models.jobs import Job
 from app.observe import log
 from tasks.base import Again, JobRun, task
+from tasks.daily import DAILY
 
 CHUNK = 5000
 """Services in one transaction."""
@@ -21,19 +21,7 @@ LANES = 2
 """Chunks at once on PostgreSQL; SQLite has one writer."""
 
 
-class Daily:
-    """Begins the day's charging once; the key of the job keeps several workers from doing it twice."""
-
-    def __init__(self) -> None:
-        self.begun: date | None = None
-
-    async def once(self) -> None:
-        today = utcnow().date()
-        if self.begun == today:
-            return
-        async with db.unit() as session:
-            await queue.enqueue(session, "charging.daily", key=f"charging:{today}", day=today.isoformat())
-        self.begun = today
+DAILY["charging.daily"] = 0
 
 
 @task("charging.daily", timeout=3600, slice_seconds=60)

@@ -23,7 +23,7 @@ from app.integrations.mail import make_mailer
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
-from tasks import base, campaigns, charging, customers, imports, inbound, jobs, mails, messaging, tickets
+from tasks import base, campaigns, charging, customers, daily, imports, inbound, jobs, ledger, mails, messaging, tickets
 from tasks.base import Resources
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "customers",
     "imports",
     "inbound",
+    "ledger",
     "mails",
     "models",
     "run",
@@ -180,7 +181,7 @@ class _Sweep:
 
     def __init__(self, data_dir: Path) -> None:
         returned = partial(messaging.return_expired, data_dir)
-        self._steps: tuple[Callable[[], Awaitable[object]], ...] = (jobs.hand_over, returned, charging.Daily().once)
+        self._steps: tuple[Callable[[], Awaitable[object]], ...] = (daily.begin_day, jobs.hand_over, returned)
         self._quiet_until = 0.0
 
     async def once(self) -> None:

@@ -153,7 +153,8 @@ async def inside(
 ) -> dict[str, Any]:
     """What stands below the tabs. A script that shows another page of the main column asks for that alone."""
     if tab is not None:
-        return {"sections": [await _related(request, session, view, tab, obj, find)], "side": []}
+        below = await view.tab_sections(session, obj, request, tab)
+        return {"sections": [await _related(request, session, view, tab, obj, find), *below], "side": []}
     sections = await view.sections(session, obj, request)
     alone = request.headers.get("x-fragment") == "main"
     return {"sections": sections, "side": [] if alone else await view.side(session, obj, request)}

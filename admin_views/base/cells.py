@@ -24,8 +24,10 @@ from app.i18n import (
     show_ago,
     show_bytes,
     show_date,
+    show_decimal,
     show_money,
     show_number,
+    show_percent,
     zone,
 )
 from app.render import icon
@@ -160,6 +162,11 @@ def money(minor: int, currency: str) -> str:
     return str(show_money(minor, currency))
 
 
+def figure(text: str) -> str:
+    """A figure with its unit: it reads from left to right everywhere."""
+    return f'<bdi dir="ltr" class="num">{esc(text)}</bdi>'
+
+
 def _text(value: Any) -> str:
     text = str(value) if value not in (None, "") else ""
     return f"<bdi>{escape(text[:117] + '…' if len(text) > 120 else text)}</bdi>" if text else ""
@@ -202,7 +209,11 @@ def cell_of(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> Cell:
         currency = info["currency"]
         return lambda obj: money(getattr(obj, key), getattr(obj, currency))
     shown: Cell
-    if isinstance(kind, Enum):
+    if widget == "percent":
+        shown = lambda value: "" if value is None else figure(show_percent(value))  # noqa: E731
+    elif widget == "rate":
+        shown = lambda value: "" if value is None else figure(show_decimal(value, 9))  # noqa: E731
+    elif isinstance(kind, Enum):
         shown = lambda value: badge(value) if value is not None else ""  # noqa: E731
     elif isinstance(kind, UtcDateTime):
         shown = moment

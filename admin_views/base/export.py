@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import Boolean, Date, Dialect, Enum, Integer, select
@@ -48,6 +49,14 @@ def money(minor: int, currency: str) -> str:
     return f"{Decimal(minor).scaleb(-digits):.{digits}f}"
 
 
+DIGITS = {"percent": 2, "rate": 9}
+"""Widgets of figures that are kept as whole numbers, and how many of their digits are decimals."""
+
+
+def _decimal(value: int | None, digits: int) -> str | None:
+    return None if value is None else f"{Decimal(value).scaleb(-digits).normalize():f}"
+
+
 def _stored(kind: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
     """What makes of a stored value one that JSON knows; None where it is one already, as the texts of a Choice."""
     if isinstance(kind, Enum):
@@ -62,7 +71,7 @@ class Source:
     """The columns of a list as values, chunk by chunk: each is read in a transaction of its own, without objects."""
 
     def __init__(self, plan: Plan, asked: Asked) -> None:
-        self.plan, self.asked, self.keys = plan, asked, [c.key for c in plan.columns]
+        self.plan, self.asked, self.keys = plan, asked, [c.key for c in plan.columns if c.stored]
         self.order = keys_of(plan, asked)
         self.targets: dict[str, Any] = {}
         self.names: dict[str, dict[Any, Any]] = {}
@@ -83,6 +92,9 @@ class Source:
         dialect = db.engine().dialect
         kinds = {name: plan.view.mapper.column_attrs[name].columns[0].type for name in self.columns}
         self.convert = {name: _stored(kind, dialect) for name, kind in kinds.items()}
+        for key in self.keys:
+            if digits := DIGITS.get(plan.view.mapper.column_attrs[key].columns[0].info.get("widget", "")):
+                self.convert[key] = partial(_decimal, digits=digits)
         self.processors = [kind.dialect_impl(dialect).result_processor(dialect, None) for kind in kinds.values()]
 
     async def _prepared(self, session: AsyncSession, *, on: bool) -> db.Prepared:
@@ -162,7 +174,7 @@ async def as_csv(plan: Plan, asked: Asked) -> AsyncIterator[str]:
     out = io.StringIO()
     writer = csv.writer(out)
     out.write("\ufeff")
-    writer.writerow([neutral(str(c.label)) for c in plan.columns])
+    writer.writerow([neutral(str(c.label)) for c in plan.columns if c.stored])
     yield out.getvalue()
     async for columns in source.chunks():
         for i in source.texts:

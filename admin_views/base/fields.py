@@ -30,7 +30,7 @@ from wtforms.widgets import TextInput
 
 from admin_views.base import options
 from app.db import Choice, UtcDateTime, utcnow
-from app.i18n import _, exponent, gettext, language, read_amount, type_amount, zone
+from app.i18n import _, exponent, gettext, language, read_amount, show_decimal, type_amount, type_decimal, zone
 
 SAFE_INTEGER = 2**63 - 1
 
@@ -185,6 +185,60 @@ class MoneyField(Field):
         return "" if self.data is None else type_amount(self.data, self.currency)
 
 
+class DecimalField(Field):
+    """A figure with decimals, kept as a whole number: data is the figure times 10 to the power of `digits`.
+
+    least, most: of the data. Empty is None.
+    """
+
+    widget = TextInput()
+
+    def __init__(self, *args: Any, digits: int, least: int = 0, most: int = SAFE_INTEGER, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.digits, self.least, self.most = digits, least, most
+        self.text: str | None = None
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        self.text, self.data = valuelist[0].strip() if valuelist else "", None
+        if not self.text:
+            return
+        try:
+            exact = read_amount(self.text).scaleb(self.digits)
+        except (ValueError, Overflow):
+            raise ValueError(gettext("Not a number.")) from None
+        if abs(exact) > SAFE_INTEGER:
+            raise ValueError(gettext("This number is too large."))
+        if exact != exact.to_integral_value():
+            raise ValueError(gettext("At most %(n)s decimals.") % {"n": self.digits})
+        self.data = int(exact)
+
+    def pre_validate(self, form: Any) -> None:
+        if self.data is not None and not self.least <= self.data <= self.most:
+            low, high = (show_decimal(n, self.digits) for n in (self.least, self.most))
+            raise validators.StopValidation(
+                gettext("A number from %(low)s to %(high)s is needed.") % {"low": low, "high": high}
+            )
+
+    def _value(self) -> str:
+        if self.text is not None:
+            return self.text
+        return "" if self.data is None else type_decimal(self.data, self.digits)
+
+
+class PercentField(DecimalField):
+    """Hundredths of a per cent, typed as "19" or "7.5"."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"digits": 2, "most": 10_000, **kwargs})
+
+
+class RateField(DecimalField):
+    """How much of one currency another is worth, times RATE_UNIT."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"digits": 9, "least": 1, "most": 10**18, **kwargs})
+
+
 class PickField(SelectField):
     """One of a long list, found by typing. What is not offered but exists (an import brought it) stays."""
 
@@ -226,6 +280,8 @@ def _unbound(field: Any) -> UnboundField[Any]:
     return cast("UnboundField[Any]", field)
 
 
+DECIMALS: dict[str, type[DecimalField]] = {"percent": PercentField, "rate": RateField}
+
 TYPED: dict[str, dict[str, Any]] = {
     "email": {"type": "email", "inputmode": "email", "autocapitalize": "none", "spellcheck": "false"},
     "phone": {
@@ -265,6 +321,13 @@ def field_of(prop: ColumnProperty[Any]) -> UnboundField[Any]:
         return _unbound(HueField(validators=[validators.InputRequired(), validators.NumberRange(1, 8)], **common))
     if widget == "money":
         return _unbound(MoneyField(currency_field=info["currency"], render_kw={"inputmode": "decimal"}, **common))
+    if widget in DECIMALS:
+        # a percentage that is left empty is none
+        filters = [] if widget == "rate" or column.nullable else [lambda value: value or 0]
+        kw = {"inputmode": "decimal", "autocomplete": "off", "class": "num"}
+        if widget == "percent":
+            kw["data-unit"] = "%"
+        return _unbound(DECIMALS[widget](validators=rules, filters=filters, render_kw=kw, **common))
     if isinstance(kind, UtcDateTime):
         return _unbound(MomentField(past=info["past"], validators=rules, **common))
     if isinstance(kind, Date):

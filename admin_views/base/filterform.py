@@ -17,6 +17,7 @@ from app.i18n import gettext
 _USUAL: dict[filters.Kind, tuple[str, ...]] = {
     filters.Kind.TEXT: ("contains",),
     filters.Kind.NUMBER: ("at_least", "at_most"),
+    filters.Kind.MONEY: ("at_least", "at_most"),
     filters.Kind.DATE: ("from", "until"),
     filters.Kind.MOMENT: ("from", "until"),
     filters.Kind.CHOICE: ("in",),
@@ -113,6 +114,8 @@ def _filter_field(field: Any, label: str) -> Any:
         return SelectField(label, choices=choices, render_kw=wide)
     if field.kind in ("date", "moment"):
         return StringField(label, render_kw={"type": "date"})
+    if field.digits:
+        return StringField(label, render_kw={"inputmode": "decimal"})
     if field.kind == "number":
         return StringField(label, render_kw={"inputmode": "numeric", **(wide if field.name == "id" else {})})
     return StringField(label, render_kw={"placeholder": gettext("contains"), **wide})

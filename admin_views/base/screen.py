@@ -446,6 +446,12 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     async def side(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         return []
 
+    async def tab_sections(
+        self, session: AsyncSession, obj: Any, request: Request, tab: Related
+    ) -> list[dict[str, Any]]:
+        """What stands below the list of a tab."""
+        return []
+
     async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
         """More for the template of the card, such as the progress of a campaign."""
         return {}

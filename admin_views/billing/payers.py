@@ -20,6 +20,9 @@ class Payers(AppView, model=Payer):
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Payer:
         return await billing.save_payer(session, values=values, payer=obj)
 
+    async def refusals(self, session: AsyncSession, obj: Payer) -> list[str]:
+        return await billing.payers.refusals(session, obj)
+
     async def remove(self, session: AsyncSession, obj: Payer) -> None:
         await billing.delete_payer(session, payer=obj)
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from admin_views.base import AppView
+from app.db import utcnow
+from app.domain import ledger
 from app.i18n import _
 from app.models.billing import ExchangeRate, TaxRate
 
@@ -16,4 +22,10 @@ class TaxRates(AppView, model=TaxRate):
 class ExchangeRates(AppView, model=ExchangeRate):
     name, name_plural, icon, category = _("Exchange rate"), _("Exchange rates"), "arrows-exchange", "Configuration"
     purpose = _("What one currency is worth in another, from a day on.")
-    readonly = True
+    help = _("The latest rate of a day counts, also the other way round. What was converted keeps its rate.")
+
+    async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
+        return {"on_day": utcnow().date()} if obj is None else {}
+
+    async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> ExchangeRate:
+        return await ledger.save_rate(session, row=obj, **values)

@@ -12,6 +12,7 @@ import typing as t
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from babel.numbers import list_currencies
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -41,13 +42,20 @@ from app.filters.conditions import All, Any, Condition, FilterProblem, Leaf, Not
 from app.filters.fields import NEGATED, Entity, Field, Kind, Model, Names, Source, field, say
 from app.filters.parsing import Allowed, clean, parse
 from app.filters.when import bounds, day, day_bounds
-from app.i18n import gettext, zone
+from app.i18n import exponent, gettext, zone
 
 MAX_SEARCH = 200
 MAX_SEARCH_WORDS = 8
 _TRIGRAM = re.compile(r"[^\W_]{3}|\s[^\W_]")
 """What pg_trgm can look up: three letters or digits in a row, or the beginning of a word."""
 _ASCII = str.maketrans({c: chr(c + 32) for c in range(65, 91)})
+
+BIGGEST = 2**63 - 1
+UNUSUAL: dict[int, list[str]] = {}
+"""Digits behind the point -> the currencies that have so many, and not two."""
+for _code in sorted(list_currencies()):
+    if (_digits := exponent(_code)) != 2:
+        UNUSUAL.setdefault(_digits, []).append(_code)
 
 Test = ColumnElement[bool]
 
@@ -263,7 +271,7 @@ class _Compiler:
         else:
             kinds: dict[Kind, Callable[[Field, str, t.Any, Source], Test]] = {
                 Kind.TEXT: self.text, Kind.DATE: self.date, Kind.MOMENT: self.moment, Kind.CHOICE: self.chosen,
-                Kind.BOOLEAN: self.boolean, Kind.NUMBER: self.number, Kind.MONEY: self.number, Kind.REF: self.number,
+                Kind.BOOLEAN: self.boolean, Kind.NUMBER: self.number, Kind.MONEY: self.money, Kind.REF: self.number,
             }  # fmt: skip
             test = kinds[known.kind](known, op, value, source)
         return test
@@ -323,6 +331,29 @@ class _Compiler:
             case "between":
                 return and_(column >= big(value[0]), column <= big(value[1]))
         return column.in_(bindparam(None, list(value), BigInteger, expanding=True, unique=True))
+
+    def money(self, known: Field, op: str, value: t.Any, source: Source) -> Test:
+        """Hundredths against minor units: in yen 12.50 lies between 12 and 13, in dinars it is 12500."""
+        attribute: t.Any = source.value
+        if op not in {"is", "at_least", "at_most", "between"} or not isinstance(attribute, QueryableAttribute):
+            return self.number(known, op, value, source)
+        of: t.Any = attribute.parent.entity
+        currency = getattr(of, known.currency)
+        usual = self.number(known, op, value, source)
+        tests = [and_(usual, currency.not_in([c for codes in UNUSUAL.values() for c in codes]))]
+        low, high = value if isinstance(value, tuple) else (value, value)
+        for digits, codes in UNUSUAL.items():
+            by = 10 ** abs(digits - 2)
+            # at least this much, and at most that much, of whole minor units
+            least, most = (-(-low // by), high // by) if digits < 2 else (low * by, high * by)
+            least, most = (max(-BIGGEST, min(BIGGEST, n)) for n in (least, most))
+            if op == "is":
+                test = self.number(known, op, least, source) if least == most else false()
+            else:
+                bound = {"at_least": least, "at_most": most, "between": (least, most)}[op]
+                test = self.number(known, op, bound, source)
+            tests.append(and_(test, currency.in_(codes)))
+        return or_(*tests)
 
     def chosen(self, known: Field, _op: str, value: t.Any, source: Source) -> Test:
         return source.value.in_([known.choice(v) for v in value] if known.choice else list(value))

@@ -22,7 +22,7 @@ from app.filters.conditions import All as AllOf
 from app.filters.conditions import Condition, FilterProblem, Leaf, Not, walk
 from app.filters.when import and_more
 from app.filters.when import say as say_when
-from app.i18n import LANGUAGES, _, countries, gettext, language, language_name, show_amount, show_number
+from app.i18n import LANGUAGES, _, countries, gettext, language, language_name, show_amount, show_decimal, show_number
 
 Model = type[Base]
 Entity = t.Any
@@ -43,6 +43,8 @@ class Kind(StrEnum):
     RELATION = "relation"
 
 
+_DECIMALS = 2
+"""Of money and percentages, as they are typed in filters."""
 _EMPTY = ("is_empty", "is_not_empty")
 _WHEN = ("after", "before", "from", "until", "between", "on", "in_last", "in_next", *_EMPTY)
 _AMOUNT = ("is", "at_least", "at_most", "between", *_EMPTY)
@@ -95,8 +97,9 @@ Options = Callable[[], list[tuple[str, str]]]
 @dataclass(frozen=True, eq=False)
 class Field:
     """One thing to filter by. `target`: the model that a ref or a relation points at. `options`: the choices, in the
-    reader's language. `closed`: no other value is taken. `currency`: for money, the column that names it; values of
-    money are minor units."""
+    reader's language. `closed`: no other value is taken. `currency`: for money, the column that names it. `digits`: how
+    many of the value's digits are decimals, in which people type and read it; those of money are always hundredths,
+    whatever the currency, and compared as such. `within`: for a computed value, the related rows that it tells of."""
 
     model: Model
     name: str
@@ -112,6 +115,8 @@ class Field:
     closed: bool = False
     currency: str = ""
     column: str = ""
+    digits: int = 0
+    within: Model | None = None
 
     @property
     def ops(self) -> list[tuple[str, str]]:
@@ -154,6 +159,8 @@ class Field:
 
     def _say_one(self, value: str | int, names: Names, op: str) -> str:
         match self.kind:
+            case Kind.NUMBER if self.digits:
+                return show_decimal(int(value), self.digits)
             case Kind.NUMBER if self.name != "id":
                 return show_number(int(value))
             case Kind.MONEY:
@@ -255,17 +262,19 @@ def computed(
     choices: Options | None = None,
     ops: Iterable[str] | None = None,
     currency: str = "",
+    within: Model | None = None,
 ) -> None:
     """Declare a field that is no column of the model.
 
     `expression` gets the entity (the class or an alias of it) and gives a SQL expression over it, a `Source` (see
-    `value`), or several. `target`: for a ref, the model of the ids. Raises ValueError for a name that is taken.
+    `value`), or several. `target`: for a ref, the model of the ids. `within`: whose rows it tells of, when they are not
+    the model's own. Raises ValueError for a name that is taken.
     """  # fmt: skip
     kind = Kind(kind)
     _declare(Field(
         model, name, label, kind, tuple(ops or OPERATORS[kind]), expression, target,
         options=choices or (_labels(choice) if choice else None), choice=choice, closed=choice is not None,
-        currency=currency,
+        currency=currency, digits=_DECIMALS if kind is Kind.MONEY else 0, within=within,
     ))  # fmt: skip
 
 
@@ -368,6 +377,7 @@ def _of_column(model: Model, mapper: Mapper[t.Any], key: str) -> Field | None:
     return Field(
         model, name, info["label"], kind, allows, lambda entity: value(entity, key), target,
         options=options, choice=choice, closed=choice is not None, currency=info.get("currency", ""), column=key,
+        digits=_DECIMALS if widget in ("money", "percent") else 0,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import typing as t
 from collections.abc import Callable, Sequence
+from decimal import Decimal, Overflow
 
 from app.db import fold
 from app.filters.conditions import (
@@ -27,7 +28,7 @@ from app.filters.conditions import (
 )  # fmt: skip
 from app.filters.fields import BARE, COUNTS, LISTS, Field, Kind, Model, field
 from app.filters.when import check
-from app.i18n import gettext
+from app.i18n import gettext, read_amount
 
 Allowed = Callable[[Model, str], bool]
 """(model, name of the field) -> may this person filter by it? A field that may not is treated as unknown."""
@@ -153,6 +154,9 @@ class _Parser:
                 return value
             case Kind.NUMBER | Kind.MONEY | Kind.REF:
                 if not isinstance(value, int) or isinstance(value, bool):
+                    if known.digits:
+                        wanted = gettext("A number with at most %(n)s decimals is needed.")
+                        raise FilterProblem(path, wanted % {"n": known.digits})
                     raise FilterProblem(path, gettext("A whole number is needed."))
                 if abs(value) > _BIGGEST:
                     raise FilterProblem(path, gettext("This number is too large."))
@@ -185,13 +189,13 @@ _YES = "yes"
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 
 
-def to_query(condition: Condition) -> list[tuple[str, str]]:
+def to_query(condition: Condition, model: Model) -> list[tuple[str, str]]:
     """The condition as parameters of a URL (not yet percent-encoded); `from_query` gives an equal one back.
 
     A flat all-of is readable: ``name.contains=koh``, ``project.in=1,2``. Anything else is ``filter=<json>``.
     """
     if isinstance(condition, All) and condition.of:
-        found = [_pair(c) for c in condition.of]
+        found = [_pair(c, model) for c in condition.of]
         pairs = [p for p in found if p is not None]
         lists = [key for key, _value in pairs if key.rpartition(".")[2] in LISTS]
         # repeated lists are read as one list, for the sake of forms with several boxes of one name
@@ -200,11 +204,14 @@ def to_query(condition: Condition) -> list[tuple[str, str]]:
     return [(WHOLE, json.dumps(to_json(condition), ensure_ascii=False, separators=(",", ":")))]
 
 
-def _pair(condition: Condition) -> tuple[str, str] | None:
+def _pair(condition: Condition, model: Model) -> tuple[str, str] | None:
     if not isinstance(condition, Leaf) or condition.where is not None:
         return None
     value = condition.n if condition.op in COUNTS else condition.value
-    if value is None:
+    if (digits := field(model, condition.field).digits) and value is not None:
+        figures = value if isinstance(value, tuple) else (value,)
+        text = ",".join(f"{Decimal(v).scaleb(-digits):.{digits}f}" for v in figures)
+    elif value is None:
         text = _YES
     elif isinstance(value, bool):
         text = _YES if value else "no"
@@ -257,9 +264,9 @@ def from_query(params: Sequence[tuple[str, str]], model: Model, allowed: Allowed
                 continue
             data["value"], at[key] = _values(known, text, key), data
         elif op in COUNTS:
-            data["n"] = _typed(Kind.NUMBER, text)
+            data["n"] = _whole(text)
         elif op not in BARE:
-            data["value"] = _typed(known.kind, text)
+            data["value"] = _typed(known, text)
         elif text != _YES:
             raise FilterProblem(key, gettext("Only “yes” can be said here."))
         found.append((key, data))
@@ -280,13 +287,23 @@ def _values(known: Field, text: str, key: str) -> list[t.Any]:
     parts = _split(text) if len(text) <= MAX_JSON else []
     if not 0 < len(parts) <= MAX_LIST:
         raise FilterProblem(key, gettext("Too many values: at most %(n)s.") % {"n": MAX_LIST})
-    return [_typed(known.kind, p) for p in parts]
+    return [_typed(known, p) for p in parts]
 
 
-def _typed(kind: Kind, text: str) -> t.Any:
+def _whole(text: str) -> t.Any:
+    return int(text) if _INTEGER.fullmatch(text) else text
+
+
+def _typed(known: Field, text: str) -> t.Any:
     """The value that the text stands for; a text that is none stays text, and is refused by the parser."""
-    if kind in {Kind.NUMBER, Kind.MONEY, Kind.REF} and _INTEGER.fullmatch(text):
-        return int(text)
-    if kind is Kind.BOOLEAN:
+    if known.digits:
+        try:
+            exact = read_amount(text[:40]).scaleb(known.digits)
+        except (ValueError, Overflow):
+            return text
+        return int(exact) if exact == exact.to_integral_value() else text
+    if known.kind in {Kind.NUMBER, Kind.REF}:
+        return _whole(text)
+    if known.kind is Kind.BOOLEAN:
         return {_YES: True, "no": False, "true": True, "false": False}.get(text, text)
     return text

@@ -25,6 +25,7 @@ from app.i18n import _
 from app.models.consent import DeliveryEvent
 from app.models.customers import Customer
 from app.models.jobs import Job
+from app.models.ledger import LedgerCheck
 from app.models.messaging import Delivery
 from app.models.sessions import Throttle
 from app.models.staff import Staff
@@ -89,7 +90,9 @@ class AuditDetail(Base):
     payload: Mapped[str] = mapped_column(Text, info=about(_("Before and after")))
 
 
-UNAUDITED: tuple[type[Base], ...] = (Audit, AuditDetail, Job, Delivery, DeliveryEvent, TemplateVersion, Throttle)
+UNAUDITED: tuple[type[Base], ...] = (
+    Audit, AuditDetail, Job, Delivery, DeliveryEvent, LedgerCheck, TemplateVersion, Throttle,
+)  # fmt: skip
 """Rows of the program's own bookkeeping. What people decide about them is audited by the verb (`record`)."""
 
 MASK = "***"

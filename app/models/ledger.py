@@ -8,12 +8,12 @@ positive in revenue and tax.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.db import Base, BigId, Choice, Extra, Stamped, Versioned, about, choice, extras, utcnow
+from app.db import Base, BigId, Choice, Extra, Json, Stamped, Versioned, about, choice, extras, utcnow
 from app.i18n import _
 from app.models.billing.methods import PaymentMethod
 from app.models.billing.payers import Payer
@@ -53,10 +53,12 @@ class Account(Base, Versioned, Stamped):
     __tablename__ = "account"
     __table_args__ = (
         UniqueConstraint("customer_id", "project_id", "currency"),
-        Index("ix_account_own", "project_id", "kind", "currency"),
+        Index("ix_account_own", "project_id", "kind", "currency", unique=True, sqlite_where=text("customer_id IS NULL"),
+              postgresql_where=text("customer_id IS NULL")),
+        Index("ix_account_project", "project_id", "currency"),
         Index("ix_account_balance", "balance", "id"),
         CheckConstraint("(kind = 'customer') = (customer_id IS NOT NULL)", name="whose"),
-    )
+    )  # fmt: skip
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, css="id"))
     customer_id: Mapped[int | None] = mapped_column(
@@ -148,9 +150,22 @@ class Entry(Base):
     account: Mapped[Account] = relationship(lazy="raise")
 
 
+class LedgerCheck(Base):
+    """What a check of the whole ledger found: `breaches` holds {"what", "n", "ids"}, nothing when all is well."""
+
+    __tablename__ = "ledger_check"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=utcnow)
+    seconds: Mapped[int] = mapped_column(default=0)
+    breaches: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
+
+
 # ---- what the database itself keeps ---------------------------------------------------------------------------------
 
 _ONLY_GROWS = ("ledger_entry", "ledger_transaction")
+_IS_NOT_KEPT = "a balance follows the entries"
+_STAYS = ("customer_id", "project_id", "kind", "currency")
 
 _SQLITE = [
     *(
@@ -159,8 +174,39 @@ _SQLITE = [
         for table in _ONLY_GROWS
         for event in ("UPDATE", "DELETE")
     ),
+    # INSERT OR REPLACE deletes without the triggers of DELETE
+    *(
+        f"CREATE TRIGGER {table}_is_new BEFORE INSERT ON {table} "  # noqa: S608
+        f"WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id) "
+        f"BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END"
+        for table in _ONLY_GROWS
+    ),
+    # a trigger sees one row and cannot know whether more will follow; a foreign key that is checked at COMMIT can:
+    # the running sum of a transaction points at the only row of ledger_zero, and is gone as soon as it is zero
+    "CREATE TABLE ledger_zero (amount INTEGER PRIMARY KEY)",
+    "INSERT INTO ledger_zero VALUES (0)",
+    "CREATE TABLE ledger_open (transaction_id INTEGER NOT NULL, currency TEXT NOT NULL, amount INTEGER NOT NULL "
+    "REFERENCES ledger_zero (amount) DEFERRABLE INITIALLY DEFERRED, PRIMARY KEY (transaction_id, currency)) "
+    "WITHOUT ROWID",
+    # and a trigger does not know who made it run: what it is about to write to a balance stands here before
+    "CREATE TABLE ledger_moving (account_id INTEGER PRIMARY KEY, balance INTEGER NOT NULL)",
     "CREATE TRIGGER ledger_entry_balance AFTER INSERT ON ledger_entry BEGIN "
-    "UPDATE account SET balance = balance + NEW.amount WHERE id = NEW.account_id AND kind = 'customer'; END",
+    "INSERT INTO ledger_open SELECT NEW.transaction_id, currency, NEW.amount FROM account WHERE id = NEW.account_id "
+    "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount; "
+    "DELETE FROM ledger_open WHERE transaction_id = NEW.transaction_id AND amount = 0; "
+    "INSERT INTO ledger_moving SELECT id, balance + NEW.amount FROM account "
+    "WHERE id = NEW.account_id AND kind = 'customer'; "
+    "UPDATE account SET balance = balance + NEW.amount WHERE id = NEW.account_id AND kind = 'customer'; "
+    "DELETE FROM ledger_moving WHERE account_id = NEW.account_id; END",
+    "CREATE TRIGGER account_balance_is_kept BEFORE UPDATE OF balance ON account WHEN NEW.balance <> OLD.balance AND "
+    "(typeof(NEW.balance) <> 'integer' OR NOT EXISTS "
+    "(SELECT 1 FROM ledger_moving WHERE account_id = NEW.id AND balance = NEW.balance)) "
+    "BEGIN SELECT RAISE(ABORT, 'a balance follows the entries'); END",
+    "CREATE TRIGGER account_begins BEFORE INSERT ON account WHEN NEW.balance <> 0 "
+    f"BEGIN SELECT RAISE(ABORT, '{_IS_NOT_KEPT}'); END",
+    f"CREATE TRIGGER account_stays BEFORE UPDATE OF {', '.join(_STAYS)} ON account WHEN "
+    + " OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in _STAYS)
+    + " BEGIN SELECT RAISE(ABORT, 'an account stays what it is'); END",
 ]
 _POSTGRESQL = [
     """CREATE FUNCTION ledger_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -184,10 +230,17 @@ _POSTGRESQL = [
         RETURN NULL; END $$""",
     "CREATE TRIGGER ledger_entry_balance AFTER INSERT ON ledger_entry REFERENCING NEW TABLE AS fresh "
     "FOR EACH STATEMENT EXECUTE FUNCTION ledger_entry_booked()",
-    """CREATE FUNCTION account_balance_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        RAISE EXCEPTION 'a balance follows the entries'; END $$""",
+    f"""CREATE FUNCTION account_balance_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION '{_IS_NOT_KEPT}'; END $$""",
     "CREATE TRIGGER account_balance_is_kept BEFORE UPDATE OF balance ON account FOR EACH ROW "
     "WHEN (OLD.balance <> NEW.balance AND pg_trigger_depth() = 0) EXECUTE FUNCTION account_balance_is_kept()",
+    "CREATE TRIGGER account_begins BEFORE INSERT ON account FOR EACH ROW "
+    "WHEN (NEW.balance <> 0) EXECUTE FUNCTION account_balance_is_kept()",
+    """CREATE FUNCTION account_stays() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION 'an account stays what it is'; END $$""",
+    f"CREATE TRIGGER account_stays BEFORE UPDATE OF {', '.join(_STAYS)} ON account FOR EACH ROW WHEN ("
+    + " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in _STAYS)
+    + ") EXECUTE FUNCTION account_stays()",
 ]
 
 
@@ -197,11 +250,17 @@ def _create(dialect: str) -> list[str]:
 
 def _drop(dialect: str) -> list[str]:
     if dialect == "sqlite":
-        names = [f"{table}_stays_{event}" for table in _ONLY_GROWS for event in ("update", "delete")]
-        return [f"DROP TRIGGER IF EXISTS {name}" for name in (*names, "ledger_entry_balance")]
+        names = [f"{table}_{what}" for table in _ONLY_GROWS for what in ("stays_update", "stays_delete", "is_new")]
+        names += ["ledger_entry_balance", "account_balance_is_kept", "account_begins", "account_stays"]
+        tables = ("ledger_open", "ledger_zero", "ledger_moving")
+        return [
+            *(f"DROP TRIGGER IF EXISTS {name}" for name in names),
+            *(f"DROP TABLE IF EXISTS {name}" for name in tables),
+        ]
     # the functions take their triggers with them
-    functions = ("ledger_only_grows", "ledger_entry_booked", "account_balance_is_kept")
+    functions = ("ledger_only_grows", "ledger_entry_booked", "account_balance_is_kept", "account_stays")
     return [f"DROP FUNCTION IF EXISTS {name}() CASCADE" for name in functions]
 
 
-extras.append(Extra("ledger", _create, _drop))
+GUARD = Extra("ledger", _create, _drop)
+extras.append(GUARD)

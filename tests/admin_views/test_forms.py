@@ -9,7 +9,10 @@ from decimal import Decimal
 import httpx
 import pytest
 from sqlalchemy import select
+from starlette.datastructures import ImmutableMultiDict
+from wtforms import validators
 
+from admin_views.base.fields import AppForm, PercentField, RateField
 from admin_views.base.options import choices, named
 from app import db
 from app.i18n import LANGUAGES, read_amount, speaking, timezones, type_amount
@@ -61,6 +64,27 @@ def test_a_shown_amount_is_read_back_as_itself() -> None:
         with speaking(code):
             for minor, currency, digits in ((128450, "EUR", 2), (-5, "EUR", 2), (1284, "JPY", 0), (1284, "KWD", 3)):
                 assert read_amount(type_amount(minor, currency)) == Decimal(minor).scaleb(-digits), (code, currency)
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "kept", "shown"),
+    [(PercentField, "19", 1900, "19"), (PercentField, "7,5", 750, "7.5"), (PercentField, "0", 0, "0"),
+     (PercentField, "7.125", None, ""), (PercentField, "100.01", None, ""), (PercentField, "-1", None, ""),
+     (PercentField, "NaN", None, ""), (PercentField, "1e2", None, ""),
+     (RateField, "1.1", 1_100_000_000, "1.1"), (RateField, "0.000000001", 1, "0.000000001"), (RateField, "0", None, ""),
+     (RateField, "0.0000000001", None, ""), (RateField, "9" * 30, None, ""), (RateField, "", None, "")],
+)  # fmt: skip
+def test_percentages_and_rates_are_typed_as_decimals(
+    kind: type[PercentField], typed: str, kept: int | None, shown: str
+) -> None:
+    class OneForm(AppForm):
+        figure = kind(validators=[validators.InputRequired()])
+
+    form = OneForm(ImmutableMultiDict([("figure", typed)]))
+    assert form.validate() is (kept is not None)
+    assert form.data["figure"] == kept or kept is None
+    if kept is not None:
+        assert OneForm(data={"figure": kept}).figure._value() == shown
 
 
 def test_pickers_offer_what_people_choose_and_know_the_rest() -> None:

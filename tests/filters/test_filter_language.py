@@ -20,12 +20,12 @@ def test_the_url_form_is_the_documented_one() -> None:
     data = [leaf("name", "contains", "koh, a"), leaf("project", "in", [1, 2]), leaf("registered_at", "after", "-30d"),
             leaf("country", "in", ["a,b", "c\\"]), leaf("active_items", "is", True), leaf("phone", "is_empty"),
             leaf("services", "has"), leaf("services", "count_at_least", n=2)]  # fmt: skip
-    pairs = filters.to_query(filters.parse({"all": data}, Customer))
+    pairs = filters.to_query(filters.parse({"all": data}, Customer), Customer)
     assert dict(pairs) == {
         "name.contains": "koh, a", "project.in": "1,2", "registered_at.after": "-30d", "country.in": "a\\,b,c\\\\",
         "active_items.is": "yes", "phone.is_empty": "yes", "services.has": "yes", "services.count_at_least": "2",
     }  # fmt: skip
-    assert filters.to_query(filters.All()) == [("filter", '{"all":[]}')]
+    assert filters.to_query(filters.All(), Customer) == [("filter", '{"all":[]}')]
 
 
 def test_a_form_may_leave_fields_empty_and_repeat_a_list() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain import checks
-from app.errors import Invalid
-from app.i18n import gettext
-from app.models.billing import Payer, PayerKind
+from app.errors import Conflict, Invalid
+from app.i18n import _, gettext, show_number
+from app.models.billing import Invoice, Payer, PayerKind, Payment
 from app.models.customers import Customer
 
 _of = Payer.__table__.c
@@ -74,7 +75,20 @@ async def save_payer(session: AsyncSession, *, values: Mapping[str, Any], payer:
     return payer
 
 
+async def refusals(session: AsyncSession, payer: Payer) -> list[str]:
+    """Why this payer cannot be deleted: what the books need; empty when it can."""
+    said = []
+    for label, entity in ((_("Payments"), Payment), (_("Invoices"), Invoice)):
+        n = await session.scalar(select(func.count()).select_from(entity).where(entity.payer_id == payer.id))
+        if n:
+            kept = gettext("Booked, and therefore kept: %(noun)s (%(n)s).")
+            said.append(kept % {"noun": str(label), "n": show_number(n)})
+    return said
+
+
 async def delete_payer(session: AsyncSession, *, payer: Payer) -> None:
-    """Delete a payer. Invoices, once they exist, keep their own copy of what stood on them."""
+    """Delete a payer. Raises Conflict with the reasons of `refusals`."""
+    if reasons := await refusals(session, payer):
+        raise Conflict(" ".join(reasons))
     await session.delete(payer)
     await session.flush()

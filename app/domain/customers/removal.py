@@ -11,14 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain import users
 from app.domain.customers.status import running_services, say_running
 from app.errors import Conflict
-from app.i18n import _
+from app.i18n import _, gettext, show_number
 from app.models import audit
 from app.models.attachments import Attachment
-from app.models.billing import Payer
+from app.models.billing import Document, Expense, Invoice, Payer, Payment
 from app.models.catalog import Service
 from app.models.consent import Subscription
 from app.models.customers import Customer, ExternalRef, Note
 from app.models.inbound import InboundMail
+from app.models.ledger import Account, Entry
 from app.models.messaging import CampaignAttachment, Delivery
 from app.models.sessions import LoginSession
 from app.models.tickets import Ticket, TicketAttachment
@@ -59,10 +60,32 @@ async def attached(session: AsyncSession, customer: Customer) -> list[Attached]:
 async def refusals(session: AsyncSession, customer: Customer) -> list[str]:
     """Why this customer cannot be deleted now; empty when nothing stands in the way.
 
-    Services that are not closed refuse. Payers, tickets and messages do not: they go with the customer.
+    Services that are not closed refuse, and all that the books need. Payers, accounts on which nothing was booked,
+    tickets and messages do not: they go with the customer.
     """
     running = await running_services(session, customer.id)
-    return [say_running(running)] if running else []
+    return [*([say_running(running)] if running else []), *await _booked(session, customer.id)]
+
+
+BOOKED: tuple[tuple[str, type[Any]], ...] = (
+    (_("Payments"), Payment),
+    (_("Invoices"), Invoice),
+    (_("Expenses"), Expense),
+    (_("Finance documents"), Document),
+)
+
+
+async def _booked(session: AsyncSession, customer_id: int) -> list[str]:
+    """What the books need of this customer, a sentence for each kind."""
+    found: list[tuple[str, int]] = []
+    for label, entity in BOOKED:
+        query = select(func.count()).select_from(entity).where(entity.customer_id == customer_id)
+        found.append((str(label), await session.scalar(query) or 0))
+    accounts = select(Account.id).where(Account.customer_id == customer_id)
+    entries = select(func.count()).select_from(Entry).where(Entry.account_id.in_(accounts))
+    found.append((gettext("Entries of the ledger"), await session.scalar(entries) or 0))
+    said = gettext("Booked, and therefore kept: %(noun)s (%(n)s).")
+    return [said % {"noun": noun, "n": show_number(n)} for noun, n in found if n]
 
 
 async def delete_customer(session: AsyncSession, *, customer: Customer) -> None:
@@ -81,6 +104,8 @@ async def delete_customer(session: AsyncSession, *, customer: Customer) -> None:
     for entity in (Ticket, Service, Payer, LoginSession, Subscription):
         for row in (await session.scalars(select(entity).where(entity.customer_id == customer.id))).all():
             await session.delete(row)
+    for account in (await session.scalars(select(Account).where(Account.customer_id == customer.id))).all():
+        await session.delete(account)  # nothing is booked there
     await session.flush()
     await _remove_files(session, customer.id)
     references = select(ExternalRef).where(ExternalRef.noun == "customer", ExternalRef.noun_id == customer.id)

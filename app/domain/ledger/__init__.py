@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from app.domain.ledger.accounts import account_of, own_account, usual_currency
+from app.domain.ledger.accounts import (
+    account_of,
+    check_currency,
+    check_open,
+    locked,
+    open_account,
+    own_account,
+    set_terms,
+    usual_currency,
+)
+from app.domain.ledger.exchange import convert, half_up, rate_on, save_rate
+from app.domain.ledger.moving import check_reason, correct, refund, transfer
 from app.domain.ledger.posting import LARGEST, Move, check_amount, post, reverse
 
-__all__ = ["LARGEST", "Move", "account_of", "check_amount", "own_account", "post", "reverse", "usual_currency"]
+__all__ = [
+    "LARGEST", "Move", "account_of", "check_amount", "check_currency", "check_open", "check_reason", "convert",
+    "correct", "half_up", "locked", "open_account", "own_account", "post", "rate_on", "refund", "reverse", "save_rate",
+    "set_terms", "transfer", "usual_currency",
+]  # fmt: skip

@@ -63,8 +63,12 @@ async def post(
     currencies = {row[0]: row[1] for row in rows}
     sums: Counter[str] = Counter()
     for move in moves:
+        if not isinstance(move.amount, int):
+            raise TypeError(f"{key}: amounts are whole minor units, not {type(move.amount).__name__}")
         if abs(move.amount) > LARGEST:
             raise Invalid(amount=gettext("This amount is too large."))
+        if move.account_id not in currencies:
+            raise ValueError(f"{key}: there is no account {move.account_id}")
         sums[currencies[move.account_id]] += move.amount
     if not moves or any(sums.values()):
         raise ValueError(f"{key}: the moves sum to {dict(sums)}")
@@ -88,7 +92,6 @@ async def post(
     await session.execute(insert(Entry).values(entries), execution_options={"audited": True})
     for account_id in currencies:  # their balances have moved in the database
         if (known := session.identity_map.get(session.sync_session.identity_key(Account, account_id))) is not None:
-            session.expire(known, ["balance"])
             await session.refresh(known, ["balance"])
     return new, True
 
@@ -96,7 +99,9 @@ async def post(
 async def reverse(session: AsyncSession, *, transaction_id: int, description: str) -> int:
     """Book the opposite of a transaction, once. Returns the id of the reversal. Raises NotFound, Conflict the second
     time."""
-    entries = (await session.scalars(select(Entry).where(Entry.transaction_id == transaction_id))).all()
+    # all of them, also of accounts that this person does not see: a half would not sum to zero
+    query = select(Entry).where(Entry.transaction_id == transaction_id).execution_options(unscoped=True)
+    entries = (await session.scalars(query)).all()
     if not entries:
         raise NotFound()
     reversal, new = await post(
