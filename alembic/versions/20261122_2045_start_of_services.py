@@ -1,7 +1,7 @@
 """start of services: the first period, which has the set-up fee
 
-Revision ID: 0013
-Revises: 0012
+Revision ID: 0012c
+Revises: 0012l
 Create Date: 2026-11-22 20:30:00
 """
 
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 
 
-revision: str = '0013'
-down_revision: str | None = '0012'
+revision: str = '0012c'
+down_revision: str | None = '0012l'
 branch_labels: str | None = None
 depends_on: str | None = None
 
