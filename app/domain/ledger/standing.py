@@ -53,6 +53,7 @@ async def standing(session: AsyncSession, account: Account) -> Standing:
                 func.coalesce(func.sum(Entry.amount).filter(Transaction.kind.in_(INCOME)), 0),
                 func.coalesce(func.sum(-Entry.amount).filter(Transaction.kind.in_(EXPENSE)), 0),
             )
+            .select_from(Entry)
             .join(Transaction, Transaction.id == Entry.transaction_id)
             .where(Entry.account_id == account.id, Entry.at >= utcnow() - timedelta(days=TURNOVER_DAYS))
         )
@@ -60,6 +61,7 @@ async def standing(session: AsyncSession, account: Account) -> Standing:
     paid = (
         await session.execute(
             select(Entry.amount, Entry.at)
+            .select_from(Entry)
             .join(Transaction, Transaction.id == Entry.transaction_id)
             .where(Entry.account_id == account.id, Transaction.kind == TransactionKind.PAYMENT, Entry.amount > 0)
             .order_by(Entry.at.desc(), Entry.id.desc())

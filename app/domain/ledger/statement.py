@@ -123,7 +123,7 @@ def _rows(account_id: int, inside: ColumnElement[bool]) -> Select[Any]:
     rows: Any = select(
         Entry.id, Entry.at, Entry.transaction_id, Entry.amount, Transaction.kind, Transaction.description
     )
-    rows = rows.join(Transaction, Transaction.id == Entry.transaction_id)
+    rows = rows.select_from(Entry).join(Transaction, Transaction.id == Entry.transaction_id)
     ordered: Select[Any] = rows.where(Entry.account_id == account_id, inside).order_by(Entry.at, Entry.id)
     return ordered
 
@@ -143,7 +143,8 @@ async def months(
         func.coalesce(func.sum(-Entry.amount).filter(Transaction.kind.not_in(INCOME)), 0),
     )
     query = (
-        query.join(Account, Account.id == Entry.account_id)
+        query.select_from(Entry)
+        .join(Account, Account.id == Entry.account_id)
         .join(Transaction, Transaction.id == Entry.transaction_id)
         .where(Account.customer_id.is_not(None), Entry.at >= first, Transaction.kind.in_((*INCOME, *EXPENSE)))
         .group_by(Account.currency, "month")
