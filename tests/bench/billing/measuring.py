@@ -69,16 +69,16 @@ async def with_discounts() -> None:
         product = (await session.scalars(select(Product))).one()
         await make.create_discount(session, percent=1000)
         await make.create_discount(session, percent=500, priority=2, condition={
-            "field": "country", "op": "is", "value": "DE"})  # fmt: skip
+            "field": "country", "op": "in", "value": ["DE"]})  # fmt: skip
         await make.create_discount(session, percent=2000, scope=DiscountScope.PRODUCT, product_id=product.id)
 
 
 def _database_cpu() -> float:
-    """Seconds of processor that the processes of PostgreSQL have used so far, those that have ended too."""
+    """Seconds of processor that the connections to our database have used so far: they are kept, so none is missing."""
     ticks, total = os.sysconf("SC_CLK_TCK"), 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if (folder / "comm").read_text().strip() == "postgres":
+            if " billing_bench " in (folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " "):
                 total += sum(map(int, (folder / "stat").read_text().rpartition(")")[2].split()[11:15]))
         except OSError:
             continue
