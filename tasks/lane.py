@@ -15,7 +15,7 @@ from contextlib import suppress
 from math import inf
 
 from app import db
-from app.domain.messaging import delivery
+from app.domain.messaging import bounces, delivery
 from app.domain.messaging.compose import letter
 from app.domain.messaging.content import Content
 from app.domain.messaging.delivery import FRESH, End, Outcome, Row
@@ -290,12 +290,26 @@ class Lane:
                 n = 0 if self._ending else n
         self._notes.free([slot for _outcome, slot in back if slot >= 0])
         self.failures.count([outcome for outcome, _slot in back], self.content.policy)
+        await self._suppress([outcome for outcome, _slot in back])
         for flight in stale:
             flight.fenced_at = now if flight.row.message_id in still else -inf
         if stale:
             self._drop_unheld()
         self._take_in(claimed, waited, now)
         self._measure()
+
+    async def _suppress(self, outcomes: list[Outcome]) -> None:
+        """Send nothing more to addresses that do not exist. In a transaction of its own: it looks at other campaigns
+        too, whose lanes may wait for this one."""
+        for outcome in outcomes:
+            if outcome.end is End.REFUSED and bounces.missing(outcome.reason):
+                try:
+                    async with db.unit() as session:
+                        await bounces.take_refusal(
+                            session, address=outcome.row.address, code=outcome.code, reason=outcome.reason
+                        )
+                except Exception as error:  # the next mail to it tells the same
+                    log("messaging").warning("an address was not suppressed: %s", type(error).__name__)
 
     async def _write(self, outcomes: list[Outcome], stale: list[Flight], n: int) -> tuple[list[Row], int, set[str]]:
         held: set[str] = set()

@@ -50,7 +50,8 @@ def card_buttons(plan: Plan, obj: Any) -> list[Offer]:
     view = plan.view
     pk = view.pk_of(obj)
     shown = [offer(b, b.url(view.identity, pk)) for b in plan.buttons["card"] if b.shown is None or b.shown(obj)]
-    if plan.may_edit:
+    shown += [Offer(*link) for link in view.links(plan, obj)]
+    if plan.may_edit and view.editable(obj):
         shown.insert(0, Offer(gettext("Edit"), f"/admin/{view.identity}/edit/{pk}", "pencil"))
     return sorted(shown, key=lambda b: b.primary)
 

@@ -60,10 +60,11 @@ class Customers(AppView, model=Customer):
         ),
         Related("payer", counts=True),
         Related("service", counts=True),
-        Related("account"),
-        Related("payment"),
-        Related("invoice"),
+        Related("account", _("Account")),
+        Related("payment", counts=True),
+        Related("invoice", counts=True),
         Related("expense"),
+        Related("finance_document"),
         Related("delivery", _("Messages")),
         Related("subscription"),
         Related("ticket", counts=True),
@@ -150,6 +151,13 @@ class Customers(AppView, model=Customer):
     @staticmethod
     def detail_phone(customer: Any) -> str:
         return summary.phone(customer)
+
+    def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
+        if not granted(plan.grants, "invoice", "create"):
+            return []
+        return [
+            (gettext("New invoice"), f"/admin/invoice/create?customer={obj.id}", "file-invoice", False, False, True)
+        ]
 
     async def strip(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         return await summary.figures(request, session, obj)

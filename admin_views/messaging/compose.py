@@ -31,6 +31,7 @@ from app.domain.messaging import campaigns, checking
 from app.domain.messaging.audience import Audience
 from app.errors import Forbidden, Invalid
 from app.i18n import _, gettext, language_name, ngettext, show_moment, show_number
+from app.models.customers import Customer
 from app.models.messaging import CampaignState, Category, Channel, Policy, Segment
 from app.observe import actor
 
@@ -49,7 +50,9 @@ class ComposeFlow(Flow):
         codes += [c for c in first.get("languages", ()) if c not in codes]
         kind = type("ComposeForm", (MessageForm,), text_fields(codes))
         form = cast(Any, kind(posted) if posted is not None else kind(data={"key": secrets.token_urlsafe(16), **first}))
-        form.template.render_kw = {"data-template-source": "/admin/message_template/data/contents"}
+        form.template.render_kw = {
+            "data-template-source": "/admin/message_template/data/contents", "data-project": self._project(press),
+        }  # fmt: skip
         form.default_language.choices = [(c, language_name(c)) for c in codes]
         form.channels.choices = [(c.value, str(c.label)) for c in Channel]
         if posted is None and not first:
@@ -59,6 +62,13 @@ class ComposeFlow(Flow):
         form.codes = codes
         self._check_audience(press)
         return cast(AppForm, form)
+
+    @staticmethod
+    def _project(press: Press) -> int | None:
+        """The project that all who are chosen are of, as far as that is known without a look at a million."""
+        chosen = {one.project_id for one in press.objects if isinstance(one, Customer)}
+        of = chosen or actor.get().projects or ()
+        return next(iter(of)) if len(of) == 1 else None
 
     async def first(self, press: Press) -> dict[str, Any]:
         """What the form begins with, and in `languages` those of its texts."""
@@ -159,7 +169,7 @@ class ComposeFlow(Flow):
         checking.check_plan(plan_of(form.data), problems)
         if problems:
             raise Invalid(**problems)
-        found = await audiences.count(press.session, audience)
+        found = await looks.counted(press.session, audience)  # a moment ago: the audience is frozen when it starts
         if not found.customers:
             raise Invalid(
                 _("Nobody would receive this message: %(why)s")

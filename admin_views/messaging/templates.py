@@ -127,6 +127,7 @@ class SystemFlow(Flow):
                     "kind": kind.value,
                     "label": str(kind.label),
                     "purpose": str(mail.purpose),
+                    "in_use": mail.in_use,
                     "own": written[kind],
                     "mail": await seen(press.session, pair, language=own, kind=kind, project_id=None),
                     "macros": [m.name for m in mail.macros],

@@ -14,6 +14,7 @@ from admin_views.base.cells import esc, money, ready
 from admin_views.timeline import changes
 from admin_views.timeline.telling import Reader, Source, Span, Told, say, strong
 from app.i18n import _, gettext, language_name, ngettext, show_ago, show_number
+from app.models.billing import Invoice, InvoiceKind, InvoiceStatus
 from app.models.catalog import Product, Service
 from app.models.customers import Customer, Group, Membership, Note
 from app.models.ledger import Account, Entry, Transaction, TransactionKind
@@ -257,6 +258,29 @@ def _tell_visit(row: Any, _reader: Reader) -> Told:
     return Told(words, more=(f"{long}, {how}", reason), tone="warn")
 
 
+# ---- invoices -----------------------------------------------------------------------------------------------------
+
+
+def _invoices(span: Span) -> Select[Any]:
+    credits = case((Invoice.kind == InvoiceKind.CREDIT_NOTE, 1), else_=0)
+    rows = select(
+        Invoice.id, Invoice.created_at.label("at"), Invoice.number.label("name"), Invoice.currency.label("text"),
+        Invoice.total.label("ref"), Invoice.status.label("state"), credits.label("mark"),
+    )  # fmt: skip
+    mine = rows.where(Invoice.customer_id == span.customer, Invoice.number.is_not(None))
+    return span.newest(mine, Invoice.created_at, Invoice.id)
+
+
+def _tell_invoice(row: Any, reader: Reader) -> Told:
+    invoice = reader.link("invoice", row.id, row.name)
+    total = ready(money(row.ref, row.text))
+    if row.mark:
+        return Told(say(gettext("Credit note %(invoice)s over %(total)s"), invoice=invoice, total=total))
+    status = InvoiceStatus(row.state)
+    words = say(gettext("Invoice %(invoice)s over %(total)s"), invoice=invoice, total=total)
+    return Told(words, more=(str(status.label),), tone="warn" if status is InvoiceStatus.OVERDUE else "")
+
+
 # ---- what was changed -----------------------------------------------------------------------------------------------
 
 
@@ -273,6 +297,7 @@ SOURCES: tuple[Source, ...] = (
     Source("note", "note", "note", (("note", "list"),), _notes, _tell_note),
     Source("service", "service", "server-2", (("service", "list"),), _services, _tell_service),
     Source("money", "money", "receipt", (("account", "list"),), _money, _tell_money),
+    Source("invoice", "money", "file-invoice", (("invoice", "list"),), _invoices, _tell_invoice),
     Source("change", "change", "pencil", (("audit", "list"),), _changes, changes.tell),
     Source("group", "change", "users-group", (("customer", "details"),), _groups, _tell_group),
     Source(

@@ -115,7 +115,7 @@ async def retry(session: AsyncSession, *, job_id: int) -> None:
     await session.execute(
         update(Job)
         .where(Job.id == job_id)
-        .values(state=JobState.DUE, due_at=moment(), attempt=0, error="", started_at=None, finished_at=None)
+        .values(state=JobState.DUE, due_at=moment(), attempt=0, done=0, error="", started_at=None, finished_at=None)
         .execution_options(synchronize_session=False)
     )
     await session.refresh(job)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import violated
 from app.domain import checks
+from app.domain.messaging.system import tell_old_address
 from app.domain.sessions import USER_PASSWORD, check_new_password, end_sessions_of, hash_password, set_password
 from app.errors import Conflict, Invalid
 from app.i18n import gettext
@@ -72,7 +73,8 @@ async def create_user(
 async def change_user(
     session: AsyncSession, *, user: User, values: Mapping[str, Any], password: str | None = None
 ) -> list[str]:
-    """Change some of FIELDS, and the password when one is given. Gives the names of the changed columns.
+    """Change some of FIELDS, and the password when one is given. Gives the names of the changed columns. Another e-mail
+    address is told to the old one, in the name of the first customer whom the user serves.
 
     A new password and `enabled` turned off end the sessions of this user. Raises Invalid with the bad fields.
     """
@@ -85,6 +87,7 @@ async def change_user(
             raise Invalid(username=gettext("Please give a user name or an e-mail address."))
         if cleaned["username"] != user.username:
             await _refuse_taken(session, user.project_id, cleaned["username"])
+    address = user.email
     wanted_name = cleaned.get("username", user.username)  # after a failed flush the user cannot be asked any more
     try:
         async with session.begin_nested():
@@ -94,6 +97,12 @@ async def change_user(
         if "username" in violated(error):
             raise _taken(wanted_name) from None
         raise
+    if "email" in changed:
+        first = select(UserCustomer.customer_id).where(UserCustomer.user_id == user.id)
+        if (customer_id := await session.scalar(first.order_by(UserCustomer.customer_id).limit(1))) is not None:
+            await tell_old_address(
+                session, customer_id=customer_id, old=address, new=user.email, name=str(user), language=user.language
+            )
     if "enabled" in changed and not user.enabled:
         await end_sessions_of(session, user_id=user.id)
     if password is not None:

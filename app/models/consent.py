@@ -22,6 +22,7 @@ class How(Choice):
     CLIENT = "client", _("Client area")
     LINK = "link", _("Unsubscribe link")
     IMPORT = "import", _("Import")
+    COMPLAINT = "complaint", _("Complaint")
 
 
 _ACCOUNT, _USER = text("ended_at IS NULL AND user_id IS NULL"), text("ended_at IS NULL AND user_id IS NOT NULL")
@@ -81,6 +82,7 @@ class Why(Choice):
 
     HARD = "hard", _("Does not exist")
     SOFT = "soft", _("Refused again and again")
+    COMPLAINT = "complaint", _("Complained about our mail")
     STAFF = "staff", _("Entered by staff")
 
 
@@ -128,6 +130,7 @@ class EventKind(Choice):
     CLICK = "click", _("Clicked")
     HARD_BOUNCE = "hard", _("Came back for good")
     SOFT_BOUNCE = "soft", _("Came back for now")
+    COMPLAINT = "complaint", _("Complained about")
 
 
 class DeliveryEvent(Base):

@@ -11,11 +11,13 @@ from sqlalchemy import func, select
 
 from app import db
 from app.domain import inbound
+from app.domain.messaging import headers as marks
 from app.domain.messaging import replies
 from app.errors import Conflict, Invalid
-from app.integrations.mail.reading import Letter, peek
+from app.integrations.mail.reading import Incoming, peek
 from app.integrations.storage import DirectoryStorage
 from app.models.attachments import Attachment
+from app.models.consent import Suppression
 from app.models.customers import Customer
 from app.models.inbound import InboundMail, InboundState
 from app.models.jobs import Job
@@ -47,7 +49,7 @@ class Desk:
     async def sort(self, mail_id: int, most_bytes: int = 1000) -> InboundMail:
         async with db.reads() as session:
             mail = await session.get_one(InboundMail, mail_id)
-        letter = Letter(await self.storage.read(mail.key))
+        letter = Incoming(await self.storage.read(mail.key))
         async with db.unit() as session:
             await inbound.sort(session, mail_id=mail_id, letter=letter, storage=self.storage, most_bytes=most_bytes)
         async with db.reads() as session:
@@ -262,6 +264,27 @@ async def test_bounces_are_handed_on_or_put_aside_and_never_become_tickets(desk:
     assert await count(Ticket) == 0
 
 
+async def test_complaints_are_handed_on_or_put_aside_and_never_become_tickets(desk: Desk) -> None:
+    async with db.unit() as session:
+        campaign = await make.create_campaign(session)
+        await make.create_delivery(
+            session, campaign=campaign, customer=desk.customer, channel="email", address="ada@acme.example",
+            message_id="c9.abc", state="sent",
+        )  # fmt: skip
+    report = "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\r\n"
+    body = (
+        "--b\r\nContent-Type: text/plain\r\n\r\nSpam\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\n"
+        "Feedback-Type: abuse\r\nVersion: 1\r\n\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\n"
+        "X-Delivery-Ref: {}\r\n\r\n--b--"
+    )
+    came = await desk.comes(mail("fbl@mailbox.example", body.format("c9.abc.nonsense"), headers=report))
+    assert came.state is InboundState.ASIDE and await count(Suppression) == 0
+    known = body.format(marks.token_of("c9.abc"))
+    came = await desk.comes(mail("fbl@mailbox.example", known, headers=report))
+    assert came.state is InboundState.BOUNCE and came.customer_id == desk.customer.id
+    assert await count(Suppression) == 1 and await count(Ticket) == 0
+
+
 async def test_a_report_with_a_header_of_a_megabyte_is_sorted_at_once(desk: Desk) -> None:
     head = "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n"
     said = "550 5.1.1 (a <b@c.example>); =?utf-8?q?x?= " * 25_000
@@ -327,7 +350,7 @@ async def test_hostile_mails_never_break_the_sorting(desk: Desk) -> None:
 
 async def test_staff_make_a_ticket_of_a_mail_that_was_put_aside(desk: Desk) -> None:
     came = await desk.comes(mail("nobody@example.net", "Who am I?"))
-    letter = Letter(await desk.storage.read(came.key))
+    letter = Incoming(await desk.storage.read(came.key))
 
     async def give(customer_id: int) -> Ticket:
         async with db.unit() as session:

@@ -24,13 +24,14 @@ from app.domain.attachments import add_attachment
 from app.domain.customers import register_customer
 from app.domain.customers.welcome import send_welcome
 from app.domain.imports import import_customers
-from app.domain.messaging import campaigns, delivery
+from app.domain.messaging import campaigns, delivery, suppression
 from app.domain.messaging.audience import Audience, count, recipients
 from app.domain.messaging.content import message_as_sent
 from app.errors import Conflict, Invalid, NotFound
 from app.integrations.mail import Deferred, SmtpMailer, notes
 from app.integrations.storage import DirectoryStorage
 from app.models.audit import Audit
+from app.models.consent import Suppression, Why
 from app.models.customers import Customer, CustomerStatus
 from app.models.jobs import Job, JobState
 from app.models.messaging import (
@@ -381,6 +382,7 @@ async def test_materialise_twice_changes_nothing() -> None:
         await campaigns.materialise(session, campaign_id=campaign.id)
     before = [(row.message_id, row.address, row.channel) for row in await rows()]
     assert len(before) == 3 and len({message_id for message_id, *_rest in before}) == 3
+    assert [row.values for row in await rows()] == [{}] * 3 and len({row.next_at for row in await rows()}) == 1
     async with db.unit() as session:
         await make.create_customer(session)
         again = await campaigns.materialise(session, campaign_id=campaign.id)
@@ -468,19 +470,26 @@ async def test_a_refused_address_fails_with_the_servers_reason_and_can_be_tried_
     async with db.unit() as session:
         await make.create_customer(session, email="gone@example.org")
         await make.create_customer(session, email="well@example.org")
+        await make.create_customer(session, email="zealous@example.org")
     smtp.answers["gone@example.org"] = "550 5.1.1 no such mailbox"
+    smtp.answers["zealous@example.org"] = "550 5.7.1 blocked"
     campaign = await start(channels=["email"])
     await work(resources)
     assert [(row.state, row.error) for row in await rows()] == [
         (DeliveryState.FAILED, "550 5.1.1 no such mailbox"), (DeliveryState.SENT, ""),
+        (DeliveryState.FAILED, "550 5.7.1 blocked"),
     ]  # fmt: skip
     assert await state_of(campaign) is CampaignState.DONE
+    async with db.unit() as session:  # only who is not there is written to no more
+        [gone] = await session.scalars(select(Suppression))
+        assert (gone.address, gone.why, gone.detail) == ("gone@example.org", Why.HARD, "550 5.1.1 no such mailbox")
+        await suppression.lift(session, suppression_id=gone.id, reason="They have a new one")
     smtp.answers.clear()
     async with db.unit() as session:
-        assert await campaigns.resend_failed(session, campaign_id=campaign.id) == 1
+        assert await campaigns.resend_failed(session, campaign_id=campaign.id) == 2
     await work(resources)
     assert {row.state for row in await rows()} == {DeliveryState.SENT}
-    assert Counter(smtp.recipients) == {"gone@example.org": 1, "well@example.org": 1}
+    assert set(Counter(smtp.recipients).values()) == {1} and len(smtp.recipients) == 3
     assert await state_of(campaign) is CampaignState.DONE
 
 

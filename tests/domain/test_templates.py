@@ -144,35 +144,6 @@ def test_large_texts_are_compared_at_once() -> None:
 # ---- choosing and looking -------------------------------------------------------------------------------------------
 
 
-async def test_the_projects_template_comes_before_the_general_and_the_exact_language_before_the_wider() -> None:
-    async with db.unit() as session:
-        category, other = await make.create_category(session), await make.create_category(session)
-        mine, theirs = await make.create_project(session), await make.create_project(session)
-
-        async def make_one(name: str, project: object = None, **texts: str) -> None:
-            await make.create_template(
-                session, name=name, category_id=category.id, project_id=getattr(project, "id", None),
-                texts={code.replace("_", "-"): (s, "x") for code, s in texts.items()},
-            )  # fmt: skip
-
-        await make_one("A general", en="g", de="g", ru="g")
-        await make_one("B mine", mine, en="m", de="m")
-        await make_one("C mine", mine, de_AT="m")
-        await make_one("D theirs", theirs, de="t", es="t")
-        await make.create_template(session, name="E off", category_id=category.id, enabled=False)
-
-    async def best(language: str, category_id: int = category.id) -> tuple[str, str] | None:
-        async with db.reads() as session:
-            found = await templates.best(session, category_id=category_id, project_id=mine.id, language=language)
-            return (found[0].name, found[1]) if found else None
-
-    assert await best("de") == ("B mine", "de")
-    assert await best("de-AT") == ("C mine", "de-AT")
-    assert await best("de-CH") == ("B mine", "de")
-    assert await best("ru") == ("A general", "ru")
-    assert await best("es") is None and await best("en", other.id) is None
-
-
 def test_what_is_missing_is_said_per_language() -> None:
     texts = {"en": ("Hi", "{{ customer.name }} {{ project.name }}"), "de": ("Hallo", "{{ customer.name }}"),
              "ru": ("", "x"), "es": ("x", "{{ oops }}")}  # fmt: skip
@@ -303,7 +274,7 @@ async def test_a_system_mail_arrives_in_the_customers_language(resources: base.R
         customer = await make.create_customer(session, project=project, language="de-AT", contact_person="Jana")
         await system.send(
             session, kind=MailKind.EMAIL_CHANGED, customer_id=customer.id, to="old@x.example",
-            values={"email.old": "old@x.example", "email.new": "new@x.example\r\nBcc: z@x.example"},
+            macros={"email.old": "old@x.example", "email.new": "new@x.example\r\nBcc: z@x.example"},
         )  # fmt: skip
     await run_jobs(resources)
     [mail] = mails_in(resources)

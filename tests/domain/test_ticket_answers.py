@@ -25,6 +25,7 @@ from app.integrations.storage import DirectoryStorage
 from app.models.consent import Why
 from app.models.customers import Customer
 from app.models.jobs import Job, JobState
+from app.models.messaging import MailKind
 from app.models.tickets import Ticket, TicketAttachment, TicketMessage, TicketStatus
 from app.observe import Actor, Kind, acting
 from app.settings import Settings
@@ -340,8 +341,12 @@ async def test_an_answer_goes_out_once_to_everybody_it_is_for(tmp_path: Path, da
             assert message["References"] == "<wrote.1@client.example> <off.1@client.example>"
             assert message["Reply-To"] == replies.reply_address(ticket_id=ticket.id)
             assert message["Subject"] == "Re: Down" and "Ann" in message["From"]
-            assert message.get_body(("plain",)).get_content().split() == ["Try", "now.", "Ann"]  # type: ignore[union-attr]
-            assert "<p>Try now.</p><p>Ann</p>" in message.get_body(("html",)).get_content()  # type: ignore[union-attr]
+            plain = message.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+            assert plain.splitlines()[:4] == ["Try now.", "", "Ann", ""] and plain.splitlines()[4].startswith("Ann, ")
+            user = message["To"].addresses[0].addr_spec != "office@acme.example"
+            assert (f"/client/tickets/{ticket.id})" in plain) is user
+            html = message.get_body(("html",)).get_content()  # type: ignore[union-attr]
+            assert "<p>Try now.<br><br>Ann</p>" in "".join(html.splitlines())
             assert [a.get_filename() for a in message.iter_attachments()] == ["how-to.txt"]
         await say(ticket, ann, "And this.")
         await run_mails(parts)
@@ -349,6 +354,25 @@ async def test_an_answer_goes_out_once_to_everybody_it_is_for(tmp_path: Path, da
         assert len(second) == 3 and second[0]["References"].endswith(f"<{first_id}>")
     finally:
         replies.configure("", "")
+
+
+async def test_an_answer_says_what_staff_have_written_for_its_project_and_language(
+    tmp_path: Path, database: str
+) -> None:
+    ticket, ann, _bob = await a_ticket(language="de-AT")
+    async with db.unit() as session:
+        project_id = (await session.get_one(Customer, ticket.customer_id)).project_id
+        await make.create_template(
+            session, kind=MailKind.TICKET_ANSWERED, project_id=project_id,
+            texts={"de": ("Zu {{ ticket.number }}: {{ ticket.subject }}", "Hallo {{ user.name }} {{ ticket.answer }}")},
+        )  # fmt: skip
+    await say(ticket, ann, "<b>1</b> & 2")
+    await run_mails(resources(tmp_path, database))
+    [message] = outbox(tmp_path)
+    assert message["Subject"] == f"Zu {ticket.id}: Down"
+    assert message.get_body(("plain",)).get_content().split() == ["Hallo", "Acme", "<b>1</b>", "&", "2"]  # type: ignore[union-attr]
+    html = message.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    assert 'lang="de"' in html and "&lt;b&gt;1&lt;/b&gt; &amp; 2" in html
 
 
 async def test_notes_and_closed_customers_get_no_mail_and_without_an_address_no_reply_to(

@@ -95,6 +95,12 @@ def _of_screen(route: Route, method: str, view: AppView, names: set[str], world:
                 query, body = ("?all=1", {}) if method == "GET" else ("", {"all": "1", "query": ""})
                 yield Way(method, f"{me}/action/{button.slug}?all", NONE, url + query, body, route.path)
         return
+    if {"name", "pk"} <= names:
+        for name in (n.removeprefix("file_") for n in dir(view) if n.startswith("file_")):
+            for target in world.targets(me):
+                url = base.replace("{name}", name).replace("{pk}", str(world.id_of(me, target)))
+                yield Way(method, f"{me}/file/{name}", target, url, {}, route.path)
+        return
     if "name" in names:
         for name in (n.removeprefix("data_") for n in dir(view) if n.startswith("data_")):
             for target in world.targets(me):
@@ -114,7 +120,11 @@ def _of_screen(route: Route, method: str, view: AppView, names: set[str], world:
 
 # ---- what Litestar serves -------------------------------------------------------------------------------------------
 
-KEYS = {"/files/{key}": "attachment", "/client/messages/{key}": "campaign", "/client/tickets/{key}": "ticket"}
+KEYS = {
+    "/files/{key}": "attachment", "/client/messages/{key}": "campaign", "/client/tickets/{key}": "ticket",
+    "/client/payments/{key}": "payment",
+    "/client/services/{key}": "service",
+}  # fmt: skip
 """Beginning of a path -> the table whose ids stand for {key}."""
 FILES = {"/client/messages/": "attachment", "/client/tickets/": "ticket file"}
 PATHS = {"own": "tokens.css", "missing": "../alembic.ini"}

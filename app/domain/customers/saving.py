@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain import checks, users
 from app.domain.customers.fields import CustomerFields, cleaned
+from app.domain.messaging.system import tell_old_address
 from app.errors import Invalid
 from app.i18n import gettext
 from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
@@ -74,7 +75,8 @@ async def change_customer(
     groups: Iterable[int] | None = None,
     available_projects: Iterable[int] | None = None,
 ) -> list[str]:
-    """Change some fields of a customer; None leaves groups and available projects as they are.
+    """Change some fields of a customer; None leaves groups and available projects as they are. Another e-mail address
+    is told to the old one.
 
     values: field -> value, see FIELDS. Gives the names of the changed columns. Raises Invalid with every bad field.
     """  # fmt: skip
@@ -86,8 +88,11 @@ async def change_customer(
         wanted["custom"] = {**customer.custom, **wanted["custom"]}
     if wanted.get("project_id", customer.project_id) != customer.project_id:
         await _take_users_along(session, customer, wanted["project_id"])
+    address = customer.email
     changed = checks.change(customer, wanted)
     await session.flush()
+    if "email" in changed:
+        await tell_old_address(session, customer_id=customer.id, old=address, new=customer.email)
     if groups is not None:
         await set_groups(session, customer=customer, groups=groups)
     if available_projects is not None:

@@ -48,6 +48,7 @@ _GONE = re.compile(
     r"host or domain name not found|no mailbox|unknown (local[- ]part|recipient)|wurde nicht gefunden|not found",
     re.IGNORECASE,
 )
+_SENDER = re.compile(r"sender|mail from|message|helo", re.IGNORECASE)
 _DEAD = frozenset({"1.1", "1.2", "1.3", "1.4", "1.6", "1.9", "1.10", "2.1", "4.4"})
 """Subject and detail of a permanent status (RFC 3463, 7505) that speak of the address itself."""
 _ADDRESS = re.compile(r"[^\s<>;,\"()]{1,64}@[^\s<>;,\"()]{1,190}")
@@ -68,7 +69,7 @@ async def take_bounce(session: AsyncSession, message: Message) -> bool:
     reports = read(message)
     if reports is None:
         return False
-    message_id = message_in(_everything(message))
+    message_id = reference(message)
     if message_id is None:
         return False
     found = await session.execute(
@@ -80,7 +81,7 @@ async def take_bounce(session: AsyncSession, message: Message) -> bool:
     delivery = found.one_or_none()
     if delivery is None:
         return False
-    report = _about(reports, delivery.address)
+    report = about(reports, delivery.address)
     if report is None:  # delayed, relayed, delivered: nothing is lost
         return True
     of = (delivery.campaign_id, delivery.customer_id)
@@ -101,6 +102,29 @@ async def take_bounce(session: AsyncSession, message: Message) -> bool:
     return True
 
 
+def reference(message: Message) -> str | None:
+    """Which mail of ours a report is about, by the signed reference that it holds."""
+    return message_in(_everything(message))
+
+
+async def take_refusal(session: AsyncSession, *, address: str, code: int | None, reason: str) -> bool:
+    """What a mail server has answered for good to a mail to this address. True: there is no such address, so nothing is
+    sent to it any more. code: None where it was not the server that refused."""
+    if code is None or not missing(reason):
+        return False
+    await suppress(session, address=address, why=Why.HARD, detail=_plain(reason))
+    return True
+
+
+def missing(said: str) -> bool:
+    """Whether a server that refuses for good says that the address itself is the reason. Stricter than with a report,
+    because the answer may as well be to the sender or to the text."""
+    found = _STATUS.search(said)
+    if found is not None and f"{int(found[2])}.{int(found[3])}" not in ("0.0", "1.0"):
+        return found[1] == "5" and f"{int(found[2])}.{int(found[3])}" in _DEAD
+    return _GONE.search(said) is not None and not any(p.search(said) for p in (_FULL, _POLICY, _SENDER))
+
+
 async def _soft(session: AsyncSession, customer_id: int, address: str) -> int:
     """How many messages to this address came back lately although it may exist."""
     n = await session.scalar(
@@ -117,7 +141,7 @@ async def _soft(session: AsyncSession, customer_id: int, address: str) -> int:
     return n or 0
 
 
-def _about(reports: list[Report], address: str) -> Report | None:
+def about(reports: list[Report], address: str) -> Report | None:
     """The report about the address that we wrote to. One that names another is about a forwarding: the address we know
     is not what is missing, so it counts as not for good."""
     own = [r for r in reports if normal(r.address) == normal(address) or not r.address]
@@ -138,6 +162,16 @@ def read(message: Message) -> list[Report] | None:
     if failed and not _header(message, "List-Unsubscribe"):
         said = _text(message)
         return [_report(address, "", said) for address in _ADDRESS.findall(failed)[:10]] or None
+    return None
+
+
+def complaint(message: Message) -> str | None:
+    """What kind of complaint a report is (RFC 5965: abuse, fraud, not-spam, ...); None: it is none."""
+    for part in _parts(message):
+        if part.get_content_type() == "message/feedback-report":
+            blocks = [_header(block, "Feedback-Type").lower() for block in _blocks(part)]
+            found = re.search(r"(?im)^feedback-type:\s*([a-z-]{1,40})", _decoded(part))
+            return (next(filter(None, blocks), "") or (found[1].lower() if found else "other"))[:40]
     return None
 
 

@@ -85,6 +85,8 @@ class Outcome:
     """For UNREACHABLE: others got through meanwhile, so this one counts as a failed try."""
     delay: float = 0.0
     """For RELEASED: seconds until its turn."""
+    code: int | None = None
+    """For REFUSED: what the server has answered."""
 
 
 async def claim(
@@ -157,7 +159,7 @@ def outcome(row: Row, error: MailError | None) -> Outcome:
     if error is None:
         return Outcome(row, End.SENT)
     if isinstance(error, Rejected):
-        return Outcome(row, End.REFUSED, str(error))
+        return Outcome(row, End.REFUSED, str(error), code=error.code)
     if isinstance(error, Deferred):
         # 421 and 5xx in a Deferred speak about the session; without a code nobody answered at all
         of_message = error.code is not None and 400 <= error.code < 500 and error.code != 421

@@ -22,6 +22,8 @@ class MacroSpec:
     label: str
     example: str
     longest: int = LONGEST
+    lines: bool = False
+    """Its line breaks stay in the HTML too."""
 
     @property
     def weight(self) -> int:

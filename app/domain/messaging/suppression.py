@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import fold, utcnow
@@ -47,8 +48,13 @@ async def suppress(session: AsyncSession, *, address: str, why: Why, detail: str
     if (present := await _now(session, address)) is not None:
         return present
     row = Suppression(address=address, why=why, detail=detail.strip()[:500], staff_id=who.staff_id)
-    session.add(row)
-    await session.flush()
+    try:
+        async with session.begin_nested():
+            session.add(row)
+    except IntegrityError:  # somebody else has done so in this moment
+        if (present := await _now(session, address)) is None:
+            raise
+        return present
     ids = await _customers(session, address, unscoped=True)
     for start in range(0, len(ids), 500):
         await session.execute(

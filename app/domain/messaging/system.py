@@ -6,9 +6,10 @@ project and language, and what they leave out stays as shipped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -22,7 +23,9 @@ from app.domain.messaging.shell import HUES, wrap_html
 from app.domain.messaging.suppression import is_suppressed
 from app.domain.messaging.values import of_customer
 from app.i18n import LANGUAGES, SOURCE, _, speaking
+from app.integrations.mail import valid_address
 from app.models.customers import Customer
+from app.models.jobs import Job
 from app.models.messaging import MailKind, Template
 from app.models.projects import Project
 from app.observe import log
@@ -30,6 +33,7 @@ from app.queue import enqueue
 
 Texts = Mapping[str, tuple[str, str]]
 """Language -> (subject, text)."""
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,18 @@ class SystemMail:
     body: str
     macros: tuple[MacroSpec, ...] = ()
     """Its fields besides those that every message has."""
+    in_use: bool = True
+    """False: nothing sends it yet."""
 
+
+_OF_INVOICE = (
+    MacroSpec("invoice.title", _("Invoice or credit note, with its number"), "Invoice 2026-00017"),
+    MacroSpec("invoice.number", _("Number of the invoice"), "2026-00017"),
+    MacroSpec("invoice.total", _("Total of the invoice, with its currency"), "1,284.50 EUR"),
+    MacroSpec("invoice.left", _("What is still to be paid, with its currency"), "1,284.50 EUR"),
+    MacroSpec("invoice.due", _("The day until which it is to be paid"), "Dec 6, 2026"),
+    MacroSpec("invoice.days", _("Days until it is due"), "5"),
+)
 
 MAILS: Final[dict[MailKind, SystemMail]] = {
     MailKind.WELCOME: SystemMail(
@@ -68,6 +83,7 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
             MacroSpec("reset.link", _("The link that leads to a new password"), "https://nordhost.example/reset/x7Kq"),
             MacroSpec("reset.minutes", _("For how many minutes the link works"), "30"),
         ),
+        in_use=False,
     ),
     MailKind.EMAIL_CHANGED: SystemMail(
         _("To the old address, when an e-mail address was changed."),
@@ -86,20 +102,46 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
         _("To a customer whose ticket was answered."),
         _("Re: {{ ticket.subject }}"),
         _(
-            "Hello {{ user.name }},\n\n"
             "{{ ticket.answer }}\n\n"
-            "{{ staff.name }}\n"
-            "{{ project.sender_name }}"
+            "{% if staff.name %}{{ staff.name }}, {% endif %}{{ project.sender_name }}"
             "{% if ticket.link %}\n\n[The whole conversation]({{ ticket.link }}){% endif %}"
         ),
         (
             MacroSpec("ticket.number", _("Number of the ticket"), "381"),
             MacroSpec("ticket.subject", _("Subject of the ticket"), "My server is slow"),
             MacroSpec(
-                "ticket.answer", _("What staff have answered"), "We have found the reason. It is mended.", 20_000
+                "ticket.answer",
+                _("What staff have answered"),
+                "We have found the reason.\nIt is mended.",
+                21_000,
+                lines=True,
             ),
             MacroSpec("ticket.link", _("The link to the ticket"), "https://nordhost.example/client/tickets/381"),
         ),
+    ),
+    MailKind.INVOICE: SystemMail(
+        _("To a customer, with an invoice or credit note attached."),
+        _("{{ invoice.title }} from {{ project.name }}"),
+        _(
+            "Hello {% if customer.contact_person %}{{ customer.contact_person }}"
+            "{% else %}{{ customer.name }}{% endif %},\n\n"
+            "{{ invoice.title }} over {{ invoice.total }} is attached."
+            "{% if invoice.due %}\n\nPlease pay it until {{ invoice.due }}.{% endif %}\n\n"
+            "If you have a question, just answer this message."
+        ),
+        _OF_INVOICE,
+    ),
+    MailKind.REMINDER: SystemMail(
+        _("To a customer whose invoice is due soon: ten, five, three and one day before, and on the day."),
+        _("{{ invoice.title }} is due on {{ invoice.due }}"),
+        _(
+            "Hello {% if customer.contact_person %}{{ customer.contact_person }}"
+            "{% else %}{{ customer.name }}{% endif %},\n\n"
+            "{{ invoice.left }} of {{ invoice.title }} are still to be paid until {{ invoice.due }}. It is attached "
+            "once more.\n\n"
+            "If you have paid already, you need not do anything."
+        ),
+        _OF_INVOICE,
     ),
 }
 
@@ -167,19 +209,41 @@ async def values_of(session: AsyncSession, customer_id: int) -> dict[str, str]:
 
 
 async def send(
-    session: AsyncSession, *, kind: MailKind, customer_id: int, to: str, values: Mapping[str, str], language: str = ""
-) -> None:
-    """Send one of the system's mails. values: those of its own fields, and what differs from the customer's. language:
-    empty is the customer's. Raises NotFound. Not for what nobody else may read: the mail lies in a job until it is
-    sent; for that there is `written`."""
-    if await is_suppressed(session, to):
-        return
+    session: AsyncSession, *, kind: MailKind, customer_id: int, to: str = "", macros: Mapping[str, str] = NONE,
+    attachments: Sequence[int] = (), language: str = "", key: str | None = None,
+) -> Job | None:  # fmt: skip
+    """Write one of the system's mails now, and have a worker send it once this transaction is committed.
+
+    to: empty is the customer's address. macros: the values of the fields that only this mail has, and what differs from
+    the customer's. attachments: ids of `Attachment` rows; the worker reads the files. language: empty is that of the
+    customer. key: at most one mail with this key ever; a second call returns the first job. None: there is no address,
+    or nothing may be sent to it. What the mail server refuses is told at the job.
+
+    Raises NotFound. Not for what nobody else may read: the mail lies in a job until it is sent; for that there is
+    `written`."""
     known = await values_of(session, customer_id)
+    to = to or known["customer.email"]
+    if not valid_address(to) or await is_suppressed(session, to):
+        return None
     project_id = await session.scalar(select(Customer.project_id).where(Customer.id == customer_id))
-    everything = {**known, **values}
+    values = {**known, **macros}
     wanted = language or known["customer.language"] or known["default"]
-    code, message = await written(session, kind=kind, project_id=project_id, language=wanted, values=everything)
-    await enqueue(session, "messaging.mail", **mail_of(message, language=code, to=to, values=everything))
+    code, message = await written(session, kind=kind, project_id=project_id, language=wanted, values=values)
+    return await enqueue(
+        session, "messaging.mail", key=key, total=1, customer_id=customer_id, attachments=list(attachments),
+        **mail_of(message, language=code, to=to, values=values),
+    )  # fmt: skip
+
+
+async def tell_old_address(
+    session: AsyncSession, *, customer_id: int, old: str, new: str, name: str = "", language: str = ""
+) -> None:
+    """Tell the owner of an address that another one is in its place now. name, language: of a user; empty is the
+    customer's."""
+    if not old or old.casefold() == new.casefold():
+        return
+    macros = {"email.old": old, "email.new": new} | ({"user.name": name} if name else {})
+    await send(session, kind=MailKind.EMAIL_CHANGED, customer_id=customer_id, to=old, macros=macros, language=language)
 
 
 def mail_of(message: RenderedMessage, *, language: str, to: str, values: Mapping[str, str]) -> dict[str, Any]:

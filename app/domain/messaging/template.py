@@ -31,9 +31,10 @@ Test = Callable[[Values], bool]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A place where a value goes. `read` gets the values of the recipient."""
+    """A place where a value goes. `read` gets the values of the recipient. lines: see `MacroSpec`."""
 
     read: Read
+    lines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class _Reader:
                     if isinstance(inner, nodes.TemplateData):
                         parts.append(inner.data)
                     else:
-                        parts.append(Field(self._value(inner, depth + 1)))
+                        parts.append(Field(self._value(inner, depth + 1), self._has_lines(inner)))
             elif isinstance(node, nodes.If):
                 parts.append(self._choice(node, depth))
             else:
@@ -222,6 +223,11 @@ class _Reader:
         if self._fields > MAX_FIELDS:
             raise Misplaced(_("there are too many fields and conditions."), node.lineno)
         return read_macro(name, spec.longest)
+
+    def _has_lines(self, node: nodes.Node) -> bool:
+        if not isinstance(node, nodes.Getattr) or not isinstance(node.node, nodes.Name):
+            return False
+        return self._known[f"{node.node.name}.{node.attr}"].lines
 
     def _filter(self, node: nodes.Filter, depth: int) -> Read:
         if node.node is None or node.kwargs or node.dyn_args or node.dyn_kwargs:

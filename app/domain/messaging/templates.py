@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import case, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import selectinload
 from sqlalchemy.orm.attributes import flag_modified
 
 from app import i18n
@@ -170,25 +169,6 @@ def preference(
     return [*worse, Template.name_folded, Template.id]
 
 
-async def best(
-    session: AsyncSession, *, category_id: int, project_id: int | None, language: str
-) -> tuple[Template, str] | None:
-    """The template for a message of this category, and the language of its text that serves `language`: the project's
-    before a general one, an exact language (de-AT) before the wider one (de). None when there is none."""
-    found = await session.scalars(
-        select(Template)
-        .where(
-            Template.kind.is_(None), Template.enabled, Template.category_id == category_id,
-            Template.project_id.is_(None) | (Template.project_id == project_id),
-        )
-        .options(selectinload(Template.texts))
-        .order_by(*preference(project_id=project_id))
-        .limit(200)
-    )  # fmt: skip
-    served = [(t, code) for t in found if (code := i18n.best(language, tuple(x.language for x in t.texts))) is not None]
-    return min(served, key=lambda pair: (pair[0].project_id is None, -len(pair[1])), default=None)
-
-
 # ---- looking --------------------------------------------------------------------------------------------------------
 
 
@@ -228,7 +208,7 @@ def lacks(texts: Texts, wanted: Iterable[str], kind: MailKind | None) -> list[tu
 
 
 @dataclass(frozen=True)
-class Seen:
+class Sample:
     """A text as somebody would get it. empty: fields that it uses and that have no value there."""
 
     message: RenderedMessage
@@ -244,7 +224,7 @@ async def look(
     kind: MailKind | None,
     project_id: int | None = None,
     customer_id: int | None = None,
-) -> Seen:
+) -> Sample:
     """A text with the values of a customer, or with the examples. Raises TemplateProblem, and NotFound for a customer
     whom the acting person may not see."""
     values = {**examples(*macros_of(kind)), "project.hue": ""}
@@ -256,7 +236,7 @@ async def look(
         values["staff.name"] = str(staff)
     message = compiled(subject, body, kind)
     empty = sorted(name for name in message.macros if not values.get(name, "").strip())
-    return Seen(message.render(values), values, empty)
+    return Sample(message.render(values), values, empty)
 
 
 async def _me(session: AsyncSession) -> Staff | None:
@@ -305,6 +285,6 @@ async def _to_me(
 
 
 __all__ = [
-    "Mistake", "Seen", "best", "lacks", "languages_of", "look", "mistakes", "preference", "problems", "restore",
+    "Mistake", "Sample", "lacks", "languages_of", "look", "mistakes", "preference", "problems", "restore",
     "save_template", "send_test", "send_test_of", "ship_again", "texts_of",
 ]  # fmt: skip

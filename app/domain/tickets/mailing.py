@@ -7,66 +7,59 @@ and ask for the answer to an address that leads back into the ticket.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from markupsafe import Markup, escape
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
+from app import links
+from app.domain.messaging import system
 from app.domain.messaging.consent import SUPPRESSED
+from app.domain.messaging.headers import REFERENCE, token_of
 from app.domain.messaging.replies import inbound_address, reply_address
-from app.domain.messaging.shell import HUES, wrap_html
 from app.domain.messaging.suppression import is_suppressed
-from app.i18n import _, gettext, speaking
+from app.domain.messaging.values import of_customer
+from app.i18n import gettext, speaking
 from app.integrations.mail import MailAttachment, build_message, valid_address
 from app.integrations.mail.address import host_of
 from app.models.attachments import Attachment
 from app.models.customers import Customer, CustomerStatus
-from app.models.jobs import Job
-from app.models.messaging import Campaign, Channel, Delivery
+from app.models.messaging import Campaign, Channel, Delivery, MailKind
 from app.models.projects import Project
 from app.models.tickets import Ticket, TicketAttachment, TicketMessage
 from app.models.users import User, UserCustomer
 from app.queue import enqueue
 
 MOST_REFERENCES = 20
+_RE = re.compile(r"\A\s*(re:\s*)+", re.IGNORECASE)
 MOST_ATTACHED = 15 * 1024 * 1024
 """Bytes of files that go with a mail; more are only named, and wait in the client area."""
 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """An answer on its way to one address, with everything that is needed to write the mail."""
+    """An answer on its way to one address: what the mail says, and what it answers."""
 
     ticket_id: int
-    sender: str
-    sender_name: str
     recipient: str
     recipient_name: str
+    sender: str
+    sender_name: str
     subject: str
     text: str
-    language: str
+    html: str
     message_id: str
     references: tuple[str, ...]
-    written_at: datetime
-    project_name: str
-    site: str
-    hue: int
     files: Sequence[Attachment]
-    left_out: Sequence[str]
 
-    def compose(self, files: Sequence[MailAttachment]) -> bytes:
+    def compose(self, files: Sequence[MailAttachment], *, job_id: int, written_at: datetime) -> bytes:
         """The message (RFC 5322); `files` are the contents of `self.files`."""
-        text = self.text
-        with speaking(self.language.partition("-")[0]):
-            if self.left_out:
-                names = ", ".join(self.left_out)
-                text += "\n\n" + gettext("Files that wait in your account: %(names)s") % {"names": names}
-        headers = {"X-Bursar-Ticket": str(self.ticket_id)}
+        headers = {"X-Bursar-Ticket": str(self.ticket_id), REFERENCE: token_of(f"mail.{job_id}")}
         if address := reply_address(ticket_id=self.ticket_id):
             headers["Reply-To"] = address
         if loop := inbound_address():
@@ -74,24 +67,11 @@ class Outgoing:
         if self.references:
             headers["In-Reply-To"] = f"<{self.references[-1]}>"
             headers["References"] = " ".join(f"<{one}>" for one in self.references)
-        html = wrap_html(
-            as_html(text), project_name=self.project_name, site=self.site, language=self.language,
-            title=self.subject, color=HUES.get(str(self.hue), ""),
-        )  # fmt: skip
         return build_message(
             sender=self.sender, sender_name=self.sender_name, recipient=self.recipient,
-            recipient_name=self.recipient_name, subject=self.subject, text=text, html=html,
-            message_id=self.message_id, date=self.written_at, headers=headers, attachments=files,
+            recipient_name=self.recipient_name, subject=self.subject, text=self.text, html=self.html,
+            message_id=self.message_id, date=written_at, headers=headers, attachments=files,
         )  # fmt: skip
-
-
-def as_html(text: str) -> Markup:
-    """Plain text with its paragraphs and line breaks."""
-    paragraphs = [p for p in text.replace("\r\n", "\n").split("\n\n") if p.strip()]
-    return Markup("").join(
-        Markup("<p>{}</p>").format(Markup("<br>").join(escape(line) for line in p.strip("\n").split("\n")))
-        for p in paragraphs
-    )
 
 
 async def hand_over(session: AsyncSession, ticket: Ticket, message: TicketMessage) -> None:
@@ -130,7 +110,7 @@ async def outgoing(session: AsyncSession, *, message_id: int, address: str) -> O
     known = await _addresses(session, customer, ticket.id)
     if address not in known or customer.status is CustomerStatus.CLOSED or await is_suppressed(session, address):
         return None
-    project, name, language = customer.project, known[address][0], known[address][1]
+    name, language, user_id = known[address]
     files, left_out, size = [], [], 0
     for link in sorted(message.attachments, key=lambda link: link.attachment_id):
         size += link.attachment.size
@@ -138,20 +118,33 @@ async def outgoing(session: AsyncSession, *, message_id: int, address: str) -> O
             files.append(link.attachment)
         else:
             left_out.append(link.attachment.name)
-    brand = project.sender_name or project.name
+    values = (await of_customer(session, customer.id))[1] | {
+        "user.name": name, "user.email": address, "staff.name": str(message.staff or ""),
+        **_of_ticket(ticket, message.text, left_out, language, link=user_id is not None),
+    }  # fmt: skip
+    code, said = await system.written(
+        session, kind=MailKind.TICKET_ANSWERED, project_id=customer.project_id, language=language, values=values
+    )
+    mail = system.mail_of(said, language=code, to=address, values=values)
+    brand = mail["sender_name"]
     return Outgoing(
-        ticket_id=ticket.id, sender=project.sender_email, recipient=address, recipient_name=name,
-        sender_name=f"{message.staff} ({brand})" if message.staff else brand,
-        subject=ticket.subject if ticket.subject.lower().startswith("re:") else f"Re: {ticket.subject}",
-        text=message.text, language=language, message_id=message.email_id,
-        references=await _references(session, ticket, before=message.id), written_at=message.created_at,
-        project_name=project.name, site=project.site, hue=project.hue, files=files, left_out=left_out,
+        ticket_id=ticket.id, sender=mail["sender"], recipient=address, recipient_name=name,
+        sender_name=f"{message.staff} ({brand})" if message.staff else brand, subject=mail["subject"],
+        text=mail["text"], html=mail["html"], message_id=message.email_id,
+        references=await _references(session, ticket, before=message.id), files=files,
     )  # fmt: skip
 
 
-async def begun(session: AsyncSession, *, job_id: int) -> bool:
-    """Whether an earlier run of this job has gone to the mail server and did not say how it ended."""
-    return bool(await session.scalar(select(Job.done).where(Job.id == job_id)))
+def _of_ticket(ticket: Ticket, answer: str, left_out: Sequence[str], language: str, *, link: bool) -> dict[str, str]:
+    """The fields of the mail's own. link: whether the recipient can sign in and read on there."""
+    if left_out:
+        with speaking(language.partition("-")[0]):
+            said = gettext("Files that wait in your account: %(names)s") % {"names": ", ".join(left_out)[:900]}
+        answer = f"{answer}\n\n{said}"
+    return {
+        "ticket.number": str(ticket.id), "ticket.subject": _RE.sub("", ticket.subject), "ticket.answer": answer,
+        "ticket.link": links.url(f"/client/tickets/{ticket.id}") if link else "",
+    }  # fmt: skip
 
 
 async def not_sent(session: AsyncSession, *, message_id: int, address: str, reason: str) -> None:
@@ -173,16 +166,15 @@ async def not_sent(session: AsyncSession, *, message_id: int, address: str, reas
         await session.flush()
 
 
-UNSURE = _("the mail server fell silent; nobody knows whether it arrived. It is not sent again.")
-
-
-async def _addresses(session: AsyncSession, customer: Customer, ticket_id: int) -> dict[str, tuple[str, str]]:
-    """Address -> (name, language) of whom an answer goes to: the customer, and the users who receive messages or have
-    written here."""
+async def _addresses(
+    session: AsyncSession, customer: Customer, ticket_id: int
+) -> dict[str, tuple[str, str, int | None]]:
+    """Address -> (name, language, id of the user) of whom an answer goes to: the customer, and the users who receive
+    messages or have written here."""
     usual = customer.language or customer.project.default_language
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, tuple[str, str, int | None]] = {}
     if valid_address(customer.email):
-        found[customer.email] = (customer.contact_person or customer.name, usual)
+        found[customer.email] = (customer.contact_person or customer.name, usual, None)
     wrote = select(TicketMessage.user_id).where(
         TicketMessage.ticket_id == ticket_id, TicketMessage.user_id.is_not(None)
     )
@@ -197,7 +189,7 @@ async def _addresses(session: AsyncSession, customer: Customer, ticket_id: int) 
     )  # fmt: skip
     for (user,) in rows:
         if valid_address(user.email) and user.email.casefold() not in {a.casefold() for a in found}:
-            found[user.email] = (str(user), user.language or usual)
+            found[user.email] = (str(user), user.language or usual, user.id)
     return found
 
 
