@@ -11,6 +11,7 @@ from wtforms import BooleanField, StringField, validators
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import AppForm, AppView, Button, Done, Flow, Press
+from admin_views.base.cells import link, money
 from admin_views.base.fields import MomentField, MoneyField, PickField, plain
 from admin_views.billing import story
 from app.domain.billing import payments, refunds
@@ -138,10 +139,12 @@ class Payments(AppView, model=Payment):
     form_template = "sqladmin/payment_form.html"
     through = "customer"
     can_delete = False
-    leave_out = (
-        "project_id", "account_amount", "account_currency", "rate", "refunded", "status", "paid_at", "external_id",
-        "doubt",
-    )  # fmt: skip
+
+    @classmethod
+    def _form_names(cls) -> list[str]:
+        """Whose, how much, and then the rest."""
+        return ["customer", "account", "method", "amount", "currency", "payer", "invoice", "number", "note"]
+
     filter_first = ("id", "customer", "status", "paid_at", "method")
     buttons: ClassVar[tuple[Button, ...]] = BUTTONS
 
@@ -176,6 +179,21 @@ class Payments(AppView, model=Payment):
         return await payments.change_payment(session, payment=obj, values=values)
 
     # ---- card
+
+    @staticmethod
+    def detail_account_id(payment: Payment) -> str:
+        return link("account", payment.account_id, str(payment.account))
+
+    @staticmethod
+    def _elsewhere(payment: Payment) -> str:
+        """Said at another place of the card."""
+        return ""
+
+    detail_currency = detail_account_currency = detail_doubt = _elsewhere
+
+    @staticmethod
+    def detail_refunded(payment: Payment) -> str:
+        return money(payment.refunded, payment.account_currency) if payment.refunded else ""
 
     async def strip(self, session: AsyncSession, obj: Payment, request: Request) -> list[dict[str, Any]]:
         return story.figures(obj)
