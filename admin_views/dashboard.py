@@ -15,13 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 from starlette.requests import Request
 
-from admin_views import imports, jobs
+from admin_views import imports, incomes, jobs
 from admin_views.access import may
 from admin_views.base.figures import figure
 from admin_views.base.frame import hue_of
 from admin_views.messaging import working as campaigns
 from app.db import utcnow
+from app.domain.ledger import invariants
 from app.i18n import gettext, locale, ngettext, show_date, show_number, show_span, zone
+from app.models import scope
 from app.models.customers import Customer
 from app.models.tickets import Ticket, TicketStatus
 from app.render import initials
@@ -44,6 +46,8 @@ async def context(request: Request, session: AsyncSession) -> dict[str, Any]:
         await _customers(session, strip, blocks)
     if may(request, "ticket", "list"):
         await _tickets(request, session, strip, blocks)
+    if may(request, "account", "list"):
+        await _money(session, strip, blocks)
     if (work := await running(request, session)) is not None:
         blocks.append(work)
         if work["health"] is not None:
@@ -144,6 +148,19 @@ async def _between(session: AsyncSession, first: datetime | None = None, end: da
     if first is not None and end is not None:
         query = query.where(Customer.registered_at >= first, Customer.registered_at < end)
     return await session.scalar(query) or 0
+
+
+# ---- money ----------------------------------------------------------------------------------------------------------
+
+
+async def _money(session: AsyncSession, strip: list[dict[str, Any]], blocks: list[dict[str, Any]]) -> None:
+    if scope.whose() is None:  # what is broken may be anybody's
+        broken = invariants.breaches_of(await invariants.last(session))
+        if broken:
+            blocks.insert(0, {"kind": "breaches", "label": gettext("The books do not agree"),
+                              "lines": [b.text for b in broken]})  # fmt: skip
+    found = await figure("money by month", partial(incomes.figures, session))
+    blocks += [{"kind": "chart", "chart": chart} for chart in incomes.drawn(found)]
 
 
 # ---- tickets --------------------------------------------------------------------------------------------------------

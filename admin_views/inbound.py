@@ -106,10 +106,17 @@ async def again(session: AsyncSession, chosen: list[InboundMail]) -> str:
 
 def _may(to: InboundState) -> Any:
     """Whether a mail may go there; for all but throwing it away its original is needed."""
-    reads = to is not InboundState.DROPPED
-    return lambda mail: (
-        to in inbound.INBOUND_MOVES[mail.state] and mail.state is not InboundState.NEW and bool(mail.key or not reads)
-    )
+
+    def may(mail: Any) -> bool:
+        legal = to in inbound.INBOUND_MOVES[mail.state] and mail.state is not InboundState.NEW
+        return legal and (to is InboundState.DROPPED or _has_original(mail))
+
+    return may
+
+
+def _has_original(mail: Any) -> bool:
+    """Rows of the list do not say where the original lies: there it is asked for when it comes to it."""
+    return getattr(mail, "key", None) != ""
 
 
 class InboundMails(AppView, model=InboundMail):
@@ -128,7 +135,7 @@ class InboundMails(AppView, model=InboundMail):
                shown=_may(InboundState.DROPPED), lede=_("The mail stays here, marked as discarded.")),
         Button("original", _("The original"), "download", on=CARD, flow=OriginalFlow(), grant="details", more=True,
                submit=_("Download"), lede=_("The mail as it came. Open it only in a program that you trust with it."),
-               shown=lambda mail: bool(mail.key)),
+               shown=_has_original),
     )  # fmt: skip
 
     @staticmethod

@@ -74,6 +74,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Previewing, Doubts, De
             Route("/{identity}/filter", self.filter, methods=get, name="filter"),
             Route("/{identity}/details/{pk}", self.details, methods=get, name="details"),
             Route("/{identity}/details/{pk}/part/{part}", self.part, methods=get, name="part"),
+            Route("/{identity}/file/{pk}/{name}", self.file, methods=get, name="file"),
             Route("/{identity}/create", self.create, methods=both, name="create"),
             Route("/{identity}/edit/{pk}", self.edit, methods=both, name="edit"),
             Route("/{identity}/action/{slug}", self.press, methods=both, name="press"),
@@ -187,6 +188,17 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Previewing, Doubts, De
         if request.path_params["part"] not in context:
             raise NotFound
         return HTMLResponse(page(f"sqladmin/{request.path_params['part']}.html", **context))
+
+    @login_required
+    async def file(self, request: Request) -> Response:
+        """What is made of one row, to be kept or printed: a screen offers it as ``file_<name>``."""
+        view = self.screen(request, "details")
+        source = getattr(view, f"file_{request.path_params['name']}", None)
+        if source is None:
+            raise NotFound
+        async with db.reads() as session:
+            response: Response = await source(session, await view.card(session, request.path_params["pk"]), request)
+        return response
 
     # ---- small answers ---------------------------------------------------------------------------------------------
 

@@ -1,13 +1,63 @@
-"""Projects: the brands."""
+"""Projects: the brands, with the logo that stands on their invoices."""
 
 from __future__ import annotations
 
-from admin_views.base import AppView, Related
-from app.i18n import _
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+from wtforms import FileField, validators
+
+from admin_views.base import AppForm, AppView, Button, Flow, Press, Related
+from app.domain.billing.logos import MOST_BYTES, logo_of, set_logo
+from app.errors import Invalid, NotFound
+from app.i18n import _, gettext
+from app.integrations.pdf import picture_kind
+from app.integrations.storage import DirectoryStorage
 from app.models.projects import Project
+
+
+def _storage(request: Request) -> DirectoryStorage:
+    return DirectoryStorage(request.app.state.settings.data_dir / "attachments")
+
+
+class LogoForm(AppForm):
+    logo = FileField(
+        _("Logo"), [validators.Optional()],
+        description=_("PNG or JPEG, at most 500 kB. Without a file, the logo is taken away."),
+        render_kw={"accept": "image/png,image/jpeg"},
+    )  # fmt: skip
+
+
+class LogoFlow(Flow):
+    form = LogoForm
+
+    async def act(self, session: AsyncSession, press: Press, form: AppForm) -> str:
+        upload = form.data["logo"]
+        data = b""
+        if isinstance(upload, UploadFile) and upload.filename:
+            data = await upload.read(MOST_BYTES + 1)
+            if not data:
+                raise Invalid(logo=gettext("This file is empty."))
+        await set_logo(session, _storage(press.request), project=press.one, data=data)
+        return gettext("The logo is kept.") if data else gettext("There is no logo any more.")
 
 
 class Projects(AppView, model=Project):
     name, name_plural, icon, category = _("Project"), _("Projects"), "building-store", "Configuration"
     purpose = _("The brands that you serve customers under, each with its sender, currency and languages.")
     related = (Related("customer"), Related("user"))
+    buttons = (
+        Button(
+            "logo", _("Logo"), "photo", on=frozenset({"card"}), flow=LogoFlow(), grant="edit", submit=_("Keep"),
+            lede=_("It stands on invoices and documents."),
+        ),
+    )  # fmt: skip
+
+    async def file_logo(self, session: AsyncSession, obj: Any, request: Request) -> Response:
+        logo = await logo_of(session, _storage(request), obj.id)
+        if logo is None:
+            raise NotFound
+        return Response(logo, media_type=picture_kind(logo), headers={"X-Content-Type-Options": "nosniff"})

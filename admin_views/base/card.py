@@ -50,7 +50,8 @@ def card_buttons(plan: Plan, obj: Any) -> list[Offer]:
     view = plan.view
     pk = view.pk_of(obj)
     shown = [offer(b, b.url(view.identity, pk)) for b in plan.buttons["card"] if b.shown is None or b.shown(obj)]
-    if plan.may_edit:
+    shown += [Offer(*link) for link in view.links(plan, obj)]
+    if plan.may_edit and view.editable(obj):
         shown.insert(0, Offer(gettext("Edit"), f"/admin/{view.identity}/edit/{pk}", "pencil"))
     return sorted(shown, key=lambda b: b.primary)
 
@@ -153,7 +154,8 @@ async def inside(
 ) -> dict[str, Any]:
     """What stands below the tabs. A script that shows another page of the main column asks for that alone."""
     if tab is not None:
-        return {"sections": [await _related(request, session, view, tab, obj, find)], "side": []}
+        below = await view.tab_sections(session, obj, request, tab)
+        return {"sections": [await _related(request, session, view, tab, obj, find), *below], "side": []}
     sections = await view.sections(session, obj, request)
     alone = request.headers.get("x-fragment") == "main"
     return {"sections": sections, "side": [] if alone else await view.side(session, obj, request)}

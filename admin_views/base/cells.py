@@ -68,6 +68,9 @@ TONES = {
     "pending": "open",
     "refunded": "",
     "fraud": "bad",
+    "draft": "open",
+    "issued": "info",
+    "overdue": "bad",
 }
 """The tone of a state: the usual is quiet (ok, open, live), the unusual has a ground (warn, bad, info)."""
 

@@ -71,7 +71,7 @@ class Source:
     """The columns of a list as values, chunk by chunk: each is read in a transaction of its own, without objects."""
 
     def __init__(self, plan: Plan, asked: Asked) -> None:
-        self.plan, self.asked, self.keys = plan, asked, [c.key for c in plan.columns]
+        self.plan, self.asked, self.keys = plan, asked, [c.key for c in plan.columns if c.stored]
         self.order = keys_of(plan, asked)
         self.targets: dict[str, Any] = {}
         self.names: dict[str, dict[Any, Any]] = {}
@@ -174,7 +174,7 @@ async def as_csv(plan: Plan, asked: Asked) -> AsyncIterator[str]:
     out = io.StringIO()
     writer = csv.writer(out)
     out.write("\ufeff")
-    writer.writerow([neutral(str(c.label)) for c in plan.columns])
+    writer.writerow([neutral(str(c.label)) for c in plan.columns if c.stored])
     yield out.getvalue()
     async for columns in source.chunks():
         for i in source.texts:

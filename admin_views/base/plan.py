@@ -33,6 +33,8 @@ class Column:
     cell: Cell
     searched: bool = False
     """The search of the list looks into it: what was found is marked."""
+    stored: bool = True
+    """False: no column of the table; its cell uses what the screen has `computed`."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Plan:
 
     @cached_property
     def reading(self) -> Reading:
-        return Reading(self.view, [c.key for c in self.columns])
+        return Reading(self.view, [c.key for c in self.columns if c.stored])
 
     def without(self, key: str | None) -> Plan:
         """The same plan without a column of the list: on a card, the one that would say the card's own name."""
@@ -95,9 +97,8 @@ class Plan:
         """A filter may look into the related rows of screens whose list the person may see, and into no others:
         counting what matches would answer any question about them."""
         known = filters.fields(model)[name]
-        if known.kind is not filters.Kind.RELATION or known.target is None:
-            return True
-        return granted(self.grants, known.target.__tablename__, "list")
+        looked = known.target if known.kind is filters.Kind.RELATION else known.within
+        return looked is None or granted(self.grants, looked.__tablename__, "list")
 
 
 def plan_of(request: Request, view: AppView) -> Plan:

@@ -451,9 +451,23 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     async def side(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         return []
 
+    async def tab_sections(
+        self, session: AsyncSession, obj: Any, request: Request, tab: Related
+    ) -> list[dict[str, Any]]:
+        """What stands below the list of a tab."""
+        return []
+
     async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
         """More for the template of the card, such as the progress of a campaign."""
         return {}
+
+    def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
+        """What stands among the buttons of the card and only leads somewhere: as `lists.Offer`."""
+        return []
+
+    def editable(self, obj: Any) -> bool:
+        """Whether the row may be edited as it is; `save` checks again."""
+        return True
 
     def all_buttons(self) -> tuple[Button, ...]:
         last = (DELETE,) if self.can_delete and not self.readonly else ()

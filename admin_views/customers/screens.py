@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -15,14 +16,16 @@ from wtforms import BooleanField, StringField, validators
 from wtforms.fields.core import UnboundField
 
 from admin_views import timeline
-from admin_views.access import may_press
+from admin_views.access import may, may_press
 from admin_views.base import AppView, LookupField, Related, plan_of
 from admin_views.base.cells import esc, ready, short, swatch
 from admin_views.base.fields import password_fields, plain
+from admin_views.base.plan import Plan
 from admin_views.base.reading import Reading
-from admin_views.customers import summary
+from admin_views.customers import money, summary
 from admin_views.customers.buttons import BUTTONS
 from app.domain import customers
+from app.domain.sessions import Grants, granted
 from app.errors import Invalid
 from app.i18n import _, country_name, gettext, language_name
 from app.models.audit import Audit
@@ -37,7 +40,9 @@ class Customers(AppView, model=Customer):
     create_label, create_icon = _("Register customer"), "user-plus"
     search_hint = _("ID, name or e-mail")
     letter, in_palette, palette_hints = "c", True, ("email", "project_id")
-    filter_first = ("id", "account_name", "project", "group", "language", "active_items")
+    filter_first = (
+        "id", "account_name", "project", "group", "language", "active_items", "balance", "unpaid_invoices",
+    )  # fmt: skip
     group_order = (_("Account"), _("Sign-in"))
     leave_out_new = (
         "status", "registered_at", "registration_ip", "verified_phone", "phone_verified_at", "phone_verified_by",
@@ -55,7 +60,11 @@ class Customers(AppView, model=Customer):
         ),
         Related("payer", counts=True),
         Related("service", counts=True),
+        Related("account", _("Account")),
         Related("payment", counts=True),
+        Related("invoice", counts=True),
+        Related("expense"),
+        Related("finance_document"),
         Related("delivery", _("Messages")),
         Related("subscription"),
         Related("ticket", counts=True),
@@ -76,7 +85,15 @@ class Customers(AppView, model=Customer):
             .order_by(UserCustomer.user_id)
             .limit(1)
         )
-        return {"login": first.correlate(Customer).scalar_subquery()}
+        return {"login": first.correlate(Customer).scalar_subquery(), "balances": money.balances()}
+
+    def _plan(self, grants: Grants) -> Plan:
+        """With the balance for those who may see accounts."""
+        plan = super()._plan(grants)
+        if not granted(grants, "account", "list"):
+            return plan
+        at = next((i for i, c in enumerate(plan.columns) if c.key == "status"), len(plan.columns))
+        return replace(plan, columns=(*plan.columns[:at], money.BALANCE, *plan.columns[at:]))
 
     def card_options(self) -> list[Any]:
         return [
@@ -135,6 +152,13 @@ class Customers(AppView, model=Customer):
     def detail_phone(customer: Any) -> str:
         return summary.phone(customer)
 
+    def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
+        if not granted(plan.grants, "invoice", "create"):
+            return []
+        return [
+            (gettext("New invoice"), f"/admin/invoice/create?customer={obj.id}", "file-invoice", False, False, True)
+        ]
+
     async def strip(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         return await summary.figures(request, session, obj)
 
@@ -151,6 +175,14 @@ class Customers(AppView, model=Customer):
         for part in (summary.services, summary.people, summary.notes):
             shown += await part(request, session, obj)
         return [*shown, details] if details["items"] else shown
+
+    async def tab_sections(
+        self, session: AsyncSession, obj: Any, request: Request, tab: Related
+    ) -> list[dict[str, Any]]:
+        return await money.account_tab(session, obj) if tab.identity == "account" else []
+
+    async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
+        return {"charts": may(request, "account", "list")}
 
     def lookup_label(self, obj: Customer) -> str:
         return f"{obj.name} (#{obj.id})"

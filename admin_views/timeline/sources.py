@@ -6,15 +6,18 @@ from datetime import timedelta
 from typing import Any
 
 from markupsafe import Markup
-from sqlalchemy import Integer, Select, case, cast, exists, func, select, union_all
+from sqlalchemy import Integer, Select, String, case, cast, exists, func, select, union_all
 from sqlalchemy.orm import aliased
 
-from admin_views.base.cells import esc, ready
+from admin_views.access import may
+from admin_views.base.cells import esc, money, ready
 from admin_views.timeline import changes
 from admin_views.timeline.telling import Reader, Source, Span, Told, say, strong
 from app.i18n import _, gettext, language_name, ngettext, show_ago, show_number
+from app.models.billing import Invoice, InvoiceKind, InvoiceStatus
 from app.models.catalog import Product, Service
 from app.models.customers import Customer, Group, Membership, Note
+from app.models.ledger import Account, Entry, Transaction, TransactionKind
 from app.models.messaging import Campaign, Channel, Delivery, DeliveryState
 from app.models.sessions import LoginSession, SessionKind
 from app.models.staff import Staff
@@ -26,6 +29,7 @@ KINDS = {
     "ticket": _("Tickets"),
     "note": _("Notes"),
     "service": _("Services"),
+    "money": _("Money"),
     "change": _("Changes"),
     "sign_in": _("Sign-ins"),
     "visit": _("Visits"),
@@ -188,6 +192,39 @@ def _tell_beginning(row: Any, _reader: Reader) -> Told:
     return Told(say(gettext("The account was registered")), more=more)
 
 
+# ---- money ----------------------------------------------------------------------------------------------------------
+
+
+def _money(span: Span) -> Select[Any]:
+    """What was booked on the customer's accounts."""
+    keys = span.newest(
+        select(Entry.id, Entry.at).join(Account, Account.id == Entry.account_id)
+        .where(Account.customer_id == span.customer),
+        Entry.at, Entry.id,
+    ).subquery()  # fmt: skip
+    return (
+        select(
+            keys.c.id.label("id"), keys.c.at.label("at"), Entry.account_id.label("ref"), Account.currency.label("name"),
+            cast(Entry.amount, String).label("state"), Transaction.description.label("text"),
+            cast(Transaction.kind, String).label("person"), STAFF_NAME,
+        )
+        .join(Entry, Entry.id == keys.c.id)
+        .join(Account, Account.id == Entry.account_id)
+        .join(Transaction, Transaction.id == Entry.transaction_id)
+        .outerjoin(Staff, Staff.id == Transaction.staff_id)
+    )  # fmt: skip
+
+
+def _tell_money(row: Any, reader: Reader) -> Told:
+    amount, kind = int(row.state), TransactionKind(row.person)
+    shown = ready(money(amount, row.name))
+    words = say(gettext("%(kind)s: %(amount)s"), kind=str(kind.label), amount=shown)
+    more = [m for m in (row.text, gettext("by %(who)s") % {"who": row.staff} if row.staff else "") if m]
+    if may(reader.request, "account", "details"):
+        words = ready(f'<a class="ink" href="/admin/account/details/{int(row.ref)}">{words}</a>')
+    return Told(words, more=tuple(more), icon="cash" if amount > 0 else "")
+
+
 # ---- who was here -------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +258,29 @@ def _tell_visit(row: Any, _reader: Reader) -> Told:
     return Told(words, more=(f"{long}, {how}", reason), tone="warn")
 
 
+# ---- invoices -----------------------------------------------------------------------------------------------------
+
+
+def _invoices(span: Span) -> Select[Any]:
+    credits = case((Invoice.kind == InvoiceKind.CREDIT_NOTE, 1), else_=0)
+    rows = select(
+        Invoice.id, Invoice.created_at.label("at"), Invoice.number.label("name"), Invoice.currency.label("text"),
+        Invoice.total.label("ref"), Invoice.status.label("state"), credits.label("mark"),
+    )  # fmt: skip
+    mine = rows.where(Invoice.customer_id == span.customer, Invoice.number.is_not(None))
+    return span.newest(mine, Invoice.created_at, Invoice.id)
+
+
+def _tell_invoice(row: Any, reader: Reader) -> Told:
+    invoice = reader.link("invoice", row.id, row.name)
+    total = ready(money(row.ref, row.text))
+    if row.mark:
+        return Told(say(gettext("Credit note %(invoice)s over %(total)s"), invoice=invoice, total=total))
+    status = InvoiceStatus(row.state)
+    words = say(gettext("Invoice %(invoice)s over %(total)s"), invoice=invoice, total=total)
+    return Told(words, more=(str(status.label),), tone="warn" if status is InvoiceStatus.OVERDUE else "")
+
+
 # ---- what was changed -----------------------------------------------------------------------------------------------
 
 
@@ -236,6 +296,8 @@ SOURCES: tuple[Source, ...] = (
     Source("message", "message", "send", (("delivery", "list"),), _messages, _tell_message),
     Source("note", "note", "note", (("note", "list"),), _notes, _tell_note),
     Source("service", "service", "server-2", (("service", "list"),), _services, _tell_service),
+    Source("money", "money", "receipt", (("account", "list"),), _money, _tell_money),
+    Source("invoice", "money", "file-invoice", (("invoice", "list"),), _invoices, _tell_invoice),
     Source("change", "change", "pencil", (("audit", "list"),), _changes, changes.tell),
     Source("group", "change", "users-group", (("customer", "details"),), _groups, _tell_group),
     Source(

@@ -99,7 +99,7 @@ class Field:
     """One thing to filter by. `target`: the model that a ref or a relation points at. `options`: the choices, in the
     reader's language. `closed`: no other value is taken. `currency`: for money, the column that names it. `digits`: how
     many of the value's digits are decimals, in which people type and read it; those of money are always hundredths,
-    whatever the currency, and compared as such."""
+    whatever the currency, and compared as such. `within`: for a computed value, the related rows that it tells of."""
 
     model: Model
     name: str
@@ -116,6 +116,7 @@ class Field:
     currency: str = ""
     column: str = ""
     digits: int = 0
+    within: Model | None = None
 
     @property
     def ops(self) -> list[tuple[str, str]]:
@@ -261,17 +262,19 @@ def computed(
     choices: Options | None = None,
     ops: Iterable[str] | None = None,
     currency: str = "",
+    within: Model | None = None,
 ) -> None:
     """Declare a field that is no column of the model.
 
     `expression` gets the entity (the class or an alias of it) and gives a SQL expression over it, a `Source` (see
-    `value`), or several. `target`: for a ref, the model of the ids. Raises ValueError for a name that is taken.
+    `value`), or several. `target`: for a ref, the model of the ids. `within`: whose rows it tells of, when they are not
+    the model's own. Raises ValueError for a name that is taken.
     """  # fmt: skip
     kind = Kind(kind)
     _declare(Field(
         model, name, label, kind, tuple(ops or OPERATORS[kind]), expression, target,
         options=choices or (_labels(choice) if choice else None), choice=choice, closed=choice is not None,
-        currency=currency, digits=_DECIMALS if kind is Kind.MONEY else 0,
+        currency=currency, digits=_DECIMALS if kind is Kind.MONEY else 0, within=within,
     ))  # fmt: skip
 
 

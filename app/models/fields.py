@@ -10,9 +10,10 @@ from sqlalchemy.orm import aliased
 from app.db import Base
 from app.filters import Source, computed, relation, value
 from app.i18n import _
-from app.models.billing import Payer
+from app.models.billing import Expense, Invoice, InvoiceKind, InvoiceStatus, Payer
 from app.models.catalog import Product, ProductProject, Service, ServiceStatus
 from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
+from app.models.ledger import Account
 from app.models.messaging import Campaign, Category, Delivery
 from app.models.projects import Project
 from app.models.staff import Role, Staff, StaffProject, StaffRole
@@ -60,6 +61,36 @@ def _account_names(customer: Any) -> list[Source]:
     return [value(customer, "name"), value(user, "username", among=rows, key=tie.customer_id)]
 
 
+def _on_accounts(key: str) -> Any:
+    """A column of the customer's accounts: it holds when it holds for one of them."""
+
+    def source(customer: Any) -> Source:
+        account = aliased(Account)
+        rows = select(literal(1)).select_from(account).where(account.customer_id == customer.id)
+        return value(account, key, among=rows.correlate_except(account))
+
+    return source
+
+
+def _unpaid(key: str) -> Any:
+    """Whether invoices are issued and not paid, of the customer or on the account."""
+
+    def source(entity: Any) -> Source:
+        invoice = aliased(Invoice)
+        rows = (
+            select(literal(1))
+            .select_from(invoice)
+            .where(
+                getattr(invoice, key) == entity.id,
+                invoice.kind == InvoiceKind.INVOICE,
+                invoice.status.in_((InvoiceStatus.ISSUED, InvoiceStatus.OVERDUE)),
+            )
+        )
+        return Source(rows.correlate_except(invoice).exists(), nullable=False)
+
+    return source
+
+
 computed(
     Customer, "search", _("Quick search"), "text",
     lambda c: Source(c.search_text, folded=c.search_text, nullable=False), ops=("contains",),
@@ -76,6 +107,12 @@ computed(
     Customer, "available_project", _("Available project"), "ref",
     _through(CustomerProject, "customer_id", Project, "project_id"), target=Project,
 )  # fmt: skip
+computed(
+    Customer, "balance", _("Balance"), "money", _on_accounts("balance"), currency="currency", within=Account,
+    ops=("is", "at_least", "at_most", "between"),
+)  # fmt: skip
+computed(Customer, "unpaid_invoices", _("Unpaid invoices"), "boolean", _unpaid("customer_id"), within=Invoice)
+relation(Customer, "accounts", _("Accounts"), Account, lambda c, a: a.customer_id == c.id)
 relation(Customer, "services", _("Services"), Service, lambda c, s: s.customer_id == c.id)
 relation(Customer, "payers", _("Payers"), Payer, lambda c, p: p.customer_id == c.id)
 relation(
@@ -85,6 +122,16 @@ relation(
 relation(Customer, "tickets", _("Tickets"), Ticket, lambda c, ticket: ticket.customer_id == c.id)
 relation(Customer, "notes", _("Notes"), Note, lambda c, note: note.customer_id == c.id)
 relation(Customer, "messages", _("Messages sent to them"), Delivery, lambda c, d: d.customer_id == c.id)
+
+# ---- money -----------------------------------------------------------------------------------------------------------
+
+computed(Account, "below_zero", _("Below zero"), "boolean", lambda a: Source(a.balance < 0, nullable=False))
+computed(Account, "unpaid_invoices", _("Unpaid invoices"), "boolean", _unpaid("account_id"), within=Invoice)
+computed(
+    Expense, "taken_back", _("Taken back"), "boolean",
+    lambda e: Source(e.reversed_by_id.is_not(None), nullable=False),
+)  # fmt: skip
+computed(Expense, "project", _("Project"), "ref", _of_customer("project_id"), target=Project)
 
 # ---- what belongs to a customer -------------------------------------------------------------------------------------
 

@@ -63,6 +63,8 @@ class MailKind(Choice):
     PASSWORD_RESET = "password_reset", _("Password reset")
     EMAIL_CHANGED = "email_changed", _("E-mail address changed")
     TICKET_ANSWERED = "ticket_answered", _("Ticket answered")
+    INVOICE = "invoice", _("Invoice")
+    REMINDER = "reminder", _("Reminder of an invoice")
 
 
 class Template(Base, Versioned, Searchable):

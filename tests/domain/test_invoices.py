@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from app.db import unit, utcnow
+from app.db import reads, unit, utcnow
 from app.domain import billing
 from app.domain.billing import LineIn
 from app.domain.billing.lines import of_rates
+from app.domain.ledger import invariants
 from app.errors import Conflict, Invalid
 from app.models.billing import (
     FROZEN,
@@ -373,3 +374,22 @@ async def test_what_was_made_for_a_key_is_made_once_and_a_draft_can_be_deleted()
         assert (await draft(session, account, LineIn("B", 1), key="auto:1")) is first
         await billing.delete_draft(session, invoice=first)
         assert (await session.scalars(select(InvoiceLine))).all() == []
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+async def test_what_invoices_book_keeps_the_invariants_of_the_ledger() -> None:
+    async with unit() as session:
+        account = await world(session, balance=60000)
+        paid_one, part, whole, unpaid = [
+            await issued(session, account, LineIn("A", 5000), LineIn("B", 3333)) for _ in range(4)
+        ]
+        for invoice in (paid_one, part, whole):
+            await billing.pay_from_balance(session, invoice=invoice)
+        await billing.credit_invoice(session, invoice=part, reason="Part", parts={2: 1000})
+        for invoice in (whole, unpaid):
+            await billing.credit_invoice(session, invoice=invoice, reason="Whole")
+        asked = await issued(session, account, LineIn("Funds", 5000, kind=LineKind.ADVANCE))
+        payment = await paid(session, account, 5000, asked)
+        await billing.settle_invoice(session, invoice_id=asked.id, payment=payment)
+    async with reads() as session:
+        assert [breach.what for breach in await invariants.check(session)] == []

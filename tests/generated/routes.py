@@ -95,6 +95,12 @@ def _of_screen(route: Route, method: str, view: AppView, names: set[str], world:
                 query, body = ("?all=1", {}) if method == "GET" else ("", {"all": "1", "query": ""})
                 yield Way(method, f"{me}/action/{button.slug}?all", NONE, url + query, body, route.path)
         return
+    if {"name", "pk"} <= names:
+        for name in (n.removeprefix("file_") for n in dir(view) if n.startswith("file_")):
+            for target in world.targets(me):
+                url = base.replace("{name}", name).replace("{pk}", str(world.id_of(me, target)))
+                yield Way(method, f"{me}/file/{name}", target, url, {}, route.path)
+        return
     if "name" in names:
         for name in (n.removeprefix("data_") for n in dir(view) if n.startswith("data_")):
             for target in world.targets(me):

@@ -16,10 +16,12 @@ from app.domain.billing.invoices import (
 )
 from app.domain.billing.lines import LineIn
 from app.domain.billing.payers import FIELDS, OF_COMPANY, check_payer, delete_payer, save_payer
+from app.domain.billing.sending import send_invoice
 from app.domain.billing.settling import pay_from_balance, settle_invoice
 
 __all__ = [
     "FIELDS", "INVOICE_MOVES", "OF_COMPANY", "LineIn", "change_draft", "charge", "check_payer", "credit_invoice",
     "credited", "delete_draft", "delete_payer", "draft_invoice", "from_balance", "issue_invoice", "left_to_credit",
-    "pay_from_balance", "payable", "reverse_expense", "save_payer", "settle_invoice", "take_back",
+    "pay_from_balance", "payable", "reverse_expense", "save_payer", "send_invoice", "settle_invoice",
+    "take_back",
 ]  # fmt: skip

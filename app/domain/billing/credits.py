@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain import ledger
 from app.domain.billing.expenses import reverse_expense
 from app.domain.billing.invoices import CANCELLED, DRAFT, ISSUED, PAID, credited, issue_invoice, locked, move
 from app.domain.billing.taxes import split
@@ -14,7 +16,7 @@ from app.domain.ledger import Move, own_account, post
 from app.errors import Conflict, Invalid
 from app.i18n import gettext
 from app.models.billing import Expense, Invoice, InvoiceKind, InvoiceLine, InvoicePayment, LineKind
-from app.models.ledger import Account, AccountKind, TransactionKind
+from app.models.ledger import AccountKind, TransactionKind
 
 
 async def left_to_credit(session: AsyncSession, invoice: Invoice) -> dict[int, tuple[int, int]]:
@@ -93,7 +95,10 @@ def _taken(line: InvoiceLine, left: tuple[int, int], at: int, parts: Mapping[int
 
 async def _give_back(session: AsyncSession, invoice: Invoice, note: Invoice) -> None:
     """Book back what was charged for the lines of a credit note."""
-    account = (await session.scalars(select(Account).where(Account.id == invoice.account_id).with_for_update())).one()
+    place: Any = {"project_id": invoice.project_id, "currency": invoice.currency}  # opened before the account is locked
+    revenue = await own_account(session, kind=AccountKind.REVENUE, **place)
+    taxes = await own_account(session, kind=AccountKind.TAX, **place)
+    await ledger.locked(session, [invoice.account_id])
     sale = await session.scalar(select(Expense).where(Expense.invoice_id == invoice.id))
     by_position = {line.position: line for line in invoice.lines}
     net = tax = 0
@@ -112,17 +117,10 @@ async def _give_back(session: AsyncSession, invoice: Invoice, note: Invoice) -> 
                 net, tax = net + line.net, tax + line.tax
     if not net + tax:
         return
-
-    async def own(kind: AccountKind) -> int:
-        return await own_account(session, project_id=account.project_id, kind=kind, currency=account.currency)
-
     transaction_id, _new = await post(
         session, key=f"credit:{note.id}", kind=TransactionKind.REVERSAL,
         description=gettext("Credit note %(number)s") % {"number": note.number},
-        moves=[
-            Move(account.id, net + tax), Move(await own(AccountKind.REVENUE), -net),
-            Move(await own(AccountKind.TAX), -tax),
-        ],
+        moves=[Move(invoice.account_id, net + tax), Move(revenue, -net), Move(taxes, -tax)],
         reverses_id=sale.transaction_id if sale is not None and (net, tax) == (sale.net, sale.tax) else None,
     )  # fmt: skip
     if sale is not None and (net, tax) == (sale.net, sale.tax):

@@ -96,6 +96,7 @@ async def draft_invoice(
     project_id: int | None = None,
     currency: str | None = None,
     payer_id: int | None = None,
+    usual_payer: bool = False,
     due_on: date | None = None,
     language: str = "",
     note: str = "",
@@ -104,7 +105,8 @@ async def draft_invoice(
 ) -> Invoice:
     """Make a draft for a customer, in one of their projects (their own unless given) and a currency (its own).
 
-    language: empty is the customer's. key: what it is made for; asked again, the invoice that there is comes back.
+    usual_payer: take that of the account, or the customer's only one, where none is given. language: empty is the
+    customer's. key: what it is made for; asked again, the invoice that there is comes back.
     Raises Invalid with every bad field, Conflict for a closed customer.
     """
     if key is not None:
@@ -117,6 +119,8 @@ async def draft_invoice(
         raise Conflict(gettext("This account is closed. Open it again first."))
     currency = checks.at("currency", checks.currency, currency) if currency else None
     account = await account_of(session, customer=customer, project_id=project_id, currency=currency)
+    if payer_id is None and usual_payer:
+        payer_id = await payer_of(session, account)
     invoice = Invoice(
         customer_id=customer.id, account_id=account.id, project_id=account.project_id, currency=account.currency,
         kind=InvoiceKind.INVOICE, status=DRAFT, key=key, language=SOURCE, lines=[],
@@ -246,7 +250,7 @@ async def sides_now(session: AsyncSession, invoice: Invoice) -> dict[str, Any]:
     return invoice.sides or sides_of(*await _parts(session, invoice))
 
 
-async def usual_payer(session: AsyncSession, account: Account) -> int | None:
+async def payer_of(session: AsyncSession, account: Account) -> int | None:
     """Whom invoices of an account are made out to: its payer, else the customer's only one."""
     if account.payer_id is not None:
         return account.payer_id

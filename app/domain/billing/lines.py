@@ -58,9 +58,9 @@ def make_lines(wanted: Sequence[LineIn], *, tax: Tax, with_tax: bool) -> list[In
     errors: dict[str, str] = {}
     made = []
     for at, given in enumerate(wanted):
-        problems = _problems(given)
-        errors |= {f"lines-{at}-{field}": problem for field, problem in problems.items()}
-        if problems:
+        wrong = problems(given)
+        errors |= {f"lines-{at}-{field}": problem for field, problem in wrong.items()}
+        if wrong:
             continue
         amount = times(given.price, given.quantity) - given.discount
         own = NONE if given.kind is LineKind.ADVANCE else given.tax or tax
@@ -82,7 +82,8 @@ def make_lines(wanted: Sequence[LineIn], *, tax: Tax, with_tax: bool) -> list[In
     return made
 
 
-def _problems(given: LineIn) -> dict[str, str]:
+def problems(given: LineIn) -> dict[str, str]:
+    """What is wrong with a line: field -> sentence."""
     found = {}
     try:
         _description(given.description)

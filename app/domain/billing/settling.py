@@ -7,12 +7,13 @@ from collections import Counter
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain import ledger
 from app.domain.billing.expenses import charge
 from app.domain.billing.invoices import PAID, from_balance, locked, move, payable
 from app.errors import Conflict
 from app.i18n import gettext
 from app.models.billing import Expense, Invoice, InvoicePayment, LineKind, Payment
-from app.models.ledger import Account
+from app.models.ledger import Account, AccountKind
 
 
 async def settle_invoice(session: AsyncSession, *, invoice_id: int, payment: Payment | None = None) -> bool:
@@ -25,14 +26,9 @@ async def settle_invoice(session: AsyncSession, *, invoice_id: int, payment: Pay
     invoice = await locked(session, invoice_id)
     if not payable(invoice):
         return invoice.status is PAID
-    account = (
-        await session.scalars(
-            select(Account)
-            .where(Account.id == invoice.account_id)
-            .with_for_update()
-            .execution_options(populate_existing=True, unscoped=True)
-        )
-    ).one()
+    for kind in (AccountKind.REVENUE, AccountKind.TAX):  # opened before the account is locked
+        await ledger.own_account(session, project_id=invoice.project_id, kind=kind, currency=invoice.currency)
+    account = (await ledger.locked(session, [invoice.account_id]))[invoice.account_id]
     left = await _uncovered(session, invoice)
     if payment is not None and payment.account_id == invoice.account_id:
         await _by_payment(session, invoice, payment, left)
@@ -49,6 +45,7 @@ async def pay_from_balance(session: AsyncSession, *, invoice: Invoice) -> None:
         raise Conflict(gettext("There is nothing to pay on this invoice any more."))
     if not from_balance(invoice):
         raise Conflict(gettext("This invoice asks for funds: it is paid by a payment, not from the balance."))
+    await ledger.check_open(session, invoice.customer_id)
     before = invoice.paid
     if not await settle_invoice(session, invoice_id=invoice.id) and invoice.paid == before:
         raise Conflict(gettext("The balance is not enough."))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from stdnum.eu import vat
 from stdnum.exceptions import ValidationError
 
+from app.domain import checks
 from app.domain.checks import in_eu
+from app.errors import Invalid
+from app.i18n import gettext
 from app.models.billing import Payer, PayerKind, TaxRate
 from app.models.customers import Customer, CustomerKind
 from app.models.projects import Project
@@ -106,3 +110,38 @@ def _narrowness(rate: TaxRate) -> tuple[bool, bool, bool, date, int]:
         rate.project_id is not None, rate.country != "", rate.payer_kind is not None, rate.valid_from or date.min,
         rate.id,
     )  # fmt: skip
+
+
+_of = TaxRate.__table__.c
+FIELDS: dict[str, checks.Check] = {
+    "name": checks.line(_of.name, required=True),
+    "project_id": checks.row_id,
+    "country": checks.country,
+    "payer_kind": lambda value: checks.one_of(PayerKind)(value) if value else None,
+    "rate": checks.whole(_of.rate, least=0),
+    "valid_from": checks.day,
+}
+
+
+async def save_tax_rate(session: AsyncSession, *, values: Mapping[str, Any], rate: TaxRate | None = None) -> TaxRate:
+    """Make a rate, or change one: what was counted with it stays as it was. Raises Invalid with every bad field."""
+    checks.refuse_for_all(rate, values)
+    wanted = checks.clean(values, FIELDS)
+    if wanted.get("rate", 0) > WHOLE:
+        raise Invalid(rate=gettext("At most a hundred per cent, please."))
+    await checks.known(session, "project_id", Project, wanted.get("project_id"))
+    if rate is None:
+        rate = TaxRate(**wanted)
+        session.add(rate)
+    else:
+        checks.change(rate, wanted)
+    place = ("project_id", "country", "payer_kind", "valid_from")
+    same = [getattr(TaxRate, name).is_not_distinct_from(getattr(rate, name)) for name in place]
+    with session.no_autoflush:
+        other = await session.scalar(select(TaxRate.name).where(*same, TaxRate.id != (rate.id or 0)).limit(1))
+    if other is not None:
+        raise Invalid(
+            valid_from=gettext("The rate %(name)s is for the same payers from the same day.") % {"name": other}
+        )
+    await session.flush()
+    return rate

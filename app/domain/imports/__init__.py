@@ -1,5 +1,6 @@
-"""Imports: customers out of a CSV file. A second import of the same file changes nothing."""
+"""Imports: customers and paid invoices out of CSV files. A second import of the same file changes nothing."""
 
 from app.domain.imports.customers import ImportReport, RowError, RowNote, import_customers
+from app.domain.imports.invoices import InvoiceReport, import_invoices
 
-__all__ = ["ImportReport", "RowError", "RowNote", "import_customers"]
+__all__ = ["ImportReport", "InvoiceReport", "RowError", "RowNote", "import_customers", "import_invoices"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -118,13 +119,13 @@ async def statement(
     return Statement(account, first, until, opening, opening + total[0] - total[1], total[0], total[1], n, tuple(lines))
 
 
-def _rows(account_id: int, inside: ColumnElement[bool]) -> Select[tuple[int, datetime, int, int, TransactionKind, str]]:
-    return (
-        select(Entry.id, Entry.at, Entry.transaction_id, Entry.amount, Transaction.kind, Transaction.description)
-        .join(Transaction, Transaction.id == Entry.transaction_id)
-        .where(Entry.account_id == account_id, inside)
-        .order_by(Entry.at, Entry.id)
+def _rows(account_id: int, inside: ColumnElement[bool]) -> Select[Any]:
+    rows: Any = select(
+        Entry.id, Entry.at, Entry.transaction_id, Entry.amount, Transaction.kind, Transaction.description
     )
+    rows = rows.select_from(Entry).join(Transaction, Transaction.id == Entry.transaction_id)
+    ordered: Select[Any] = rows.where(Entry.account_id == account_id, inside).order_by(Entry.at, Entry.id)
+    return ordered
 
 
 async def months(
@@ -142,7 +143,8 @@ async def months(
         func.coalesce(func.sum(-Entry.amount).filter(Transaction.kind.not_in(INCOME)), 0),
     )
     query = (
-        query.join(Account, Account.id == Entry.account_id)
+        query.select_from(Entry)
+        .join(Account, Account.id == Entry.account_id)
         .join(Transaction, Transaction.id == Entry.transaction_id)
         .where(Account.customer_id.is_not(None), Entry.at >= first, Transaction.kind.in_((*INCOME, *EXPENSE)))
         .group_by(Account.currency, "month")
@@ -159,7 +161,7 @@ INCOME = (TransactionKind.PAYMENT, TransactionKind.REFUND)
 EXPENSE = (TransactionKind.CHARGE, TransactionKind.REVERSAL)
 
 
-def _month(session: AsyncSession, at: ColumnElement[datetime]) -> ColumnElement[str]:
+def _month(session: AsyncSession, at: Any) -> ColumnElement[str]:
     if session.get_bind().dialect.name == "postgresql":
         return func.to_char(func.timezone("UTC", at), "YYYY-MM")
     return func.substr(at, 1, 7)

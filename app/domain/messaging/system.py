@@ -49,6 +49,15 @@ class SystemMail:
     """False: nothing sends it yet."""
 
 
+_OF_INVOICE = (
+    MacroSpec("invoice.title", _("Invoice or credit note, with its number"), "Invoice 2026-00017"),
+    MacroSpec("invoice.number", _("Number of the invoice"), "2026-00017"),
+    MacroSpec("invoice.total", _("Total of the invoice, with its currency"), "1,284.50 EUR"),
+    MacroSpec("invoice.left", _("What is still to be paid, with its currency"), "1,284.50 EUR"),
+    MacroSpec("invoice.due", _("The day until which it is to be paid"), "Dec 6, 2026"),
+    MacroSpec("invoice.days", _("Days until it is due"), "5"),
+)
+
 MAILS: Final[dict[MailKind, SystemMail]] = {
     MailKind.WELCOME: SystemMail(
         _("To a customer whom staff have registered."),
@@ -109,6 +118,30 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
             ),
             MacroSpec("ticket.link", _("The link to the ticket"), "https://nordhost.example/client/tickets/381"),
         ),
+    ),
+    MailKind.INVOICE: SystemMail(
+        _("To a customer, with an invoice or credit note attached."),
+        _("{{ invoice.title }} from {{ project.name }}"),
+        _(
+            "Hello {% if customer.contact_person %}{{ customer.contact_person }}"
+            "{% else %}{{ customer.name }}{% endif %},\n\n"
+            "{{ invoice.title }} over {{ invoice.total }} is attached."
+            "{% if invoice.due %}\n\nPlease pay it until {{ invoice.due }}.{% endif %}\n\n"
+            "If you have a question, just answer this message."
+        ),
+        _OF_INVOICE,
+    ),
+    MailKind.REMINDER: SystemMail(
+        _("To a customer whose invoice is due soon: ten, five, three and one day before, and on the day."),
+        _("{{ invoice.title }} is due on {{ invoice.due }}"),
+        _(
+            "Hello {% if customer.contact_person %}{{ customer.contact_person }}"
+            "{% else %}{{ customer.name }}{% endif %},\n\n"
+            "{{ invoice.left }} of {{ invoice.title }} are still to be paid until {{ invoice.due }}. It is attached "
+            "once more.\n\n"
+            "If you have paid already, you need not do anything."
+        ),
+        _OF_INVOICE,
     ),
 }
 
