@@ -12,7 +12,7 @@ from wtforms.fields.core import UnboundField
 
 from admin_views.base import AppForm, AppView, Button, Done, Flow, Press
 from admin_views.base.cells import link, money
-from admin_views.base.fields import MomentField, MoneyField, PickField, plain
+from admin_views.base.fields import LookupField, MomentField, MoneyField, PickField, plain
 from admin_views.billing import story
 from app.domain.billing import payments, refunds
 from app.i18n import _, gettext
@@ -158,7 +158,11 @@ class Payments(AppView, model=Payment):
                 _("Currency"), kind="currency", description=_("Another than the account's: by the rate of the day.")
             )
         }
-        if obj is not None:
+        if obj is None:
+            fields["account"] = LookupField(
+                _("Account"), target="account", description=_("Empty: the one in this currency, opened if need be.")
+            )
+        else:
             fields |= dict.fromkeys(("customer", "account"))
         if obj is not None and (obj.status is not PaymentStatus.NEW or obj.external_id is not None):
             fields |= dict.fromkeys(payments.UNTIL_STARTED) | {"method": None}
