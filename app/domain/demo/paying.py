@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from random import Random
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +15,9 @@ from app.i18n import gettext
 from app.models.billing import Gateway, Payer, Payment, PaymentEvent, PaymentEventKind, PaymentMethod
 from app.models.customers import Customer, CustomerStatus
 
+if TYPE_CHECKING:
+    from app.domain.demo.making import Maker
+
 YEAR = timedelta(days=365)
 AMOUNTS = (1000, 1500, 2500, 4900, 5000, 7500, 10_000, 12_000, 25_000)
 """In cents; where people pay in roubles, a hundred times as much."""
@@ -21,6 +25,12 @@ FATES = ("paid", "pending", "refunded", "part", "cancelled", "fraud")
 CHANCES = (88, 3, 2, 2, 4, 1)
 SHARE = 0.5
 """Of the customers who pay at all."""
+
+
+async def pay(maker: Maker, customers: list[Customer]) -> None:
+    """Once everybody has an account."""
+    currencies = {p.id: p.currency for p in maker.words.projects.values()}
+    maker.mark(*await make_payments(maker.session, maker.random, maker.now, customers, currencies))
 
 
 async def make_payments(
