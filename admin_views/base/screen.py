@@ -95,6 +95,8 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     create_icon: ClassVar[str] = "plus"
     extra_groups: ClassVar[tuple[tuple[str, tuple[str, ...]], ...]] = ()
     form_template: ClassVar[str] = "sqladmin/form.html"
+    look_template: ClassVar[str] = ""
+    """The part of the form's page that a script asks for while it is filled in, from `form_context`."""
     letter: ClassVar[str] = ""
     """The key that leads here after "g"."""
     in_palette: ClassVar[bool] = False

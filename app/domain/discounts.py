@@ -294,7 +294,7 @@ async def save_discount(
         "target": DiscountTarget.ALL, "scope": DiscountScope.EVERYTHING, "kind": DiscountKind.PERCENT
     }  # fmt: skip
     now = {n: wanted.get(n, usual.get(n) if discount is None else getattr(discount, n)) for n in FIELDS}
-    needed = {name for what in ("target", "scope", "kind") for name in NEEDED[now[what]]}
+    needed = {name for what in ("target", "scope", "kind") for name in NEEDED.get(now[what], ())}
     wrong = {name: gettext("Please fill this in.") for name in needed | {"name"} if not now[name]}
     if (now["percent"] or 0) > WHOLE and now["kind"] is DiscountKind.PERCENT:
         wrong["percent"] = gettext("At most 100 per cent.")

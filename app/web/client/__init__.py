@@ -3,11 +3,11 @@
 from litestar import Router
 
 from app.web import auth
-from app.web.client import access, home, messages, payments, profile, subscriptions, tickets
+from app.web.client import access, home, messages, payments, profile, services, subscriptions, tickets
 
 HANDLERS = [
     *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
-    *subscriptions.HANDLERS, *payments.HANDLERS,
+    *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS,
 ]  # fmt: skip
 
 

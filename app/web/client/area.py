@@ -35,6 +35,7 @@ def _nav(path: str, unread: int) -> list[dict[str, Any]]:
     inside = path.startswith(("/client/messages", "/client/tickets"))
     items = [
         (gettext("Overview"), "/client/", "home", path in ("/client", "/client/"), 0),
+        (gettext("Services"), "/client/services", "server-2", path.startswith("/client/services"), 0),
         (gettext("Messages"), "/client/messages", "inbox", inside, unread),
         (gettext("Payments"), "/client/payments", "credit-card", path.startswith("/client/payments"), 0),
         (gettext("Profile"), "/client/profile", "user-circle", path.startswith("/client/profile"), 0),

@@ -34,13 +34,13 @@ PER = {
 """How often a price is to be paid, behind the amount."""
 
 
-def _service(service: Service) -> dict[str, Any]:
+def service_line(service: Service) -> dict[str, Any]:
     price = Markup('{} <span class="per small faint">{}</span>').format(
         show_money(service.price, service.currency), str(PER[service.period])
     )
     return {
-        "name": service.name, "detail": service.product.name, "url": None, "kind": BADGES[service.status],
-        "status": service.status.label, "price": price,
+        "name": service.name, "detail": service.product.name, "url": f"/client/services/{service.id}",
+        "kind": BADGES[service.status], "status": service.status.label, "price": price,
         "next": show_date(service.next_charge_on) if service.next_charge_on else None,
         "renewal": gettext("by itself") if service.auto_renew else gettext("by you"),
     }  # fmt: skip
@@ -95,7 +95,8 @@ async def home(request: Asked) -> Response[Any]:
             request, session, "client/home.html",
             balance=await _balance(session, customer_id, "/client/payments/new" if may_pay else None),
             invoices=await _invoices(session, customer_id, may_pay),
-            services=[_service(s) for s in await queries.services(session, customer_id)],
+            services=[service_line(s) for s in await queries.services(session, customer_id)],
+            services_url="/client/services",
             messages=[m.shown() for m in messages],
             inbox_url="/client/messages",
             visits=[_visit(v) for v in await queries.visits(session, customer_id)],
