@@ -15,7 +15,7 @@ from app.db import Base
 from app.domain.demo.charging import make_discounts, yearly
 from app.domain.demo.texts import CANNED, CATEGORIES
 from app.domain.staff import ACTIONS, CAMPAIGN_ACTIONS, SERVICE_ACTIONS
-from app.models.billing import PaymentMethod
+from app.models.billing import Gateway, PaymentMethod
 from app.models.catalog import Period, Product, ProductGroup, ProductProject
 from app.models.customers import Attitude, Group
 from app.models.messaging import Category
@@ -81,7 +81,10 @@ PRODUCTS = (
     ("Domains", "Wildcard certificate", 5900, Period.YEAR, 0), ("Connectivity", "Fibre 500", 4900, Period.MONTH, 9900),
 )  # fmt: skip
 """Group, name, price in euro cents, period, set-up fee; Kupol sells them in roubles, one euro for a hundred."""
-METHODS = ("Bank transfer", "Card", "Direct debit", "Cash")
+METHODS = (
+    ("Bank transfer", Gateway.BANK, "Nordhost GmbH, Musterbank\nIBAN DE02 1203 0000 0000 2020 51, BIC BYLADEM1001"),
+    ("Card", Gateway.TEST, ""), ("Direct debit", Gateway.BY_HAND, ""), ("Cash", Gateway.BY_HAND, ""),
+)  # fmt: skip
 
 
 class Dictionaries:
@@ -138,8 +141,8 @@ class Dictionaries:
             )  # fmt: skip
         for name, texts in CANNED.items():
             await self.one(CannedReply, {"name": name}, texts=texts)
-        for name in METHODS:
-            await self.one(PaymentMethod, {"name": name})
+        for name, gateway, told in METHODS:
+            await self.one(PaymentMethod, {"name": name}, gateway=gateway, instructions=told)
         await self._products()
         await self._staff()
         await self.session.flush()
