@@ -155,9 +155,8 @@ class Customers(AppView, model=Customer):
     def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
         if not granted(plan.grants, "invoice", "create"):
             return []
-        return [
-            (gettext("New invoice"), f"/admin/invoice/create?customer={obj.id}", "file-invoice", False, False, True)
-        ]
+        url = f"/admin/invoice/create?customer={obj.id}"
+        return [(gettext("New invoice"), url, "file-invoice", False, False, True)]
 
     async def strip(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         return await summary.figures(request, session, obj)

@@ -3,11 +3,11 @@
 from litestar import Router
 
 from app.web import auth
-from app.web.client import access, home, messages, profile, subscriptions, tickets
+from app.web.client import access, home, invoices, messages, profile, subscriptions, tickets
 
 HANDLERS = [
     *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
-    *subscriptions.HANDLERS,
+    *subscriptions.HANDLERS, *invoices.HANDLERS,
 ]  # fmt: skip
 
 
