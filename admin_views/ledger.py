@@ -26,7 +26,7 @@ from app.models.ledger import Account
 
 
 class Accounts(AppView, model=Account):
-    name, name_plural, icon, category = _("Account"), _("Accounts"), "wallet", "Money"
+    name, name_plural, icon, category = _("Personal account"), _("Accounts"), "wallet", "Money"
     purpose = _("The money of customers with each brand: balance, credit and what comes next.")
     create_label = _("Open an account")
     letter = "b"

@@ -122,7 +122,7 @@ async def as_csv(account_id: int, currency: str, first: date | None, until: date
         found = await statement(session, account_id=account_id, first=first, until=until, limit=0)
         out.write("\ufeff")
         writer.writerow(
-            [gettext("Date"), gettext("Kind"), gettext("Description"), gettext("Debit"), gettext("Credit"),
+            [gettext("Date"), gettext("Kind"), gettext("Description"), gettext("Went out"), gettext("Came in"),
              gettext("Balance"), gettext("Currency")]
         )  # fmt: skip
         opening = decimal(found.opening, currency)

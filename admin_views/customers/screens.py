@@ -60,7 +60,7 @@ class Customers(AppView, model=Customer):
         ),
         Related("payer", counts=True),
         Related("service", counts=True),
-        Related("account", _("Account")),
+        Related("account"),
         Related("payment"),
         Related("invoice", counts=True),
         Related("expense"),
