@@ -22,6 +22,7 @@ from admin_views.base.cells import esc, ready, short, swatch
 from admin_views.base.fields import password_fields, plain
 from admin_views.base.plan import Plan
 from admin_views.base.reading import Reading
+from admin_views.billing.documents import OF_CUSTOMER as DOCUMENTS
 from admin_views.customers import money, summary
 from admin_views.customers.buttons import BUTTONS
 from app.domain import customers
@@ -73,7 +74,7 @@ class Customers(AppView, model=Customer):
             "audit", of=lambda c: (Audit.customer_id == c.id) | (Audit.noun == "customer") & (Audit.noun_id == c.id)
         ),
     )
-    buttons = BUTTONS
+    buttons = (*BUTTONS, *DOCUMENTS)
 
     # ---- list and card -----------------------------------------------------------------------------------------
 
