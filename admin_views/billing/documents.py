@@ -49,16 +49,16 @@ async def make(session: AsyncSession, chosen: list[Any], *, kind: str, first: An
 class AttachForm(AppForm):
     kind = ChoiceField(_("Kind"), [validators.InputRequired()], kind=DocumentKind)
     title = StringField(_("Title"), [validators.Length(max=200), plain], description=_("Empty: the name of the file."))
-    attachments = FileField(_("File"), [validators.InputRequired(_("Choose a file."))])
+    files = FileField(_("File"), [validators.InputRequired(_("Choose a file."))])
 
 
 class AttachFlow(Flow):
     form = AttachForm
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
-        upload = form.data["attachments"]
+        upload = form.data["files"]
         if not isinstance(upload, UploadFile) or not upload.filename:
-            raise Invalid(attachments=gettext("Choose a file."))
+            raise Invalid(files=gettext("Choose a file."))
         document = await attach_document(
             session, _storage(press.request), customer_id=press.one.id, kind=DocumentKind(form.data["kind"]),
             title=form.data["title"] or "", name=upload.filename, chunks=_chunks(upload),

@@ -47,6 +47,18 @@ def as_file(content: bytes, name: str, media: str = "application/pdf") -> Respon
     return Response(content, media_type=media, headers=headers)
 
 
+class MaybeField(PickField):
+    """One of a long list, or none."""
+
+    def iter_choices(self) -> Any:
+        yield "", "–", not self.data, {}
+        yield from super().iter_choices()
+
+    def pre_validate(self, form: Any) -> None:
+        if self.data:
+            super().pre_validate(form)
+
+
 class Invoices(AppView, model=Invoice):
     name, name_plural, icon, category = _("Invoice"), _("Invoices"), "file-invoice", "Money"
     purpose = _("What customers are asked to pay. What is issued stays as it is.")
@@ -147,12 +159,14 @@ class Invoices(AppView, model=Invoice):
             fields["project"] = LookupField(
                 _("Project"), target="project", description=_("Empty: the one of the customer.")
             )
-            fields["currency"] = PickField(_("Currency"), kind="currency", description=_("Empty: that of the project."))
+            fields["currency"] = MaybeField(
+                _("Currency"), kind="currency", description=_("Empty: that of the project.")
+            )
         else:
             if not self.editable(obj):
                 raise Conflict(gettext("It is issued and stays as it is. Make a credit note instead."))
             fields |= dict.fromkeys(("customer", "project", "currency"))
-        fields["language"] = PickField(_("Language"), kind="language", description=_("Empty: that of the customer."))
+        fields["language"] = MaybeField(_("Language"), kind="language", description=_("Empty: that of the customer."))
         return fields
 
     async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
