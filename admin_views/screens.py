@@ -82,6 +82,7 @@ WITHOUT_SCREEN = {
     "ledger_check": "shown on the first page",
     "ledger_entry": "the statement on the account card",
     "ledger_transaction": "the statement on the account card",
+    "ledger_check": "what is broken, on the first page",
     "login_session": "bookkeeping of sign-ins; the audit shows them",
     "membership": "part of the customer form",
     "message_template_text": "part of the template form",

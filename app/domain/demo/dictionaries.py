@@ -28,15 +28,18 @@ LOOK = ("list", "details")
 ROLES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
     "Support": ("Answers customers and helps in their panel.", (
         ("customer", (*LOOK, "edit", "action:message", "action:enter", "action:note")), ("user", (*LOOK, "edit")),
-        ("payer", LOOK), ("service", LOOK), ("note", (*LOOK, "create", "edit")), ("ticket", (*LOOK, "create", "edit")),
+        ("payer", LOOK), ("service", LOOK), ("account", LOOK), ("payment", LOOK), ("invoice", LOOK), ("expense", LOOK),
+        ("note", (*LOOK, "create", "edit")), ("ticket", (*LOOK, "create", "edit")),
         ("delivery", LOOK), ("product", LOOK), ("attachment", LOOK), ("subscription", LOOK),
         ("suppressed_address", (*LOOK, "create")),
         ("canned_reply", (*LOOK, "create", "edit")), ("inbound_mail", (*LOOK, "edit")),
     )),
-    "Finance": ("Payers, services, products and prices.", (
+    "Finance": ("Accounts, payments, invoices, expenses, services and prices.", (
         ("customer", (*LOOK, "edit", "export", "action:message", "action:note")), ("payer", ACTIONS),
         ("service", ACTIONS), ("product", ACTIONS), ("product_group", ACTIONS), ("payment_method", ACTIONS),
         ("note", (*LOOK, "create")),
+        ("account", (*ACTIONS, "action:correct", "action:transfer", "action:refund", "action:statement")),
+        ("expense", (*ACTIONS, "action:take_back")), ("exchange_rate", ACTIONS),
     )),
     "Marketing": ("Campaigns and their templates.", (
         ("customer", (*LOOK, "export", "action:message", "action:message_all", "action:segment")),
