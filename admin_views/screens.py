@@ -79,7 +79,6 @@ WITHOUT_SCREEN = {
     "group_product": "part of the group form",
     "invoice_line": "shown on the invoice card",
     "invoice_payment": "shown on the invoice card",
-    "ledger_check": "shown on the first page",
     "ledger_entry": "the statement on the account card",
     "ledger_transaction": "the statement on the account card",
     "ledger_check": "what is broken, on the first page",
