@@ -198,8 +198,8 @@ async def _dictionaries(session: AsyncSession, removed: Removed) -> None:
     await _delete(session, PaymentMethod, _marked(PaymentMethod), *unused(
         GroupPaymentMethod.payment_method_id == PaymentMethod.id, Payment.method_id == PaymentMethod.id,
     ), removed=removed)  # fmt: skip
-    for entity in (ExchangeRate, TaxRate, DocumentTemplate):
-        await _delete(session, entity, _marked(entity), removed=removed)
+    for of_money in (ExchangeRate, TaxRate, DocumentTemplate):
+        await _delete(session, of_money, _marked(of_money), removed=removed)
     products = [_marked(Product), *unused(Service.product_id == Product.id, GroupProduct.product_id == Product.id)]
     await _delete(session, Product, *products, removed=removed)
     await _delete(session, ProductGroup, _marked(ProductGroup), *unused(Product.group_id == ProductGroup.id),
