@@ -65,6 +65,7 @@ class Invoices(AppView, model=Invoice):
     search_hint = _("Number")
     create_label = _("New invoice")
     letter, in_palette, palette_hints = "i", True, ("customer_id", "status")
+    columns = ("id", "number", "customer_id", "project_id", "status", "issued_on", "due_on", "total")
     form_template = "sqladmin/invoice_form.html"
     leave_out = (
         "number", "kind", "account_id", "status", "issued_on", "net", "tax", "total", "paid", "reverse_charge",

@@ -187,7 +187,11 @@ def _draw(made: Pdf, rows: list[list[str]]) -> None:
     """A table out of its rows; the first is its head, and figures stand on the right."""
     width = max(len(row) for row in rows)
     full = [row + [""] * (width - len(row)) for row in rows]
-    right = [any(c.isdigit() for c in row) for row in zip(*full[1:], strict=True)] if len(full) > 1 else [False] * width
+    right = (
+        [any(c.isdigit() for cell in row for c in cell) for row in zip(*full[1:], strict=True)]
+        if len(full) > 1
+        else [False] * width
+    )
     columns = [
         Column(label, 3 if at == 1 else 1.2, "R" if right[at] and at > 1 else "L") for at, label in enumerate(full[0])
     ]
@@ -249,7 +253,7 @@ def _table(found: Statement) -> str:
         return show_amount(minor, currency) if minor else ""
 
     rows = [
-        row(gettext("Date"), gettext("Description"), gettext("Debit"), gettext("Credit"), gettext("Balance")),
+        row(gettext("Date"), gettext("Description"), gettext("Went out"), gettext("Came in"), gettext("Balance")),
         row("", gettext("Opening balance"), "", "", show_amount(found.opening, currency)),
     ]
     rows += [

@@ -12,7 +12,7 @@ from app.domain import ledger
 from app.domain.billing.expenses import charge
 from app.domain.billing.invoices import PAID, from_balance, locked, move, payable
 from app.errors import Conflict
-from app.i18n import gettext
+from app.i18n import gettext, speaking
 from app.models.billing import Expense, Invoice, InvoicePayment, LineKind, Payment
 from app.models.ledger import Account, AccountKind
 
@@ -121,11 +121,13 @@ async def _sold(
         return
     sold = [line for line in invoice.lines if line.kind is LineKind.SALE]
     rates = {line.tax_rate for line in sold}
+    with speaking(invoice.language):
+        said = gettext("Invoice %(number)s") % {"number": invoice.number}
     try:
         async with session.begin_nested():
             expense = await charge(
                 session, account_id=invoice.account_id, key=f"invoice:{invoice.id}",
-                description=gettext("Invoice %(number)s") % {"number": invoice.number},
+                description=said,
                 net=sum(line.net for line in sold), tax=sum(line.tax for line in sold),
                 tax_rate=rates.pop() if len(rates) == 1 else 0, invoice_id=invoice.id,
                 on_day=day,

@@ -67,7 +67,7 @@ TEMPLATES = {
          "{% if payer.director %}, в лице {{ payer.director }}{% endif %}, заключили договор.\n\n"
          "1. Исполнитель оказывает услуги, которые заказал клиент.\n2. Услуги оплачиваются вперёд."),
         (DocumentKind.RECONCILIATION, "Акт сверки № {{ document.number }}",
-         "{{ seller.name }} и {{ payer.name }}, по {{ period.until }}."),
+         "{{ seller.name }} и {{ payer.name }}, по {{ period.until }}"),
     ),
     "es": (
         (DocumentKind.ACT, "Acta de trabajos {{ document.number }}",
