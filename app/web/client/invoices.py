@@ -66,12 +66,13 @@ def line(invoice: Invoice) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def open_ones(session: AsyncSession, customer_id: int) -> list[dict[str, Any]]:
+async def open_ones(session: AsyncSession, customer_id: int, *, may_pay: bool) -> list[dict[str, Any]]:
     """For the first page: what is still to be paid."""
     rows = await issued(session, customer_id, only_open=True)
     return [
         {
-            "number": title_of(i), "url": f"{URL}/{i.id}", "pay_url": None,
+            "number": title_of(i), "url": f"{URL}/{i.id}",
+            "pay_url": f"/client/payments/new?invoice={i.id}" if may_pay else None,
             "amount": show_money(i.total - i.paid, i.currency),
             "note": gettext("until %(day)s") % {"day": show_date(i.due_on)} if i.due_on else "",
         }
