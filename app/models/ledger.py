@@ -262,5 +262,5 @@ def _drop(dialect: str) -> list[str]:
     return [f"DROP FUNCTION IF EXISTS {name}() CASCADE" for name in functions]
 
 
-GUARD = Extra("ledger", _create, _drop)
+GUARD = Extra("ledger", _create, _drop, guard=True)
 extras.append(GUARD)

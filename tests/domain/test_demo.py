@@ -7,17 +7,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy import text as sql
+from sqlalchemy.exc import DBAPIError
 from stdnum.eu import vat as eu_vat
 
 from app import db
 from app.db import reads, unit
-from app.domain import billing, checks, customers, demo
+from app.domain import billing, checks, customers, demo, ledger
+from app.domain.ledger import invariants
 from app.domain.messaging.render import compile_message
 from app.errors import Conflict
 from app.models.audit import Audit, AuditDetail
 from app.models.billing import Payer
 from app.models.catalog import Service, ServiceStatus
 from app.models.customers import Customer, CustomerStatus, ExternalRef
+from app.models.ledger import Account
 from app.models.messaging import Campaign, CampaignState, CampaignText, Delivery, TemplateText
 from app.models.projects import Project
 from app.models.staff import Staff
@@ -164,3 +168,23 @@ async def test_names_that_exist_are_used_and_stay() -> None:
     await demo.load()
     await demo.remove()
     assert await rows_per_table() == {"project": 1}
+
+
+async def test_the_books_of_the_demo_agree_and_their_guards_stand_again_after_it() -> None:
+    await demo.load(now=NOW)
+    async with reads() as session:
+        assert await invariants.check(session) == []
+        balances = (await session.scalars(select(Account.balance).where(Account.customer_id.is_not(None)))).all()
+        assert len(balances) >= 230 and any(b > 0 for b in balances)
+        kept = (await session.scalars(select(Account).where(Account.balance > 0).limit(1))).one()
+    async with unit() as session:  # somebody books on one of the accounts: that customer stays with all entries
+        await ledger.correct(session, account_id=kept.id, amount=5, reason="By hand", key="hand")
+    await demo.remove()
+    async with reads() as session:
+        assert (await session.scalars(select(Customer.id))).all() == [kept.customer_id]
+        assert await invariants.check(session) == []
+        assert await session.scalar(select(Account.balance).where(Account.id == kept.id)) == kept.balance + 5
+    for forbidden in ("DELETE FROM ledger_entry", "UPDATE account SET balance = balance + 1"):
+        with pytest.raises(DBAPIError):
+            async with unit() as session:
+                await session.execute(sql(forbidden))

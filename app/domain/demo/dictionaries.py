@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import Base
 from app.domain.demo.charging import make_discounts, yearly
 from app.domain.demo.texts import CANNED, CATEGORIES
-from app.domain.staff import ACTIONS, CAMPAIGN_ACTIONS, SERVICE_ACTIONS
+from app.domain.staff import ACTIONS, CAMPAIGN_ACTIONS, PAYMENT_ACTIONS, SERVICE_ACTIONS
 from app.models.billing import Gateway, PaymentMethod
 from app.models.catalog import Period, Product, ProductGroup, ProductProject
 from app.models.customers import Attitude, Group
@@ -29,16 +29,20 @@ LOOK = ("list", "details")
 ROLES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
     "Support": ("Answers customers and helps in their panel.", (
         ("customer", (*LOOK, "edit", "action:message", "action:enter", "action:note")), ("user", (*LOOK, "edit")),
-        ("payer", LOOK), ("service", LOOK), ("note", (*LOOK, "create", "edit")), ("ticket", (*LOOK, "create", "edit")),
+        ("payer", LOOK), ("service", LOOK), ("account", LOOK), ("payment", LOOK), ("invoice", LOOK), ("expense", LOOK),
+        ("note", (*LOOK, "create", "edit")), ("ticket", (*LOOK, "create", "edit")),
         ("delivery", LOOK), ("product", LOOK), ("attachment", LOOK), ("subscription", LOOK),
         ("suppressed_address", (*LOOK, "create")),
         ("canned_reply", (*LOOK, "create", "edit")), ("inbound_mail", (*LOOK, "edit")),
     )),
-    "Finance": ("Payers, services, products and prices.", (
-        ("customer", (*LOOK, "edit", "export", "action:message", "action:note")), ("payer", ACTIONS),
+    "Finance": ("Accounts, payments, invoices, expenses, services and prices.", (
+        ("customer", (*LOOK, "edit", "export", "action:message", "action:note", "action:payment")), ("payer", ACTIONS),
         ("service", (*ACTIONS, *SERVICE_ACTIONS)), ("product", ACTIONS), ("product_group", ACTIONS),
         ("payment_method", ACTIONS), ("discount", (*ACTIONS, "action:explain")),
         ("note", (*LOOK, "create")),
+        ("payment", (*ACTIONS, *PAYMENT_ACTIONS)),
+        ("account", (*ACTIONS, "action:correct", "action:transfer", "action:refund", "action:statement")),
+        ("expense", (*ACTIONS, "action:take_back")), ("exchange_rate", ACTIONS),
     )),
     "Marketing": ("Campaigns and their templates.", (
         ("customer", (*LOOK, "export", "action:message", "action:message_all", "action:segment")),

@@ -9,13 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, or_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import extras
+from app.domain.demo import money
 from app.domain.demo.making import SOURCE
 from app.i18n import gettext
 from app.models.attachments import Attachment
-from app.models.billing import Payer, PaymentMethod
+from app.models.billing import (
+    Document,
+    ExchangeRate,
+    Expense,
+    Invoice,
+    InvoiceLine,
+    InvoicePayment,
+    Payer,
+    Payment,
+    PaymentMethod,
+)
 from app.models.catalog import Product, ProductGroup, ProductProject, Service
 from app.models.consent import Subscription
 from app.models.customers import (
@@ -30,6 +42,7 @@ from app.models.customers import (
     Note,
 )  # fmt: skip
 from app.models.discounts import Discount
+from app.models.ledger import Account, Entry, Transaction
 from app.models.messaging import Campaign, Category, Delivery, Template
 from app.models.projects import Project
 from app.models.sessions import LoginSession
@@ -99,9 +112,18 @@ async def _customers(session: AsyncSession, removed: Removed) -> None:
         exists().where(Ticket.customer_id == Customer.id, written, ~_marked(TicketMessage)),
         exists().where(UserCustomer.customer_id == Customer.id, UserCustomer.user_id == User.id, ~_marked(User)),
         exists().where(Delivery.customer_id == Customer.id, Delivery.campaign_id == Campaign.id, ~_marked(Campaign)),
+        exists().where(
+            Account.customer_id == Customer.id, Entry.account_id == Account.id,
+            Entry.transaction_id > await money.last_of_demo(session),
+        ),
+    ]  # fmt: skip
+    foreign += [
+        exists().where(entity.customer_id == Customer.id, ~_marked(entity))
+        for entity in (Account, Payment, Invoice, Expense, Document)
     ]
     rows = await session.scalars(select(Customer.id).where(_marked(Customer), ~or_(*foreign)))
     going: Sequence[int] = rows.all()
+    await _money(session, going, removed)
     for entity in (Ticket, Service, Payer, Note, Delivery, LoginSession):
         await _delete(session, entity, entity.customer_id.in_(going), removed=removed)
     await _delete(session, TicketMessage, TicketMessage.ticket_id.not_in(select(Ticket.id)), removed=removed)
@@ -114,6 +136,43 @@ async def _customers(session: AsyncSession, removed: Removed) -> None:
         await _delete(session, link, link.customer_id.in_(going), removed=removed)
     await _delete(session, Customer, Customer.id.in_(going), removed=removed)
     await _say_kept(session, removed, Customer, gettext("customers to whom something was added"))
+
+
+async def _money(session: AsyncSession, going: Sequence[int], removed: Removed) -> None:
+    """All that was booked for these customers, whole transactions with both of their sides. The guards of the database
+    are lifted meanwhile; nobody else sees it, and if anything fails they are back."""
+    accounts = select(Account.id).where(Account.customer_id.in_(going))
+    if await session.scalar(accounts.limit(1)) is None:
+        return
+    dialect = session.get_bind().dialect.name
+    guards = [extra for extra in extras if extra.guard]
+    for guard in reversed(guards):
+        for sql in guard.drop(dialect):
+            await session.execute(text(sql))
+    invoices = select(Invoice.id).where(Invoice.customer_id.in_(going))
+    await _delete(session, InvoicePayment, InvoicePayment.invoice_id.in_(invoices), removed=removed)
+    await _delete(session, InvoiceLine, InvoiceLine.invoice_id.in_(invoices), removed=removed)
+    for entity in (Expense, Payment):
+        await _delete(session, entity, entity.customer_id.in_(going), removed=removed)
+    for credit_notes in (Invoice.credits_id.is_not(None), Invoice.credits_id.is_(None)):
+        await _delete(session, Invoice, Invoice.customer_id.in_(going), credit_notes, removed=removed)
+    await _delete(session, Document, Document.customer_id.in_(going), removed=removed)
+    booked = select(Entry.transaction_id).where(Entry.account_id.in_(accounts)).distinct()
+    ids = (await session.scalars(booked.order_by(Entry.transaction_id.desc()))).all()  # reversals before what they undo
+    for start in range(0, len(ids), 500):
+        some = ids[start : start + 500]
+        await _delete(session, Entry, Entry.transaction_id.in_(some), removed=removed)
+        undone = update(Transaction).where(Transaction.id.in_(some), Transaction.reverses_id.is_not(None))
+        await session.execute(  # rows of one statement go in any order
+            undone.values(reverses_id=None).execution_options(audited=True, synchronize_session=False)
+        )
+        await _delete(session, Transaction, Transaction.id.in_(some), removed=removed)
+    await _delete(session, Account, Account.customer_id.in_(going), removed=removed)
+    empty = ~exists().where(Entry.account_id == Account.id)
+    await _delete(session, Account, Account.customer_id.is_(None), empty, removed=removed)  # opened anew when needed
+    for guard in guards:
+        for sql in guard.create(dialect):
+            await session.execute(text(sql))
 
 
 async def _campaigns(session: AsyncSession, removed: Removed) -> None:
@@ -139,8 +198,10 @@ async def _dictionaries(session: AsyncSession, removed: Removed) -> None:
         Subscription.category_id == Category.id,
         CannedReply.category_id == Category.id,
     ), removed=removed)  # fmt: skip
-    await _delete(session, PaymentMethod, _marked(PaymentMethod),
-                  *unused(GroupPaymentMethod.payment_method_id == PaymentMethod.id), removed=removed)  # fmt: skip
+    await _delete(session, PaymentMethod, _marked(PaymentMethod), *unused(
+        GroupPaymentMethod.payment_method_id == PaymentMethod.id, Payment.method_id == PaymentMethod.id,
+    ), removed=removed)  # fmt: skip
+    await _delete(session, ExchangeRate, _marked(ExchangeRate), removed=removed)
     products = [_marked(Product), *unused(Service.product_id == Product.id, GroupProduct.product_id == Product.id)]
     await _delete(session, Product, *products, removed=removed)
     await _delete(session, ProductGroup, _marked(ProductGroup), *unused(Product.group_id == ProductGroup.id),
@@ -154,7 +215,7 @@ async def _dictionaries(session: AsyncSession, removed: Removed) -> None:
     await _delete(session, Project, _marked(Project), *unused(
         Customer.project_id == Project.id, User.project_id == Project.id, Template.project_id == Project.id,
         CustomerProject.project_id == Project.id, ProductProject.project_id == Project.id,
-        StaffProject.project_id == Project.id, CannedReply.project_id == Project.id,
+        StaffProject.project_id == Project.id, CannedReply.project_id == Project.id, Account.project_id == Project.id,
     ), removed=removed)  # fmt: skip
     for entity in (Campaign, Attitude, Group, Category, PaymentMethod, Product, ProductGroup, Staff, Role, Project):
         await _say_kept(session, removed, entity, why)

@@ -96,6 +96,51 @@ async def post(
     return new, True
 
 
+class Booking(NamedTuple):
+    """One of many: what `post` takes."""
+
+    key: str
+    kind: TransactionKind
+    at: datetime
+    moves: tuple[Move, ...]
+    description: str = ""
+
+
+async def post_many(session: AsyncSession, bookings: Sequence[Booking]) -> dict[str, int]:
+    """Book all of them whose key is not there yet, in few statements: key -> id of each new transaction.
+
+    The accounts are those of one currency for each booking; ValueError for one that does not sum to zero. What the
+    session knows of the accounts is out of date afterwards.
+    """
+    for booking in bookings:
+        amounts = [m.amount for m in booking.moves]
+        if not amounts or sum(amounts) or 0 in amounts:
+            raise ValueError(f"{booking.key}: the moves do not sum to zero")
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    booked: dict[str, int] = {}
+    for start in range(0, len(bookings), MANY):
+        part = bookings[start : start + MANY]
+        rows = [
+            {"key": b.key, "kind": b.kind, "at": b.at, "description": b.description[:500], "staff_id": None}
+            for b in part
+        ]
+        statement = dialect.insert(Transaction).values(rows).on_conflict_do_nothing(index_elements=["key"])
+        returned = statement.returning(Transaction.key, Transaction.id)
+        new = {r[0]: r[1] for r in await session.execute(returned, execution_options={"audited": True})}
+        entries = [
+            {"transaction_id": new[b.key], "account_id": m.account_id, "amount": m.amount, "at": b.at}
+            for b in part if b.key in new for m in b.moves
+        ]  # fmt: skip
+        if entries:
+            await session.execute(insert(Entry).values(entries), execution_options={"audited": True})
+        booked |= new
+    return booked
+
+
+MANY = 250
+"""Bookings in one statement."""
+
+
 async def reverse(session: AsyncSession, *, transaction_id: int, description: str) -> int:
     """Book the opposite of a transaction, once. Returns the id of the reversal. Raises NotFound, Conflict the second
     time."""
