@@ -448,12 +448,10 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         return {}
 
     def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
-        """What stands among the buttons of the card and only leads somewhere: as `lists.Offer`."""
-        return []
+        return []  # what stands among the buttons of the card and only leads somewhere: as `lists.Offer`
 
     def editable(self, obj: Any) -> bool:
-        """Whether the row may be edited as it is; `save` checks again."""
-        return True
+        return True  # whether the row may be edited as it is; `save` checks again
 
     def all_buttons(self) -> tuple[Button, ...]:
         last = (DELETE,) if self.can_delete and not self.readonly else ()

@@ -21,6 +21,7 @@ from app.web.auth import see_other
 from app.web.client import queries
 from app.web.client.access import why_not
 from app.web.client.area import Asked, me, respond
+from app.web.client.invoices import open_ones
 from app.web.forms import AccountForm, choices, number, posted
 
 BADGES = {
@@ -99,6 +100,7 @@ async def home(request: Asked) -> Response[Any]:
             services_url="/client/services",
             messages=[m.shown() for m in messages],
             inbox_url="/client/messages",
+            invoices=await open_ones(session, customer_id),
             visits=[_visit(v) for v in await queries.visits(session, customer_id)],
             buttons=[] if why_not(view, "client.ticket.open") else [ask],
         )  # fmt: skip
