@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import Base
 from app.domain.demo.charging import make_discounts, yearly
 from app.domain.demo.texts import CANNED, CATEGORIES
-from app.domain.staff import ACTIONS, CAMPAIGN_ACTIONS, SERVICE_ACTIONS
+from app.domain.staff import ACTIONS, CAMPAIGN_ACTIONS, PAYMENT_ACTIONS, SERVICE_ACTIONS
 from app.models.billing import Gateway, PaymentMethod
 from app.models.catalog import Period, Product, ProductGroup, ProductProject
 from app.models.customers import Attitude, Group
@@ -36,10 +36,11 @@ ROLES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         ("canned_reply", (*LOOK, "create", "edit")), ("inbound_mail", (*LOOK, "edit")),
     )),
     "Finance": ("Accounts, payments, invoices, expenses, services and prices.", (
-        ("customer", (*LOOK, "edit", "export", "action:message", "action:note")), ("payer", ACTIONS),
+        ("customer", (*LOOK, "edit", "export", "action:message", "action:note", "action:payment")), ("payer", ACTIONS),
         ("service", (*ACTIONS, *SERVICE_ACTIONS)), ("product", ACTIONS), ("product_group", ACTIONS),
         ("payment_method", ACTIONS), ("discount", (*ACTIONS, "action:explain")),
         ("note", (*LOOK, "create")),
+        ("payment", (*ACTIONS, *PAYMENT_ACTIONS)),
         ("account", (*ACTIONS, "action:correct", "action:transfer", "action:refund", "action:statement")),
         ("expense", (*ACTIONS, "action:take_back")), ("exchange_rate", ACTIONS),
     )),

@@ -1,24 +1,27 @@
-"""What the demo's customers have paid over the last twelve months, by the verbs that staff and gateways use."""
+"""What the demo's customers have paid over the last twelve months: booked in bulk, a few taken back by the verbs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from random import Random
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import String, cast, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain import ledger
 from app.domain.billing import payments, refunds
+from app.domain.ledger import Booking, Move
 from app.i18n import gettext
-from app.models.billing import Gateway, Payer, Payment, PaymentEvent, PaymentEventKind, PaymentMethod
+from app.models.billing import Gateway, Payer, Payment, PaymentEvent, PaymentEventKind, PaymentMethod, PaymentStatus
 from app.models.customers import Customer, CustomerStatus
+from app.models.ledger import Account, AccountKind, Transaction, TransactionKind
 
 if TYPE_CHECKING:
     from app.domain.demo.making import Maker
 
 YEAR = timedelta(days=365)
+WAITS = timedelta(days=14)
+"""Nobody is waited for longer."""
 AMOUNTS = (1000, 1500, 2500, 4900, 5000, 7500, 10_000, 12_000, 25_000)
 """In cents; where people pay in roubles, a hundred times as much."""
 FATES = ("paid", "pending", "refunded", "part", "cancelled", "fraud")
@@ -27,67 +30,79 @@ SHARE = 0.5
 """Of the customers who pay at all."""
 
 
-async def pay(maker: Maker, customers: list[Customer]) -> None:
-    """Once everybody has an account."""
-    currencies = {p.id: p.currency for p in maker.words.projects.values()}
-    maker.mark(*await make_payments(maker.session, maker.random, maker.now, customers, currencies))
-
-
-async def make_payments(
-    session: AsyncSession, random: Random, now: datetime, customers: Iterable[Customer], currencies: Mapping[int, str]
-) -> list[Payment]:
-    """Gives them in the order of their dates. currencies: of each project, by its id."""
-    methods = (await session.scalars(select(PaymentMethod).where(PaymentMethod.enabled))).all()
-    able = [m for m in methods if m.gateway is not Gateway.STRIPE]
-    paying = [c for c in customers if c.status is not CustomerStatus.CLOSED and random.random() < SHARE]
+async def pay(maker: Maker, customers: list[Customer], accounts: dict[int, Account]) -> None:
+    """accounts: of each customer, by their id."""
+    session, r = maker.session, maker.random
+    methods = (await session.scalars(select(PaymentMethod).order_by(PaymentMethod.id))).all()
+    able = [m for m in methods if m.enabled and m.gateway is not Gateway.STRIPE]
+    paying = [c for c in customers if c.status is not CustomerStatus.CLOSED and r.random() < SHARE]
     theirs = select(Payer.customer_id, Payer.id).where(Payer.customer_id.in_([c.id for c in paying]))
     payers: dict[int, int] = {row[0]: row[1] for row in await session.execute(theirs)}
     planned: list[tuple[datetime, Customer]] = []
     for customer in paying:
-        start = max(customer.registered_at, now - YEAR)
-        for _n in range(random.choices((1, 2, 4), (45, 35, 20))[0]):
-            planned.append((start + (now - start) * random.random(), customer))
+        start = max(customer.registered_at, maker.now - YEAR)
+        planned += [(maker.between(start), customer) for _n in range(r.choices((1, 2, 4), (45, 35, 20))[0])]
     planned.sort(key=lambda pair: (pair[0], pair[1].id))
-    return [
-        await _payment(session, random, now, when.replace(microsecond=0), customer, able, payers.get(customer.id),
-                       100 if currencies[customer.project_id] == "RUB" else 1)
-        for when, customer in planned
-    ]  # fmt: skip
+    made: list[tuple[Payment, str]] = []
+    for place, (when, customer) in enumerate(planned):
+        fate = r.choices(FATES, CHANCES)[0]
+        if fate == "pending" and when < maker.now - WAITS:
+            fate = "paid"
+        payment = _payment(accounts[customer.id], r.choice(able), r.choice(AMOUNTS), when, fate)
+        payment.number, payment.payer_id = f"{when:%y%m%d}-{place + 1}", payers.get(customer.id)
+        made.append((payment, fate))
+    await maker.keep([payment for payment, _fate in made])
+    maker.mark(*(payment for payment, _fate in made))
+    await _book(session, [payment for payment, fate in made if fate not in ("pending", "cancelled")])
+    for payment, fate in made:
+        if fate == "fraud":
+            await payments.mark_fraud(session, payment_id=payment.id, reason=gettext("Somebody else's card."))
+        elif fate in ("refunded", "part"):
+            amount = payment.amount // (1 if fate == "refunded" else 2)
+            await refunds.refund(
+                session, payment_id=payment.id, amount=amount, reason=gettext("Ordered by mistake."), below_zero=True
+            )
 
 
-async def _payment(
-    session: AsyncSession,
-    random: Random,
-    now: datetime,
-    when: datetime,
-    customer: Customer,
-    methods: list[PaymentMethod],
-    payer_id: int | None,
-    factor: int,
-) -> Payment:
-    payment = await payments.create_payment(
-        session, customer_id=customer.id, method_id=random.choice(methods).id, payer_id=payer_id,
-        amount=random.choice(AMOUNTS) * factor,
+def _payment(account: Account, method: PaymentMethod, amount: int, when: datetime, fate: str) -> Payment:
+    amount *= 100 if account.currency == "RUB" else 1
+    status = {"pending": PaymentStatus.PENDING, "cancelled": PaymentStatus.CANCELLED}.get(fate, PaymentStatus.PAID)
+    return Payment(
+        customer_id=account.customer_id, account_id=account.id, project_id=account.project_id, method_id=method.id,
+        amount=amount, currency=account.currency, account_amount=amount, account_currency=account.currency,
+        status=status, created_at=when, paid_at=when if status is PaymentStatus.PAID else None,
     )  # fmt: skip
-    payment.created_at = when
-    fate = random.choices(FATES, CHANCES)[0]
-    if fate == "pending" and when < now - timedelta(days=14):
-        fate = "paid"  # nobody waits that long
-    if fate == "pending":
-        return payment
-    if fate == "cancelled":
-        await payments.cancel(session, payment_id=payment.id, reason=gettext("The payer has thought better of it."))
-        return payment
-    await payments.set_paid(session, payment_id=payment.id, at=when)
-    session.add(
-        PaymentEvent(
-            payment_id=payment.id, key="demo", kind=PaymentEventKind.PAID, at=when, amount=payment.amount,
-            currency=payment.currency,
+
+
+async def _book(session: AsyncSession, paid: list[Payment]) -> None:
+    cash = {
+        (project_id, currency): await ledger.own_account(
+            session, project_id=project_id, kind=AccountKind.CASH, currency=currency
         )
-    )  # fmt: skip
-    if fate == "fraud":
-        await payments.mark_fraud(session, payment_id=payment.id, reason=gettext("Somebody else's card."))
-    elif fate in ("refunded", "part"):
-        amount = payment.account_amount // (1 if fate == "refunded" else 2)
-        await refunds.refund(session, payment_id=payment.id, amount=amount, reason=gettext("Ordered by mistake."))
-    return payment
+        for project_id, currency in sorted({(p.project_id, p.currency) for p in paid})
+    }
+    bookings = [
+        Booking(
+            f"payment:{p.id}", TransactionKind.PAYMENT, p.paid_at or p.created_at,
+            (Move(p.account_id, p.amount), Move(cash[p.project_id, p.currency], -p.amount)), p.number,
+        )
+        for p in paid
+    ]  # fmt: skip
+    await ledger.post_many(session, bookings)
+    if not paid:
+        return
+    proof = select(Transaction.id).where(Transaction.key == literal("payment:").concat(cast(Payment.id, String)))
+    await session.execute(
+        update(Payment)
+        .where(Payment.id.in_([p.id for p in paid]))
+        .values(transaction_id=proof.scalar_subquery())
+        .execution_options(audited=True, synchronize_session=False)
+    )
+    said = [
+        {"payment_id": p.id, "key": "demo", "kind": PaymentEventKind.PAID, "at": p.paid_at, "amount": p.amount,
+         "currency": p.currency}
+        for p in paid
+    ]  # fmt: skip
+    await session.execute(insert(PaymentEvent), said, execution_options={"audited": True})
+    for payment in paid:
+        session.expire(payment, ["transaction_id"])
