@@ -18,7 +18,7 @@ from admin_views.base.news import News
 from app.domain import inbound, tickets
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext, show_bytes, show_moment
-from app.integrations.mail.reading import Letter, Unreadable
+from app.integrations.mail.reading import Incoming, Unreadable
 from app.integrations.storage import DirectoryStorage, FileMissing
 from app.models.customers import Customer
 from app.models.inbound import InboundMail, InboundState
@@ -32,10 +32,10 @@ def _storage(request: Request) -> DirectoryStorage:
     return DirectoryStorage(request.app.state.settings.data_dir / "attachments")
 
 
-async def _letter(request: Request, mail: InboundMail) -> Letter:
+async def _letter(request: Request, mail: InboundMail) -> Incoming:
     """Raises Unreadable, FileMissing."""
     raw = await _storage(request).read(mail.key)
-    letter = await asyncio.to_thread(Letter, raw)
+    letter = await asyncio.to_thread(Incoming, raw)
     await asyncio.to_thread(lambda: (letter.text, letter.files))
     return letter
 
@@ -105,7 +105,18 @@ async def again(session: AsyncSession, chosen: list[InboundMail]) -> str:
 
 
 def _may(to: InboundState) -> Any:
-    return lambda mail: to in inbound.INBOUND_MOVES[mail.state] and mail.state is not InboundState.NEW
+    """Whether a mail may go there; for all but throwing it away its original is needed."""
+
+    def may(mail: Any) -> bool:
+        legal = to in inbound.INBOUND_MOVES[mail.state] and mail.state is not InboundState.NEW
+        return legal and (to is InboundState.DROPPED or _has_original(mail))
+
+    return may
+
+
+def _has_original(mail: Any) -> bool:
+    """Rows of the list do not say where the original lies: there it is asked for when it comes to it."""
+    return getattr(mail, "key", None) != ""
 
 
 class InboundMails(AppView, model=InboundMail):
@@ -114,6 +125,7 @@ class InboundMails(AppView, model=InboundMail):
     readonly = True
     can_create = can_edit = can_delete = False
     through = "customer"
+    needs = ("key",)
     buttons = (
         Button("ticket", _("Make a ticket for…"), "ticket", on=frozenset({"row", "card"}), flow=GiveFlow(),
                grant="edit", primary=True, submit=_("Make the ticket"), shown=_may(InboundState.TAKEN)),
@@ -122,7 +134,8 @@ class InboundMails(AppView, model=InboundMail):
         Button("drop", _("Discard the mail"), "trash", on=frozenset({"card", "selection"}), verb=drop, grant="edit",
                shown=_may(InboundState.DROPPED), lede=_("The mail stays here, marked as discarded.")),
         Button("original", _("The original"), "download", on=CARD, flow=OriginalFlow(), grant="details", more=True,
-               submit=_("Download"), lede=_("The mail as it came. Open it only in a program that you trust with it.")),
+               submit=_("Download"), lede=_("The mail as it came. Open it only in a program that you trust with it."),
+               shown=_has_original),
     )  # fmt: skip
 
     @staticmethod
@@ -162,7 +175,9 @@ class InboundMails(AppView, model=InboundMail):
             shown.append({"label": gettext("Why"), "kind": "words", "words": [inbound.told(obj.reason)]})
         body = gettext("This mail is too large to be shown here. Its original can be downloaded.")
         files: list[str] = []
-        if obj.size <= LARGEST_SHOWN:
+        if not obj.key:
+            body = gettext("The original of this mail is not kept any more.")
+        elif obj.size <= LARGEST_SHOWN:
             try:
                 letter = await _letter(request, obj)
                 body = letter.text[: tickets.MAX_TEXT] or gettext("(The mail holds no text.)")

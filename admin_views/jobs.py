@@ -31,6 +31,7 @@ WORDS = {
     "imports.take": _("Import"),
     "imports.forget": _("Deleting the file of an import"),
     "inbound.poll": _("Looking into the mailbox"),
+    "inbound.forget": _("Deleting originals of old mails"),
     "inbound.sort": _("Sorting a mail"),
     "messaging.materialise": _("Choosing recipients"),
     "messaging.hush": _("Quiet hours"),

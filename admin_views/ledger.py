@@ -58,12 +58,19 @@ class Accounts(AppView, model=Account):
         return theirs
 
     @staticmethod
+    def cell_customer_id(account: Any) -> str:
+        """Leads to the account; the customer is named on its card."""
+        return f"<bdi>{esc(account.customer.name)}</bdi>" if account.customer else ""
+
+    @staticmethod
     def cell_balance(account: Any) -> str:
         html = money(account.balance, account.currency)
         return f'<span class="t-bad">{html}</span>' if account.balance < 0 else html
 
     def row_label(self, obj: Any) -> str:
-        return f"{obj.customer} · {obj.currency}" if getattr(obj, "customer", None) else f"#{obj.id}"
+        if isinstance(obj, Account) and "customer" not in vars(obj):
+            return f"#{obj.id} {obj.currency}"
+        return f"{obj.customer}, {obj.currency}"
 
     def lookup_label(self, obj: Account) -> str:
         return f"#{obj.id} {obj.currency}"

@@ -66,6 +66,10 @@ class MoneyFlow(Flow):
         form.amount.currency = press.one.currency
         return cast(AppForm, form)
 
+    def groups(self, press: Press, form: AppForm) -> list[dict[str, Any]]:
+        order = [name for name in ("to", "amount", "reason", "description", "once") if name in form]
+        return [{"label": None, "help": None, "fields": order, "more": False}]
+
     @staticmethod
     def key(what: str, form: Any) -> str:
         once = str(form.once.data or "")

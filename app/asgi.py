@@ -26,6 +26,7 @@ from app.web.guard import Guard, visitor
 from app.web.health import health
 from app.web.inbound import take_mail
 from app.web.static import static_file
+from app.web.webhooks import take_stripe
 
 
 @get("/", name="start", sync_to_thread=False)
@@ -71,6 +72,7 @@ def build(settings: Settings, panel: Any) -> Guard:
             static_file,
             staff_file,
             take_mail,
+            take_stripe,
             *auth.STAFF_HANDLERS,
             *consent.HANDLERS,
             client.router(),

@@ -273,6 +273,16 @@ def _import_customers(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _import_consent(arguments: argparse.Namespace) -> int:
+    async def work() -> list[str]:
+        from app.domain.imports.consents import import_consent
+
+        return (await import_consent(Path(arguments.file), dry_run=arguments.dry_run)).lines()
+
+    print("\n".join(_on_database(work)))
+    return 0
+
+
 def _import_invoices(arguments: argparse.Namespace) -> int:
     async def work() -> list[str]:
         from app.domain.imports import import_invoices
@@ -338,6 +348,9 @@ def _parser() -> argparse.ArgumentParser:
     customers.add_argument("--map", action="append", default=[], metavar="COLUMN=field", help="may be repeated")
     customers.add_argument("--source", default="csv", help="where the IDs of the file come from, for example chinook")
     customers.add_argument("--dry-run", action="store_true", help="report only, change nothing")
+    said = command("consent", "import who wants which messages from a CSV file", _import_consent, source)
+    said.add_argument("file", metavar="FILE", help="CSV: address, category, subscribed, and channel, when, source")
+    said.add_argument("--dry-run", action="store_true", help="report only, change nothing")
     invoices = command("invoices", "import paid invoices of imported customers", _import_invoices, source)
     invoices.add_argument("file", metavar="FILE", help="CSV with number, customer, date and total of each invoice")
     invoices.add_argument("--lines", help="CSV with their lines; else invoice_lines.csv beside it")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 WAIT = 1.0
 """Seconds that Redis has to answer."""
 CLOCK_TOLERANCE = 2.0
+MOST_WAITING = 1000
 
 
 class NotReady(AppError):
@@ -129,11 +130,14 @@ def examine() -> int:
         ("data directory", _check_data_dir),
         ("database", _check_database),
         ("foreign keys", _check_foreign_keys),
+        ("on disk", _check_durability),
         ("money", _check_money),
         ("redis", _check_redis),
         ("worker", _check_worker),
         ("address", _check_address),
         ("mail", _check_mail),
+        ("mailbox", _check_mailbox),
+        ("card payments", _check_stripe),
         ("clock", _check_clock),
     ]
     well = True
@@ -181,6 +185,19 @@ def _check_foreign_keys(settings: Settings) -> str:
     if broken:
         raise NotReady(f"{broken} {'rows point to nothing' if path else 'constraints are not validated'}")
     return ""
+
+
+def _check_durability(settings: Settings) -> str:
+    """What was committed must outlive the server: a mark that is lost with it is a letter sent twice."""
+    from app.migrations import ask
+
+    if settings.sqlite_path is not None:
+        return "SQLite syncs each commit"
+    names = "'fsync', 'full_page_writes', 'synchronous_commit'"
+    query = f"SELECT string_agg(name, ', ' ORDER BY name) FROM pg_settings WHERE name IN ({names}) AND setting = 'off'"  # noqa: S608
+    if off := ask(settings, query):
+        raise NotReady(f"{off}: off, so what was committed may be lost when the server stops: switch it on")
+    return "each commit is synced"
 
 
 def _check_money(settings: Settings) -> str:
@@ -255,6 +272,36 @@ def _check_mail(settings: Settings) -> str:
             server.login(unquote(parts.username), unquote(parts.password or ""))
         server.noop()
     return f"{host} answers"
+
+
+def _check_mailbox(settings: Settings) -> str:
+    from app.integrations.mail.inbound import Mailbox, MailboxError, open_mailbox
+
+    async def look(mailbox: Mailbox) -> int:
+        try:
+            return len(await mailbox.waiting(MOST_WAITING))
+        finally:
+            await mailbox.close()
+
+    if settings.inbound_url is None:
+        return "none is looked into"
+    try:
+        n = asyncio.run(look(open_mailbox(settings.inbound_url)))
+    except MailboxError as problem:
+        raise NotReady(str(problem)) from None
+    path = unquote(urlsplit(settings.inbound_url).path)
+    if settings.inbound_url.startswith("maildir:") and not os.access(f"{path}/new", os.W_OK | os.X_OK):
+        raise NotReady(f"{path}/new cannot be written: what was taken could not be put away")
+    return f"{n} waiting" if n < MOST_WAITING else f"{n} or more waiting"
+
+
+def _check_stripe(settings: Settings) -> str:
+    from app.integrations.payments import Stripe
+
+    if not settings.stripe_secret_key:
+        return "not set up"
+    asyncio.run(Stripe(settings.stripe_secret_key, settings.stripe_webhook_secret, settings.stripe_url).probe())
+    return f"Stripe, {'live' if settings.stripe_secret_key[3:7] == 'live' else 'test'} key"
 
 
 def _check_clock(settings: Settings) -> str:

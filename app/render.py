@@ -56,7 +56,7 @@ def environment() -> jinja2.Environment:
     env.globals.update(static=static_url(), svg_icon=icon, words=words)
     env.filters.update(
         ago=i18n.show_ago, moment=i18n.show_moment, day=i18n.show_date, number=i18n.show_number,
-        language_name=i18n.language_name,
+        language_name=i18n.language_name, money=i18n.show_money,
     )  # fmt: skip
     return env
 

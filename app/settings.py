@@ -54,6 +54,13 @@ class Settings:
     """The mailbox that is looked into: `imaps://user:password@host/INBOX` or `maildir:///path`."""
     inbound_secret: str = field(default="", repr=False)
     """Of who may post mail to `/inbound/mail`; empty: nobody."""
+    inbound_keep_days: int = 90
+    """How long the original of a mail is kept that is in a ticket, or of no interest."""
+    stripe_secret_key: str = field(default="", repr=False)
+    """Empty: no payments by card."""
+    stripe_webhook_secret: str = field(default="", repr=False)
+    stripe_url: str = ""
+    """Of a server that speaks Stripe's API; empty: Stripe."""
 
     @property
     def production(self) -> bool:
@@ -104,6 +111,10 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         inbound_address=_inbound_address(values.get("BURSAR_INBOUND_ADDRESS", "")),
         inbound_url=_inbound_url(values.get("BURSAR_INBOUND_URL", "")),
         inbound_secret=_inbound_secret(values.get("BURSAR_INBOUND_SECRET", "")),
+        inbound_keep_days=_number(values, "BURSAR_INBOUND_KEEP_DAYS", 90, 1, 3650),
+        stripe_secret_key=_stripe(values, "BURSAR_STRIPE_SECRET_KEY", ("sk_", "rk_")),
+        stripe_webhook_secret=_stripe(values, "BURSAR_STRIPE_WEBHOOK_SECRET", ("whsec_",)),
+        stripe_url=_stripe_url(values.get("BURSAR_STRIPE_URL", "")),
         data_dir=data_dir,
         secret_key=_secret_key(values.get("BURSAR_SECRET_KEY", ""), environment, data_dir),
         old_secret_keys=_old_secret_keys(values.get("BURSAR_OLD_SECRET_KEYS", "")),
@@ -226,6 +237,25 @@ def _inbound_secret(value: str) -> str:
     if value and len(value) < SHORTEST_SECRET:
         raise SettingError(f"BURSAR_INBOUND_SECRET must hold at least {SHORTEST_SECRET} characters")
     return value
+
+
+def _stripe(values: Mapping[str, str], name: str, starts: tuple[str, ...]) -> str:
+    value = values.get(name, "")
+    if value and not (value.startswith(starts) and value.isascii() and value.isprintable() and " " not in value):
+        raise SettingError(f"{name} must begin with {' or '.join(starts)}")
+    other = "BURSAR_STRIPE_WEBHOOK_SECRET" if name == "BURSAR_STRIPE_SECRET_KEY" else "BURSAR_STRIPE_SECRET_KEY"
+    if value and not values.get(other):
+        raise SettingError(f"{name} needs {other} too")
+    return value
+
+
+def _stripe_url(value: str) -> str:
+    if not value:
+        return ""
+    parts = _split("BURSAR_STRIPE_URL", value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise SettingError("BURSAR_STRIPE_URL must look like https://api.stripe.com")
+    return value.rstrip("/")
 
 
 def _public_url(value: str) -> str | None:

@@ -18,7 +18,7 @@ _made: dict[str, date] = {}
 """What this process knows to be made, so that it asks the database once a day."""
 
 
-def daily(name: str, *, hour: int, timeout: float = 3600) -> Callable[[Function], Function]:
+def daily(name: str, *, hour: int, timeout: float = 3600, slice_seconds: float = 3) -> Callable[[Function], Function]:
     """Register ``fn(job, *, day)`` as a task that is due once each day (UTC) from `hour` on; day is an ISO date.
 
     After an outage only the last day is made: what counts by days has to look back by itself.
@@ -26,7 +26,7 @@ def daily(name: str, *, hour: int, timeout: float = 3600) -> Callable[[Function]
 
     def register(function: Function) -> Function:
         DAILY[name] = hour
-        return task(name, timeout=timeout)(function)
+        return task(name, timeout=timeout, slice_seconds=slice_seconds)(function)
 
     return register
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
-from app.db import moment
-from app.domain import inbound
+from app.db import moment, utcnow
+from app.domain import inbound, originals
 from app.errors import NotFound
 from app.i18n import gettext
 from app.integrations.mail.inbound import Mailbox, MailboxError, open_mailbox
-from app.integrations.mail.reading import Letter, Unreadable, peek
+from app.integrations.mail.reading import Incoming, Unreadable, peek
 from app.integrations.storage import Storage, StorageError
 from app.models.inbound import InboundMail
 from app.models.jobs import Job, JobState
@@ -24,7 +25,9 @@ from app.queue import enqueue
 from app.settings import Settings
 from tasks.base import Again, JobRun, task
 
-POLL = "inbound.poll"
+POLL, FORGET = "inbound.poll", "inbound.forget"
+AT_NIGHT = 3
+"""The hour (UTC) at which old originals are deleted."""
 EVERY = 30.0
 """Seconds between two looks into the mailbox."""
 AFTER_TROUBLE = 60.0
@@ -34,18 +37,34 @@ KEPT_OF_LARGE = 1024 * 1024
 
 
 async def begin(settings: Settings) -> None:
-    """Have the mailbox looked into from now on, by one worker at a time. Called when a worker starts."""
-    if not settings.inbound_url:
-        return
+    """Have the mailbox looked into from now on, and old originals deleted at night, by one worker at a time. Called
+    when a worker starts."""
+    await _begin(FORGET)
+    if settings.inbound_url:
+        await _begin(POLL)
+
+
+async def _begin(name: str) -> None:
     with acting(SYSTEM), suppress(IntegrityError):  # another worker has just begun it
         async with db.unit() as session:
-            job = await enqueue(session, POLL, key=POLL)
+            job = await enqueue(session, name, key=name)
             await session.execute(
                 update(Job)
                 .where(Job.id == job.id, Job.state.in_((JobState.DONE, JobState.FAILED)))
                 .values(state=JobState.DUE, due_at=moment(), attempt=0, error="", finished_at=None)
                 .execution_options(synchronize_session=False)
             )
+
+
+@task(FORGET, timeout=280, tries=1000)
+async def forget(job: JobRun) -> Again:
+    """Delete originals that are old enough, and come again the next night."""
+    while await originals.forget(job.resources.storage, days=job.resources.settings.inbound_keep_days):
+        if job.slice_over:
+            return Again(0)
+    now = utcnow()
+    night = now.replace(hour=AT_NIGHT, minute=0, second=0, microsecond=0)
+    return Again((night + timedelta(days=now >= night) - now).total_seconds())
 
 
 @task(POLL, timeout=280, tries=1000)
@@ -84,7 +103,7 @@ async def take(storage: Storage, raw: bytes, *, source: str, size: int | None = 
     problem = ""
     if size > len(raw):
         raw = raw[:KEPT_OF_LARGE]
-        problem = f"{gettext('It is too large; only its beginning is kept here.')}|> {MAX_MAIL // 1024 // 1024} MB"
+        problem = gettext("It is too large; only its beginning is kept here.") + f"|> {MAX_MAIL // 1024 // 1024} MB"
     seen = await asyncio.to_thread(peek, raw)
     stored = await storage.save(raw)
     taken = False
@@ -110,7 +129,7 @@ async def sort(job: JobRun, *, mail_id: int) -> None:
     if key is None:
         return
     try:
-        letter = await asyncio.to_thread(Letter, await job.resources.storage.read(key))
+        letter = await asyncio.to_thread(Incoming, await job.resources.storage.read(key))
         await asyncio.to_thread(lambda: (letter.text, letter.files))  # what takes its time is done before the unit
     except (Unreadable, StorageError) as problem:
         async with db.unit() as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -26,6 +27,7 @@ from app.settings import Settings, load
 from tasks import (
     base,
     campaigns,
+    charging,
     customers,
     daily,
     imports,
@@ -35,12 +37,14 @@ from tasks import (
     ledger,
     mails,
     messaging,
+    payments,
     tickets,
-)  # fmt: skip
+)
 from tasks.base import Resources
 
 __all__ = [
     "campaigns",
+    "charging",
     "customers",
     "imports",
     "inbound",
@@ -48,6 +52,7 @@ __all__ = [
     "ledger",
     "mails",
     "models",
+    "payments",
     "run",
     "tickets",
 ]  # importing the models registers every mapper, importing the tasks every task
@@ -58,6 +63,8 @@ BEAT = 5.0
 """Seconds between two signs of life."""
 SWEEP = 1.0
 MAX_JOBS = 10
+GARBAGE = 10_000
+"""Objects more than before until cycles are looked for: a lane holds thousands, and makes no cycles of them."""
 LONGEST_SLICE = 10.0
 """Seconds that running jobs get to end their slice after SIGTERM; then they are cancelled and run again elsewhere."""
 
@@ -70,6 +77,9 @@ def run(settings: Settings | None = None) -> None:
     queue.configure(settings.redis_url)
     links.configure(settings)
     replies.configure(settings.secret_key, settings.inbound_address, settings.old_secret_keys)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_main(settings))
@@ -99,6 +109,7 @@ async def _main(settings: Settings) -> None:
             await _alive()
             with suppress(SQLAlchemyError, OSError):  # the database may still be starting: then the next worker does it
                 await inbound.begin(settings)
+                await payments.begin(settings)
             await _distribute(settings, resources, stop)
     finally:
         with suppress(Exception):

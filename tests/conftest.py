@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app import db, links, models, queue
+from app.db import sqlite
 from app.localrun import redis_server
 from app.migrations import upgrade_url
 from app.observe import SYSTEM, actor
@@ -25,6 +26,8 @@ from app.settings import Settings
 from tasks import worker
 
 assert worker  # every task is known by now
+# for speed, as for PostgreSQL below: here no machine loses its power. The processes that tests start do sync
+sqlite.PRAGMAS = tuple("synchronous=OFF" if p.startswith("synchronous") else p for p in sqlite.PRAGMAS)
 
 SHARED = Path(__file__).parents[2] / "shared"
 CHINOOK = SHARED / "data" / "chinook"
@@ -84,6 +87,10 @@ def postgres_template(postgres_server: str) -> str:
 
     _blocking(make())
     return name
+
+
+LONG = pytest.param("postgres", marks=pytest.mark.again)
+"""``@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)``: on PostgreSQL by `make again`."""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -313,8 +313,8 @@ async def create_payment(session: AsyncSession, *, account: Account, **kw: Any) 
 
 
 async def create_invoice(session: AsyncSession, *, account: Account, total: int = 1000, **kw: Any) -> Invoice:
-    """A draft with one line without tax; with status, number ...: what becomes of it once it has its line."""
-    later = {k: kw.pop(k) for k in ("status", "number", "paid") if k in kw}
+    """With one line without tax; a draft unless a status is given."""
+    later = {name: kw.pop(name) for name in ("status", "number", "paid", "issued_on") if name in kw}
     kw = {
         "customer_id": account.customer_id, "account_id": account.id, "project_id": account.project_id,
         "currency": account.currency, "net": total, "tax": 0, "total": total,
@@ -324,10 +324,9 @@ async def create_invoice(session: AsyncSession, *, account: Account, total: int 
         invoice_id=invoice.id, position=1, description="Hosting", unit_price=total, net=total, tax=0, total=total
     )
     await _save(session, line)
-    for name, value in later.items():
+    for name, value in later.items():  # what is issued takes no more lines
         setattr(invoice, name, value)
-    await session.flush()
-    return invoice
+    return await _save(session, invoice)
 
 
 async def create_expense(session: AsyncSession, *, account: Account, **kw: Any) -> Expense:

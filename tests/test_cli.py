@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sqlite3
@@ -13,6 +14,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
 from app.localrun import redis_server
 
@@ -184,3 +188,52 @@ def test_doctor_finds_rows_that_point_to_nothing(migrated: Path, own_redis: str,
 def test_doctor_reports_a_mail_server_that_is_down(tmp_path: Path) -> None:
     text = bursar(tmp_path, "doctor", code=1, MAIL_URL="smtp://127.0.0.1:1").stdout
     assert "mail            FAIL" in text
+
+
+def test_doctor_looks_into_the_mailbox(tmp_path: Path) -> None:
+    def said(url: str) -> str:
+        shown = bursar(tmp_path, "doctor", code=1, INBOUND_URL=url).stdout
+        [line] = [line for line in shown.splitlines() if line.startswith("mailbox")]
+        return line[16:]
+
+    box = tmp_path / "Maildir"
+    assert said(f"maildir://{box}").startswith("FAIL  the Maildir cannot be used")
+    (box / "new").mkdir(parents=True)
+    (box / "new" / "1.mail").write_bytes(b"x")
+    assert said(f"maildir://{box}") == "ok    1 waiting"
+    down = said("imap://ada:secret@127.0.0.1:1/INBOX")
+    assert down.startswith("FAIL  the IMAP server") and "secret" not in down
+
+
+@pytest.mark.parametrize("engine_name", ["postgres"], indirect=True)
+@pytest.mark.skipif("BURSAR_TEST_POSTGRES" in os.environ, reason="that server's settings are not ours to change")
+async def test_doctor_fails_where_a_commit_may_be_lost(database: str, tmp_path: Path) -> None:
+    """The tests' own server is such a one; here it is made safe, and unsafe in each way."""
+    options = ("fsync", "full_page_writes", "synchronous_commit")
+    engine = create_async_engine(database, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+
+    async def line(**values: str) -> str:
+        async with engine.connect() as connection:
+            for name, value in values.items():
+                await connection.execute(text(f"ALTER SYSTEM SET {name} = {value}"))
+            await connection.execute(text("SELECT pg_reload_conf()"))
+        for _n in range(100):  # the server reads its settings when it comes to it
+            async with engine.connect() as connection:
+                now = {name: await connection.scalar(text(f"SHOW {name}")) for name in values}
+            if now == values:
+                break
+            await asyncio.sleep(0.05)
+        done = await asyncio.to_thread(bursar, tmp_path, "doctor", code=1, DATABASE_URL=database)
+        [found] = [line for line in done.stdout.splitlines() if line.startswith("on disk")]
+        return found[16:]
+
+    try:
+        assert await line(**dict.fromkeys(options, "on")) == "ok    each commit is synced"
+        for name in options:
+            assert (await line(**{name: "off"})).startswith(f"FAIL  {name}: off")
+            await line(**{name: "on"})
+        assert (await line(synchronous_commit="local")).startswith("ok")
+    finally:
+        said = await line(**dict.fromkeys(options, "off"))
+        await engine.dispose()
+    assert said.startswith(f"FAIL  {', '.join(options)}: off")

@@ -42,7 +42,8 @@ time.sleep(600)
 """
 
 UP = """
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup we would leave it alone
 from app import localrun
 from app.cli import _refuse
 from app.errors import AppError

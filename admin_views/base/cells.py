@@ -64,10 +64,13 @@ TONES = {
     "ordered": "info",
     "in_progress": "info",
     "high": "warn",
+    "paid": "ok",
+    "pending": "open",
+    "refunded": "",
+    "fraud": "bad",
     "draft": "open",
     "issued": "info",
     "overdue": "bad",
-    "paid": "ok",
 }
 """The tone of a state: the usual is quiet (ok, open, live), the unusual has a ground (warn, bad, info)."""
 

@@ -15,13 +15,15 @@ from wtforms import HiddenField
 from admin_views.base import pages
 from admin_views.base.cells import ready
 from admin_views.base.fields import SAFE_INTEGER, AppForm, LookupField, ask_again, focus_of, set_currencies
-from admin_views.base.panel import STALE, PanelBase, posted_form
+from admin_views.base.lists import PART
+from admin_views.base.panel import STALE, PanelBase, packed, posted_form
 from admin_views.base.plan import plan_of
 from admin_views.base.screen import AppView
 from app import db
 from app.errors import AppError, Forbidden, Invalid
 from app.flash import flash
 from app.i18n import gettext
+from app.render import page
 
 
 class Stale(AppError):
@@ -78,8 +80,12 @@ class Editing(PanelBase):
             if posted is None and pk is None:
                 _begin_with(form, request)
             set_currencies(form, getattr(obj, "currency", None))
-            valid = posted is not None and form.validate()
-            sound = await pages.resolve_lookups(session, form, check=posted is not None)
+            look = posted is not None and bool(posted.get("_look")) and bool(view.look_template)
+            sent = posted is not None and not look
+            valid = sent and form.validate()
+            sound = await pages.resolve_lookups(session, form, check=sent)
+        if look and request.headers.get(PART) == "look":
+            return packed(request, page(view.look_template, **await self._form_extras(view, obj, form)), vary=PART)
         if valid and sound and posted is not None:
             try:
                 saved = await self._save(view, pk, view.values(form), posted.get("version"))
@@ -113,7 +119,7 @@ class Editing(PanelBase):
         hidden = {}
         if obj is not None and (version := view.version_of(obj)) is not None:
             hidden["version"] = seen if seen is not None else version
-        if posted is not None:
+        if sent:
             ask_again(form)
         groups = pages.groups_of(plan_of(request, view), form)
         context = {
@@ -142,7 +148,7 @@ class Editing(PanelBase):
         return await self.respond(
             request,
             view.form_template,
-            200 if posted is None else 422,
+            422 if sent else 200,
             title=title,
             current=view.identity,
             crumbs=[*crumbs, {"label": title, "url": None}],

@@ -341,8 +341,6 @@ def field_of(prop: ColumnProperty[Any]) -> UnboundField[Any]:
         )
     if isinstance(kind, String):
         kw = TYPED.get(widget, {})
-        if info["when"]:
-            kw = {**kw, "data-when": info["when"]}
         checks = [*rules, plain, validators.Length(max=kind.length or 200)]
         return _unbound(
             StringField(
@@ -369,18 +367,24 @@ class Converter(ModelConverterBase):
     """SQLAdmin asks this for the field of each attribute. Relations become look-ups, never a select over a table."""
 
     async def convert(self, model: type, prop: Any, *_args: Any, **_kwargs: Any) -> UnboundField[Any]:
-        if isinstance(prop, RelationshipProperty):
-            column = next(iter(prop.local_columns))
-            rule = validators.Optional() if column.nullable else validators.InputRequired()
-            return _unbound(
-                LookupField(
-                    column.info.get("label", prop.key),
-                    [rule],
-                    target=prop.mapper.class_.__tablename__,
-                    description=column.info.get("help", ""),
-                )
-            )
-        return field_of(prop)
+        if not isinstance(prop, RelationshipProperty):
+            return _shown_when(field_of(prop), prop.columns[0])
+        column = next(iter(prop.local_columns))
+        rule = validators.Optional() if column.nullable else validators.InputRequired()
+        field = LookupField(
+            column.info.get("label", prop.key),
+            [rule],
+            target=prop.mapper.class_.__tablename__,
+            description=column.info.get("help", ""),
+        )
+        return _shown_when(_unbound(field), column)
+
+
+def _shown_when(field: UnboundField[Any], column: Any) -> UnboundField[Any]:
+    if when := column.info.get("when"):
+        kwargs: dict[str, Any] = cast(Any, field).kwargs
+        kwargs["render_kw"] = {**(kwargs.get("render_kw") or {}), "data-when": when}
+    return field
 
 
 def password_fields(label: str = _("Password"), required: bool = False, least: int = 8) -> dict[str, UnboundField[Any]]:

@@ -95,6 +95,8 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     create_icon: ClassVar[str] = "plus"
     extra_groups: ClassVar[tuple[tuple[str, tuple[str, ...]], ...]] = ()
     form_template: ClassVar[str] = "sqladmin/form.html"
+    look_template: ClassVar[str] = ""
+    """The part of the form's page that a script asks for while it is filled in, from `form_context`."""
     letter: ClassVar[str] = ""
     """The key that leads here after "g"."""
     in_palette: ClassVar[bool] = False
@@ -266,7 +268,12 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         return [self.pk_column.desc()]
 
     def offered(self, rows: Select[Any], asked: Mapping[str, str]) -> Select[Any]:
-        """What a look-up offers, the best first. asked: what the address of the look-up says besides the term."""
+        """What a look-up offers, the best first. asked: what the address of the look-up says besides the term; with
+        ``customer`` only what belongs to that customer."""
+        who = asked.get("customer", "")
+        if who.isascii() and who.isdecimal() and len(who) < 19:
+            mine = self.of_customers((int(who),))
+            rows = rows if mine is None else rows.where(mine)
         return rows.order_by(*self.lookup_order())
 
     def always(self) -> list[ColumnElement[bool]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from markupsafe import Markup
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
 
 from admin_views.base import AppView
 from admin_views.base.cells import esc, link, ready
@@ -36,3 +38,9 @@ class Expenses(AppView, model=Expense):
 
     def facts(self, obj: Any) -> list[Markup | str]:
         return [self.shown_id(obj), ready(link("customer", obj.customer_id, str(obj.customer)))]
+
+    async def sections(self, session: AsyncSession, obj: Expense, request: Request) -> list[dict[str, Any]]:
+        shown = await super().sections(session, obj, request)
+        if obj.service_id is None:
+            return shown
+        return [*shown, {"label": gettext("Discounts"), "kind": "explain", "explained": obj.explained}]

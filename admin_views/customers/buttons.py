@@ -8,6 +8,7 @@ from wtforms import BooleanField, TextAreaField, validators
 
 from admin_views.base import AppForm, Button, Done, Flow, LookupField, Press
 from admin_views.base.fields import plain
+from admin_views.billing.taking import TAKE_PAYMENT
 from admin_views.consent import CONSENT
 from admin_views.impersonation import ENTER
 from admin_views.messaging.compose import SEND
@@ -78,6 +79,7 @@ BUTTONS = (
     SEND,
     SAVE,
     ENTER,
+    TAKE_PAYMENT,
     Button(
         "pin",
         _("Filter by customer"),

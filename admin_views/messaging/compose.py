@@ -169,7 +169,7 @@ class ComposeFlow(Flow):
         checking.check_plan(plan_of(form.data), problems)
         if problems:
             raise Invalid(**problems)
-        found = await audiences.count(press.session, audience)
+        found = await looks.counted(press.session, audience)  # a moment ago: the audience is frozen when it starts
         if not found.customers:
             raise Invalid(
                 _("Nobody would receive this message: %(why)s")

@@ -7,16 +7,16 @@ from typing import Any, ClassVar, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
-from wtforms import RadioField, validators
+from wtforms import BooleanField, RadioField, validators
 
 from admin_views.access import may_press
-from admin_views.base import AppForm, Button, Press
+from admin_views.base import AppForm, Button, Flow, Press
 from admin_views.base.fields import MomentField
 from admin_views.base.working import stop_button
 from admin_views.messaging.compose import ComposeFlow
 from admin_views.messaging.working import WAITING
 from app.domain.messaging import campaigns
-from app.i18n import _, gettext, ngettext, show_moment, show_number
+from app.i18n import _, gettext, ngettext, show_moment, show_number, zone
 from app.models.messaging import Campaign, CampaignState, Channel
 from app.observe import actor
 
@@ -33,6 +33,22 @@ class DecideForm(AppForm):
 
 class PlanForm(AppForm):
     send_at = MomentField(_("Send at"), [validators.InputRequired()])
+    local_time = BooleanField(
+        _("At this time of each recipient's day"),
+        description=_("By the time zone of the customer, else of the project."),
+    )
+
+
+class PlanFlow(Flow):
+    """Another time; the form begins with what was planned."""
+
+    async def build(self, press: Press, posted: Any = None) -> AppForm:
+        first: dict[str, Any] = {}
+        if len(press.objects) == 1:
+            campaign = press.one
+            clock = datetime.fromisoformat(campaign.local_at).replace(tzinfo=zone()) if campaign.local_at else None
+            first = {"send_at": clock or campaign.send_at, "local_time": clock is not None}
+        return PlanForm(posted, data=first)
 
 
 async def stop(session: AsyncSession, chosen: list[Campaign]) -> str:
@@ -59,9 +75,9 @@ async def approve(session: AsyncSession, chosen: list[Campaign]) -> str:
     return gettext("Approved.")
 
 
-async def plan(session: AsyncSession, chosen: list[Campaign], *, send_at: datetime) -> str:
+async def plan(session: AsyncSession, chosen: list[Campaign], *, send_at: datetime, local_time: bool) -> str:
     for campaign in chosen:
-        await campaigns.plan_campaign(session, campaign_id=campaign.id, send_at=send_at)
+        await campaigns.plan_campaign(session, campaign_id=campaign.id, send_at=send_at, local_time=local_time)
     return gettext("Planned for %(when)s.") % {"when": show_moment(send_at)}
 
 
@@ -171,7 +187,7 @@ BUTTONS = (
         "calendar-time",
         on=CARD,
         verb=plan,
-        form=PlanForm,
+        flow=PlanFlow(),
         shown=lambda c: c.state in WAITING,
     ),
     Button(
@@ -231,7 +247,7 @@ def waits_for(campaign: Campaign) -> str:
     match campaign.state:
         case CampaignState.APPROVAL:
             said = gettext("So many customers: it waits until somebody else has approved it.")
-            return f"{said} {gettext('It is planned for %(when)s.') % {'when': at}}" if at else said
+            return " ".join([said, gettext("It is planned for %(when)s.") % {"when": at}]) if at else said
         case CampaignState.SCHEDULED if campaign.local_at:
             clock = campaign.local_at.replace("T", " ")
             return gettext("It is sent when it is %(clock)s on the recipient's clock.") % {"clock": clock}

@@ -1,7 +1,7 @@
 """ledger: own accounts once each, the last checks, and guards in the database
 
-Revision ID: 0012l
-Revises: 0011
+Revision ID: 0013
+Revises: 0012
 Create Date: 2026-11-22 20:30:00
 """
 
@@ -11,8 +11,8 @@ from alembic import op
 import app.db
 
 
-revision: str = '0012l'
-down_revision: str | None = '0011'
+revision: str = '0013'
+down_revision: str | None = '0012'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -1,12 +1,12 @@
 """issued invoices stay as they are: triggers
 
-Revision ID: 0012i
-Revises: 0012l
+Revision ID: 0016
+Revises: 0015
 Create Date: 2026-11-22 20:35:00
 """
 
-revision: str = '0012i'
-down_revision: str | None = '0012l'
+revision: str = '0016'
+down_revision: str | None = '0015'
 branch_labels: str | None = None
 depends_on: str | None = None
 

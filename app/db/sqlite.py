@@ -19,7 +19,7 @@ LONGEST = 20.0
 """Seconds that a statement of a reading connection may take; then it is broken off."""
 STEPS = 200_000
 """Steps of SQLite's machine between two looks at the clock: some ten milliseconds."""
-PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000", "cache_size=-1000")
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000", "cache_size=-1000")
 
 
 class _Cursor:

@@ -21,7 +21,7 @@ from app.domain.returned import take_bounce, take_complaint
 from app.domain.tickets import MAX_FILES, MAX_TEXT, ByMail
 from app.errors import Conflict, Invalid, NotFound, TooLarge
 from app.i18n import _, gettext
-from app.integrations.mail.reading import File, Letter, Peek
+from app.integrations.mail.reading import File, Incoming, Peek
 from app.integrations.storage import Storage
 from app.models.customers import Customer, CustomerStatus
 from app.models.inbound import InboundMail, InboundState
@@ -77,7 +77,7 @@ class Case:
 
     session: AsyncSession
     mail: InboundMail
-    letter: Letter
+    letter: Incoming
     storage: Storage
     most_bytes: int
     """Of one attached file."""
@@ -103,7 +103,7 @@ class End:
 Rule = Callable[[Case], Awaitable[End | None]]
 
 
-async def sort(session: AsyncSession, *, mail_id: int, letter: Letter, storage: Storage, most_bytes: int) -> None:
+async def sort(session: AsyncSession, *, mail_id: int, letter: Incoming, storage: Storage, most_bytes: int) -> None:
     """Decide by RULES what becomes of a mail, and do it. A mail that is sorted already stays as it is."""
     mail = await _locked(session, mail_id)
     if mail.state is not InboundState.NEW:
@@ -186,7 +186,7 @@ async def _automatic(case: Case) -> End | None:
         why = "X-Autoreply"
     elif letter.value("return-path") == "<>":
         why = "Return-Path: <>"
-    return End(InboundState.IGNORED, f"{gettext('Written by a program.')}|{why[:200]}") if why else None
+    return End(InboundState.IGNORED, gettext("Written by a program.") + f"|{why[:200]}") if why else None
 
 
 async def _too_many(case: Case) -> End | None:
@@ -350,7 +350,7 @@ async def _tell_left_out(case: Case, ticket: Ticket, names: list[str]) -> None:
         )  # fmt: skip
 
 
-def _forged(letter: Letter) -> bool:
+def _forged(letter: Incoming) -> bool:
     """Our mail server's own check (RFC 8601), which it writes above all others. Who forges a failure only harms the
     own mail."""
     result = letter.value("authentication-results").lower().replace(" ", "")
@@ -399,7 +399,7 @@ async def customers_of(session: AsyncSession, sender: str, limit: int = 20) -> l
 
 
 async def give_to(
-    session: AsyncSession, *, mail_id: int, customer_id: int, letter: Letter, storage: Storage, most_bytes: int
+    session: AsyncSession, *, mail_id: int, customer_id: int, letter: Incoming, storage: Storage, most_bytes: int
 ) -> Ticket:
     """Make a ticket of this customer out of a mail that was put aside. Raises NotFound, Conflict, Invalid."""
     mail = await _locked(session, mail_id)
@@ -425,6 +425,8 @@ async def sort_again(session: AsyncSession, *, mail_id: int) -> None:
     """Look at a mail once more, now that something else has changed. Raises NotFound, Conflict."""
     mail = await _locked(session, mail_id)
     _check(mail, InboundState.NEW)
+    if not mail.key:
+        raise Conflict(_("The original of this mail is not kept any more."))
     mail.state, mail.reason = InboundState.NEW, ""
     await session.flush()
     await enqueue(session, "inbound.sort", mail_id=mail.id)

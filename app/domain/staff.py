@@ -41,6 +41,9 @@ CAMPAIGN_ACTIONS = ("action:stop", "action:pause", "action:resume", "action:plan
                     "action:decide", "action:unreached")  # fmt: skip
 """What somebody does who sends campaigns; approving those of others is a grant of its own."""
 
+SERVICE_ACTIONS = ("action:progress", "action:activate", "action:suspend", "action:resume", "action:close")
+"""The moves of a service from one state to the next."""
+
 _of = Staff.__table__.c
 
 

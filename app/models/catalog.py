@@ -123,6 +123,9 @@ class Service(Base, Versioned, Stamped, Customised):
         choice(Period), default=Period.MONTH, info=about(_("Period"), listed=True, css="lesser")
     )
     next_charge_on: Mapped[date | None] = mapped_column(info=about(_("Next charge"), listed=True, css="when"))
+    started_on: Mapped[date | None] = mapped_column(
+        info=about(_("Runs since"), css="when", help=_("The first day of its first period."))
+    )
     charge_day: Mapped[int | None] = mapped_column(info={"hidden": True})
     """The day of the month on which periods begin (31: the last), so that February does not shift them."""
     setup_fee: Mapped[int] = mapped_column(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, true
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base, BigId, Choice, Email, Json, Name, Searchable, Stamped, Versioned, about, choice, folded
@@ -278,6 +278,9 @@ class DeliveryState(Choice):
     SKIPPED = "skipped", _("Left out")
 
 
+_DUE, _LEASED = text("state = 'due'"), text("state = 'leased'")
+
+
 class Delivery(Base):
     """One message to one address. Frozen content + frozen `values`: it can be read again exactly as it was sent.
 
@@ -288,8 +291,9 @@ class Delivery(Base):
     __tablename__ = "delivery"
     __table_args__ = (
         UniqueConstraint("message_id"),
-        Index("ix_delivery_due", "campaign_id", "state", "next_at"),
-        Index("ix_delivery_lease", "state", "lease_until"),
+        # of the rows that wait and of those in the air only: each change of a row writes all indexes that it is in
+        Index("ix_delivery_due", "campaign_id", "next_at", sqlite_where=_DUE, postgresql_where=_DUE),
+        Index("ix_delivery_lease", "campaign_id", "lease_until", sqlite_where=_LEASED, postgresql_where=_LEASED),
         Index("ix_delivery_customer", "customer_id", "channel", "sent_at"),
     )
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from app.db import AppSession
 from app.models.attachments import Attachment
 from app.models.audit import Audit
-from app.models.billing import Document, DocumentTemplate, Expense, Invoice, Payer, Payment, TaxRate
+from app.models.billing import Document, DocumentTemplate, Expense, Invoice, Payer, Payment, PaymentEvent, TaxRate
 from app.models.catalog import Service
 from app.models.consent import DeliveryEvent, Subscription, Suppression
 from app.models.customers import Customer, CustomerProject, Membership, Note
@@ -60,6 +60,12 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         found = select(literal(1)).where(book.c.id == account_id, owned(book.c))
         return found.correlate_except(book).exists()
 
+    paid = Payment.__table__.alias("paid")
+
+    def of_payment(payment_id: Any) -> Any:
+        found = select(literal(1)).where(paid.c.id == payment_id, mine(paid.c.customer_id))
+        return found.correlate_except(paid).exists()
+
     options = [
         with_loader_criteria(Suppression, written_to(Suppression.address_folded), include_aliases=True),
         with_loader_criteria(Project, Project.id.in_(projects), include_aliases=True),
@@ -90,6 +96,7 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         ),
         with_loader_criteria(Account, owned(Account), include_aliases=True),
         with_loader_criteria(Entry, of_account(Entry.account_id), include_aliases=True),
+        with_loader_criteria(PaymentEvent, of_payment(PaymentEvent.payment_id), include_aliases=True),
         with_loader_criteria(Campaign, Campaign.staff_id == staff_id, include_aliases=True),
         with_loader_criteria(Segment, Segment.staff_id == staff_id, include_aliases=True),
         with_loader_criteria(

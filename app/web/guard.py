@@ -33,10 +33,10 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-EXEMPT: tuple[str, ...] = ("/unsubscribe/", "/inbound/")
+EXEMPT: tuple[str, ...] = ("/unsubscribe/", "/inbound/", "/webhooks/")
 """Path prefixes that other machines post to (webhooks, one-click unsubscribe): no cross-site check there. They must
 not act for the person of a cookie."""
-OPEN = ("/static/", "/health", "/unsubscribe/", "/t/", "/inbound/")
+OPEN = ("/static/", "/health", "/unsubscribe/", "/t/", "/inbound/", "/webhooks/")
 """Paths that concern nobody: no session is looked up."""
 
 BODY = 1024 * 1024

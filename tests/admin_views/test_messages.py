@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -11,8 +11,10 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from admin_views.base import figures
 from app import db
 from app.db import utcnow
+from app.domain.messaging import audience
 from app.models.consent import DeliveryEvent, EventKind
 from app.models.customers import Customer
 from app.models.jobs import Job
@@ -67,6 +69,43 @@ async def test_the_look_up_of_templates_is_told_the_project_of_those_who_are_cho
         found[name] = re.findall(r'data-project="(\d+)"', page.text)
     assert found["one"] == [str(house["other"])] and len(found["same"]) == 1 and found["same"] != found["one"]
     assert found["two"] == found["all"] == []
+
+
+async def test_a_campaign_is_planned_anew_in_the_recipients_own_time(
+    desk: httpx.AsyncClient, house: dict[str, int]
+) -> None:
+    async with db.unit() as session:
+        campaign = await factories.create_campaign(
+            session, state=CampaignState.SCHEDULED, send_at=datetime(2050, 1, 1, 19, tzinfo=UTC),
+            local_at="2050-01-02T09:00",
+        )  # fmt: skip
+    url = f"/admin/campaign/action/plan?pks={campaign.id}"
+    page = await desk.get(url)
+    assert 'value="2050-01-02T09:00"' in page.text and re.search(r"<input[^>]*local_time[^>]*>", page.text)
+    assert " checked" in re.findall(r"<input[^>]*local_time[^>]*>", page.text)[0]
+    for chosen, local_at in (({"local_time": "y"}, "2050-01-03T10:00"), ({}, "")):
+        data = {"pks": str(campaign.id), "send_at": "2050-01-03T10:00", **chosen}
+        assert (await desk.post(url, data=data)).status_code in (302, 303)
+        assert (await only(Campaign)).local_at == local_at
+
+
+async def test_the_confirmation_says_what_the_composer_has_counted_a_moment_ago(
+    desk: httpx.AsyncClient, house: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a million customers it takes seconds, so it is not counted again for each page."""
+    counted, count = [], audience.count
+
+    async def counting(*args: Any) -> Any:
+        counted.append(args)
+        return await count(*args)
+
+    monkeypatch.setattr(audience, "count", counting)
+    monkeypatch.setattr(figures, "LEAST", 60.0)
+    await desk.post(ALL, data=message(house, _look="show"), headers=LOOK)
+    before = len(counted)
+    page = await desk.post(ALL, data=message(house))
+    assert before and page.status_code == 200 and "customers will get it" in page.text
+    assert len(counted) == before
 
 
 LOOK = {"x-fragment": "look"}

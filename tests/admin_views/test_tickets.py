@@ -267,3 +267,18 @@ async def test_notes_never_reach_the_customer(tmp_path: Path, database: str, red
     async with db.reads() as session:
         assert [m.text for m in await queries.thread(session, ticket.id)] == ["Help"]
         assert await session.scalar(select(func.count()).select_from(TicketMessage)) == 2
+
+
+async def test_a_mail_whose_original_is_gone_is_still_shown(desk: httpx.AsyncClient) -> None:
+    async with db.unit() as session:
+        mail = InboundMail(fingerprint="f" * 64, key="", size=9, state=InboundState.DROPPED, subject="Old one")
+        session.add(mail)
+    assert "Old one" in (await desk.get("/admin/inbound_mail/list")).text
+    card = await desk.get(f"/admin/inbound_mail/details/{mail.id}")
+    assert card.status_code == 200 and "not kept any more" in card.text and "action/original" not in card.text
+    pressed = {"pks": str(mail.id)}
+    assert (await desk.post("/admin/inbound_mail/action/original", data=pressed)).status_code >= 400
+    again = await desk.post("/admin/inbound_mail/action/again", data=pressed)
+    assert again.status_code in (409, 422) or "not kept" in again.text
+    async with db.reads() as session:
+        assert (await session.get_one(InboundMail, mail.id)).state is InboundState.DROPPED

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.hands import button, link, look_up, open_customers, sign_in
 from tests.browser.house import House, Walk
 
-pytestmark = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.browser, pytest.mark.pages, pytest.mark.parametrize("house", ["sqlite"], indirect=True)]
 
 
 @pytest.mark.parametrize("walk", [(1280, 900), (360, 740)], indirect=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -132,6 +133,24 @@ async def test_a_planned_campaign_waits_for_its_time(smtp: Sink, resources: base
     await _come(campaign)
     await work(resources)
     assert await state_of(campaign) is CampaignState.DONE and len(smtp.mails) == 3
+
+
+async def test_another_time_stays_the_recipients_own() -> None:
+    first, later = utcnow() + timedelta(days=3), utcnow() + timedelta(days=9)
+    campaign = await start(plan=Plan(send_at=first, local_time=True))
+
+    async def planned(**kw: Any) -> tuple[str, datetime | None]:
+        async with db.unit() as session:
+            changed = await campaigns.plan_campaign(session, campaign_id=campaign.id, **kw)
+            assert changed.state is CampaignState.SCHEDULED
+            return changed.local_at, changed.send_at
+
+    clock = later.strftime("%Y-%m-%dT%H:%M")
+    begins = datetime.fromisoformat(clock).replace(tzinfo=UTC) - timedelta(hours=14)
+    assert await planned(send_at=later) == (clock, begins)
+    assert await planned(send_at=later, local_time=False) == ("", later)
+    assert await planned(send_at=first) == ("", first)
+    assert (await planned(send_at=later, local_time=True)) == (clock, begins)
 
 
 async def test_a_plan_that_is_missed_by_too_much_asks_again(smtp: Sink, resources: base.Resources) -> None:

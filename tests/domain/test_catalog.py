@@ -6,10 +6,11 @@ import pytest
 
 from app.db import unit
 from app.domain import catalog
+from app.domain.catalog import Price
 from app.errors import Conflict, Invalid
 from app.models.catalog import Period, ProductProject, ServiceStatus
-from app.models.customers import CustomerStatus
-from tests.factories import create_customer, create_product, create_project, create_service
+from app.models.customers import CustomerStatus, GroupProduct, Membership
+from tests.factories import create_customer, create_group, create_product, create_project, create_service
 
 pytestmark = pytest.mark.usefixtures("database")
 on_sqlite = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
@@ -86,3 +87,40 @@ async def test_a_running_service_is_closed_before_it_is_deleted() -> None:
         await catalog.move_service(session, service=service, status=ServiceStatus.CLOSED)
         await catalog.delete_service(session, service=service)
         assert customer.status is CustomerStatus.NEW
+
+
+async def test_prices_follow_period_and_currency() -> None:
+    async with unit() as session:
+        project = await create_project(session, currency="USD")
+        customer = await create_customer(session, project_id=project.id)
+        product = await catalog.save_product(
+            session, values={"name": "Hosting", "price": 500, "currency": "EUR", "period": Period.MONTH},
+            projects=[], prices=[Price(Period.YEAR, "EUR", 5000, 0), Price(Period.MONTH, "USD", 600, 100)],
+        )  # fmt: skip
+        values = {"name": "a.example", "customer_id": customer.id, "product_id": product.id}
+        service = await catalog.save_service(session, values=values)
+        assert (service.price, service.currency, service.setup_fee) == (600, "USD", 100)
+        service = await catalog.save_service(session, values={**values, "period": Period.YEAR})
+        assert (service.price, service.currency) == (5000, "EUR")
+        with pytest.raises(Invalid) as refused:
+            await catalog.save_service(session, values={**values, "period": Period.QUARTER})
+        assert set(refused.value.fields) == {"period"}
+        [(offered, prices)] = await catalog.offers(session, customer)
+        assert (offered.id, prices) == (product.id, [Price(Period.MONTH, "USD", 600, 100)])
+        for bad in ([Price(Period.YEAR, "EUR", 1, 0)] * 2, [Price(Period.YEAR, "EUR", -1, 0)]):
+            with pytest.raises(Invalid):
+                await catalog.save_product(session, product=product, values={}, prices=bad)
+        with pytest.raises(Conflict, match="2 services"):
+            await catalog.delete_product(session, product=product)
+
+
+async def test_groups_limit_what_is_offered() -> None:
+    async with unit() as session:
+        customer, group = await create_customer(session), await create_group(session)
+        seen, other = await create_product(session, currency="EUR"), await create_product(session, currency="EUR")
+        await create_product(session, currency="EUR", enabled=False)
+        assert {p.id for p, _prices in await catalog.offers(session, customer)} == {seen.id, other.id}
+        session.add_all([GroupProduct(group_id=group.id, product_id=seen.id),
+                         Membership(customer_id=customer.id, group_id=group.id)])  # fmt: skip
+        await session.flush()
+        assert [p.id for p, _prices in await catalog.offers(session, customer)] == [seen.id]

@@ -27,6 +27,7 @@ from app.models.projects import Project
 from app.models.staff import Staff
 from app.models.tickets import Ticket, TicketMessage
 from app.models.users import User
+from tests.conftest import LONG
 from tests.factories import create_attitude, create_customer, create_note, create_project, create_service
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -61,6 +62,7 @@ async def test_a_lively_provider_in_less_than_8_seconds() -> None:
     assert len(recent) > len(people) / 4 and min(c.registered_at for c in people) > NOW - timedelta(days=731)
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
 async def test_everything_would_pass_the_checks_of_the_forms() -> None:
     await demo.load(now=NOW)
     async with reads() as session:
@@ -80,6 +82,7 @@ async def test_everything_would_pass_the_checks_of_the_forms() -> None:
         compile_message(text.subject, text.body)
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
 async def test_status_and_campaigns_agree_with_their_rows() -> None:
     await demo.load(now=NOW)
     async with reads() as session:
@@ -93,6 +96,7 @@ async def test_status_and_campaigns_agree_with_their_rows() -> None:
         assert len((await session.scalars(own)).all()) > 100
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
 async def test_the_same_moment_makes_the_same_demo_and_twice_is_refused() -> None:
     async def look() -> list[tuple[str, str, str]]:
         async with reads() as session:
@@ -125,6 +129,7 @@ async def test_removing_leaves_nothing_but_the_audit() -> None:
     assert (await demo.remove()).lines() == ["There is no demo data."]
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
 async def test_what_staff_added_on_top_is_kept_and_said() -> None:
     await demo.load()
     async with unit() as session:
@@ -147,6 +152,7 @@ async def test_what_staff_added_on_top_is_kept_and_said() -> None:
     assert any(noted.name in line for line in removed.lines()) and any("Nordhost" in line for line in removed.lines())
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
 async def test_it_joins_the_unit_that_it_is_given() -> None:
     with pytest.raises(RuntimeError, match="changed my mind"):
         async with unit() as session:
@@ -155,6 +161,7 @@ async def test_it_joins_the_unit_that_it_is_given() -> None:
     assert await rows_per_table() == {}
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
 async def test_names_that_exist_are_used_and_stay() -> None:
     async with unit() as session:
         await create_project(session, name="Kupol", currency="EUR")

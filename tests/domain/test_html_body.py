@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from app.domain.messaging.render import compile_message
+from app.domain.messaging import html_body
+from app.domain.messaging.render import TemplateProblem, check_message, compile_message
 
 
 @pytest.mark.parametrize(
@@ -84,3 +87,42 @@ def test_nothing_that_acts_gets_through(body: str, never: str) -> None:
         "javascript:alert(1)", "" if "href" not in body else "javascript"
     )
     assert never not in shown, made.html
+
+
+# ---- in bounded time ------------------------------------------------------------------------------------------------
+
+INVOLVED = {
+    "a tag that is not closed": "<p>" + "".join(f"<i a={n} <u>" for n in range(2_000)) + "<p>x" * 5_000,
+    "blocks in each other": "<div>" * 19_000, "lists in each other": "<ul><li>" * 12_000,
+    "misnested": "<p>" + "<b><i><p>" * 11_000, "many small ones": "<p>" + "<b><p>x" * 14_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", INVOLVED.values(), ids=INVOLVED)
+def test_html_made_to_take_long_is_refused_and_soon(body: str) -> None:
+    begin = time.thread_time()
+    with pytest.raises(TemplateProblem, match="too involved"):
+        check_message("Hi", body)
+    assert time.thread_time() - begin < 4
+    begin = time.thread_time()
+    with pytest.raises(TemplateProblem, match="too involved"):  # in the branch that nobody takes at first
+        check_message("Hi", f"<p>{{% if customer.name == 'x' %}}{body}{{% endif %}}</p>")
+    assert time.thread_time() - begin < 4
+
+
+@pytest.mark.parametrize("mark", ['<b title="{}">', "<b a='>{}<'>", "<i/a={}>"])
+def test_marks_are_not_opened_again_in_each_block_without_end(mark: str) -> None:
+    body = "<p>" + "".join(mark.format(n) for n in range(2_000)) + "<p>x" * 5_000
+    begin = time.thread_time()
+    assert len(html_body.clean(body)) < 5 * len(body)
+    assert time.thread_time() - begin < html_body.SECONDS
+
+
+def test_an_ordinary_newsletter_is_far_from_the_limit() -> None:
+    row = '<tr><td align="center"><b style="color:red">Ада</b> &amp; <a href="https://x.example/{}">all</a></td></tr>'
+    body = "<table>" + "".join(row.format(n) for n in range(500)) + "</table>"
+    begin = time.thread_time()
+    html = html_body.clean(body)
+    assert "<b>Ада</b>" in html and "Ада & all (https://x.example/499)" in html_body.to_text(html)
+    assert time.thread_time() - begin < html_body.SECONDS / 2
+    check_message("Hi", body)

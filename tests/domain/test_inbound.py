@@ -14,7 +14,7 @@ from app.domain import inbound
 from app.domain.messaging import headers as marks
 from app.domain.messaging import replies
 from app.errors import Conflict, Invalid
-from app.integrations.mail.reading import Letter, peek
+from app.integrations.mail.reading import Incoming, peek
 from app.integrations.storage import DirectoryStorage
 from app.models.attachments import Attachment
 from app.models.consent import Suppression
@@ -49,7 +49,7 @@ class Desk:
     async def sort(self, mail_id: int, most_bytes: int = 1000) -> InboundMail:
         async with db.reads() as session:
             mail = await session.get_one(InboundMail, mail_id)
-        letter = Letter(await self.storage.read(mail.key))
+        letter = Incoming(await self.storage.read(mail.key))
         async with db.unit() as session:
             await inbound.sort(session, mail_id=mail_id, letter=letter, storage=self.storage, most_bytes=most_bytes)
         async with db.reads() as session:
@@ -350,7 +350,7 @@ async def test_hostile_mails_never_break_the_sorting(desk: Desk) -> None:
 
 async def test_staff_make_a_ticket_of_a_mail_that_was_put_aside(desk: Desk) -> None:
     came = await desk.comes(mail("nobody@example.net", "Who am I?"))
-    letter = Letter(await desk.storage.read(came.key))
+    letter = Incoming(await desk.storage.read(came.key))
 
     async def give(customer_id: int) -> Ticket:
         async with db.unit() as session:

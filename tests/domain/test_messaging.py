@@ -382,6 +382,7 @@ async def test_materialise_twice_changes_nothing() -> None:
         await campaigns.materialise(session, campaign_id=campaign.id)
     before = [(row.message_id, row.address, row.channel) for row in await rows()]
     assert len(before) == 3 and len({message_id for message_id, *_rest in before}) == 3
+    assert [row.values for row in await rows()] == [{}] * 3 and len({row.next_at for row in await rows()}) == 1
     async with db.unit() as session:
         await make.create_customer(session)
         again = await campaigns.materialise(session, campaign_id=campaign.id)

@@ -21,6 +21,7 @@ from app.models.customers import Customer
 from app.models.users import User
 from app.observe import SYSTEM, acting
 from tests import factories
+from tests.conftest import LONG
 from tests.filters.plain import ids, leaf
 
 WORDS = [
@@ -100,6 +101,7 @@ async def test_random_searches_find_the_same_with_and_without_the_index(database
     assert used > 100
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
 async def test_random_text_filters_find_the_same_with_and_without_the_index(database: str) -> None:
     rnd = random.Random(5)
     people = await _people(rnd, 80)

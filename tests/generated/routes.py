@@ -121,11 +121,10 @@ def _of_screen(route: Route, method: str, view: AppView, names: set[str], world:
 # ---- what Litestar serves -------------------------------------------------------------------------------------------
 
 KEYS = {
-    "/files/{key}": "attachment",
-    "/client/messages/{key}": "campaign",
-    "/client/tickets/{key}": "ticket",
-    "/client/invoices/{key}": "issued invoice",
-}
+    "/files/{key}": "attachment", "/client/messages/{key}": "campaign", "/client/tickets/{key}": "ticket",
+    "/client/payments/{key}": "payment",
+    "/client/services/{key}": "service", "/client/invoices/{key}": "issued invoice",
+}  # fmt: skip
 """Beginning of a path -> the table whose ids stand for {key}."""
 FILES = {"/client/messages/": "attachment", "/client/tickets/": "ticket file"}
 PATHS = {"own": "tokens.css", "missing": "../alembic.ini"}

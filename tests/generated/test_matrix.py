@@ -38,6 +38,7 @@ CELLS = {
     "theirs": ("404", "ok", "404"),
     "form": ("form", "form", "404"),
     "form-mine": ("form", "404", "404"),
+    "form-theirs": ("404", "form", "404"),
     "sign-in": ("sign-in",) * 3,
 }
 """Word of the matrix -> what comes for an own row (or a route without one), a foreign one, a missing one."""

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from app.integrations.mail import build_message
+from app.integrations.mail.html_text import html_to_text
 from app.integrations.mail.inbound import MailboxError, open_mailbox
-from app.integrations.mail.reading import Letter, Unreadable, html_to_text, peek
+from app.integrations.mail.reading import Incoming, Unreadable, peek
 from tests.integrations.imap import Server, imap_server
 
 
@@ -30,7 +31,7 @@ def test_what_we_write_is_read_back() -> None:
         html="<p>Ja</p>", message_id="a.1@example.com",
         headers={"In-Reply-To": "<b@x>", "References": "<a@x> <b@x>"},
     )  # fmt: skip
-    letter = Letter(raw)
+    letter = Incoming(raw)
     assert letter.message_id == "a.1@example.com"
     assert letter.sender == "desk@example.com" and letter.sender_name == "Müller & Söhne"
     assert letter.recipients == ["ada@example.org"]
@@ -44,7 +45,7 @@ def test_a_header_of_ten_megabytes_is_refused_at_once() -> None:
     raw = b"From: a@example.org\r\nX-Long: " + b"a" * 10 * 2**20 + b"\r\n\r\nHello"
     begin = time.monotonic()
     with pytest.raises(Unreadable, match="header is too large"):
-        Letter(raw)
+        Incoming(raw)
     seen = peek(raw)
     assert time.monotonic() - begin < 2
     assert seen.sender == "" and len(seen.fingerprint) == 64
@@ -55,13 +56,13 @@ def test_bodies_a_thousand_deep_are_refused_at_once() -> None:
     raw = b"From: a@example.org\r\n" + head + b"Content-Type: text/plain\r\n\r\nHello"
     begin = time.monotonic()
     with pytest.raises(Unreadable, match="inside each other"):
-        Letter(raw)
+        Incoming(raw)
     assert peek(raw).sender == "a@example.org"
     assert time.monotonic() - begin < 2
 
 
 def test_control_characters_and_halves_of_characters_are_taken_out() -> None:
-    letter = Letter(mail(body=b"one\x00two\x1b[31m\r\nthree\xff\xfe\r\n"))
+    letter = Incoming(mail(body=b"one\x00two\x1b[31m\r\nthree\xff\xfe\r\n"))
     assert "\0" not in letter.text and "\x1b" not in letter.text
     assert letter.text.startswith("onetwo[31m\nthree")
     letter.text.encode()  # nothing that cannot be stored
@@ -70,7 +71,7 @@ def test_control_characters_and_halves_of_characters_are_taken_out() -> None:
 def test_a_subject_cannot_bring_another_header_or_line() -> None:
     coded = base64.b64encode(b"Hi\r\nBcc: all@example.org\x00").decode()
     raw = f"From: a@example.org\r\nSubject: =?utf-8?b?{coded}?=\r\n\r\nx".encode()
-    letter = Letter(raw)
+    letter = Incoming(raw)
     assert letter.subject == "Hi Bcc: all@example.org"
     assert letter.subject.isprintable()
     assert letter.values("bcc") == []
@@ -91,18 +92,18 @@ def test_a_subject_cannot_bring_another_header_or_line() -> None:
 def test_a_broken_or_missing_charset_is_survived(charset: str, data: bytes, text: str) -> None:
     named = f"Content-Type: text/plain; charset={charset}\r\n" if charset else "Content-Type: text/plain\r\n"
     headers = f"{named}Content-Transfer-Encoding: base64\r\n"
-    assert Letter(mail(headers=headers, body=base64.b64encode(data))).text == text
+    assert Incoming(mail(headers=headers, body=base64.b64encode(data))).text == text
 
 
 @pytest.mark.parametrize(
     "sender", ["ada@example.org, eve@example.org", "", "no address", "ada@example.org\r\nFrom: eve@example.net"]
 )
 def test_a_sender_who_is_not_exactly_one_is_nobody(sender: str) -> None:
-    assert Letter(mail(sender=sender)).sender == ""
+    assert Incoming(mail(sender=sender)).sender == ""
 
 
 def test_a_name_that_looks_like_an_address_is_only_a_name() -> None:
-    assert Letter(mail(sender='"ada@example.org" <eve@example.net>')).sender == "eve@example.net"
+    assert Incoming(mail(sender='"ada@example.org" <eve@example.net>')).sender == "eve@example.net"
 
 
 def test_only_html_becomes_text_and_nothing_hidden_is_in_it() -> None:
@@ -125,7 +126,7 @@ def test_only_html_becomes_text_and_nothing_hidden_is_in_it() -> None:
 def test_html_that_is_left_open_is_read_at_once(piece: bytes) -> None:
     raw = mail(headers="Content-Type: text/html\r\n", body=piece * (5_000_000 // len(piece)))
     begin = time.thread_time()
-    Letter(raw).text  # noqa: B018
+    Incoming(raw).text  # noqa: B018
     assert time.thread_time() - begin < 1
 
 
@@ -152,7 +153,7 @@ def test_html_as_text(html: str, text: str) -> None:
 
 def test_a_charset_with_a_charset_that_is_none_is_survived() -> None:
     raw = mail(headers="Content-Type: text/plain; charset*=a\0b''utf-8\r\n", body="Grüße".encode())
-    assert Letter(raw).text == "Grüße"
+    assert Incoming(raw).text == "Grüße"
 
 
 def test_files_have_clean_names_and_text_beside_them_stays_text() -> None:
@@ -161,7 +162,7 @@ def test_files_have_clean_names_and_text_beside_them_stays_text() -> None:
     message.set_content("See the file.")
     message.add_attachment(b"bytes", maintype="application", subtype="pdf", filename="../../etc/pass\u202efdp.wd")
     message.add_attachment("inside", filename="notes.txt")
-    letter = Letter(bytes(message))
+    letter = Incoming(bytes(message))
     assert letter.text == "See the file."
     assert [(f.name, f.content.strip()) for f in letter.files] == [("passfdp.wd", b"bytes"), ("notes.txt", b"inside")]
 
@@ -239,3 +240,43 @@ async def test_a_connection_that_breaks_is_opened_anew(imap: Server) -> None:
     imap.drop_on = ""
     assert await box.waiting(5) == [str(uid)], "nothing is lost"
     await box.close()
+
+
+def multipart(*parts: bytes, times: int = 1) -> bytes:
+    head = b"From: a@b.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n"
+    return head + b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) * times + b"--x--\r\n"
+
+
+SEMICOLONS = b'Content-Type: text/plain; a="' + b";" * 9_000 + b"\r\n\r\nHi"
+SLOW = {
+    "one long parameter": multipart(b'Content-Type: text/plain; a="' + b";" * 200_000 + b"\r\n\r\nHi"),
+    "folded": multipart(b'Content-Type: text/plain; a="' + (b";" * 70 + b"\r\n ") * 2_000 + b"\r\n\r\nHi"),
+    "of a file": multipart(b'Content-Disposition: attachment; filename="' + b";" * 200_000 + b"\r\n\r\nHi"),
+    "at the top": b'Content-Type: text/plain; a="' + b";" * 100_000 + b"\r\n\r\nHi",
+    "in many parts": multipart(SEMICOLONS, times=200),
+    "numbered": multipart(
+        b"".join(b"; name*%d=x" % n for n in range(40_000)).join([b"Content-Type: a/b", b"\r\n\r\nHi"])
+    ),
+    "in a mail in the mail": multipart(b"Content-Type: message/rfc822\r\n\r\n" + SEMICOLONS, times=40),
+    "many parts": multipart(b"", times=1_000_000),
+    "many headers": multipart(b"X: y\r\n" * 1_000_000),
+    "bare returns": multipart(b"\rContent-Type: multipart/mixed; boundary=x\r\r--x" * 2_000),
+}
+
+
+@pytest.mark.parametrize("raw", SLOW.values(), ids=SLOW)
+def test_a_header_made_to_take_long_is_given_up_soon(raw: bytes) -> None:
+    begin = time.thread_time()
+    with pytest.raises(Unreadable):
+        letter = Incoming(raw)
+        assert letter.text or letter.files
+    assert peek(raw).fingerprint
+    assert time.thread_time() - begin < 3
+
+
+def test_long_names_and_many_parts_of_honest_mails_are_read() -> None:
+    words = ["utf-8''" + "%D0%AF" * 10, *["%D0%AF" * 10] * 29]
+    name = "".join(f"; filename*{n}*={word}" for n, word in enumerate(words))
+    part = f"Content-Type: a/b\r\nContent-Disposition: attachment{name}\r\n\r\nx".encode()
+    letter = Incoming(multipart(*[part] * 100))
+    assert len(letter.files) == 100 and letter.files[0].name.startswith("ЯЯЯ")

@@ -201,7 +201,6 @@ async def test_the_client_area_needs_a_sign_in(browser: httpx.AsyncClient, post:
 ODD = ["0", "-1", "1e3", "٣", "9223372036854775808", "99999999999999999999999", "abc", "1.5", "%2e%2e", "1%2f2", "'--"]
 
 
-@pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize(
     "path",
     [
@@ -215,8 +214,9 @@ ODD = ["0", "-1", "1e3", "٣", "9223372036854775808", "99999999999999999999999",
     ],
 )
 @pytest.mark.parametrize("engine_name", ["postgres"], indirect=True)
-async def test_an_id_that_is_none_is_not_found(ada: httpx.AsyncClient, path: str, odd: str) -> None:
-    assert (await ada.get(path.format(odd))).status_code in (400, 404)
+async def test_an_id_that_is_none_is_not_found(ada: httpx.AsyncClient, path: str) -> None:
+    for odd in ODD:
+        assert (await ada.get(path.format(odd))).status_code in (400, 404), odd
 
 
 async def test_whatever_belongs_to_another_customer_is_not_found(ada: httpx.AsyncClient, post: Post) -> None:

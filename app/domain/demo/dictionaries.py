@@ -12,8 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Base
+from app.domain.demo.charging import make_discounts, yearly
 from app.domain.demo.texts import CANNED, CATEGORIES
-from app.domain.staff import ACTIONS, CAMPAIGN_ACTIONS
+from app.domain.staff import ACTIONS, CAMPAIGN_ACTIONS, SERVICE_ACTIONS
 from app.models.billing import PaymentMethod
 from app.models.catalog import Period, Product, ProductGroup, ProductProject
 from app.models.customers import Attitude, Group
@@ -35,11 +36,15 @@ ROLES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         ("canned_reply", (*LOOK, "create", "edit")), ("inbound_mail", (*LOOK, "edit")),
     )),
     "Finance": ("Accounts, payments, invoices, expenses, services and prices.", (
-        ("customer", (*LOOK, "edit", "export", "action:message", "action:note")), ("payer", ACTIONS),
-        ("service", ACTIONS), ("product", ACTIONS), ("product_group", ACTIONS), ("payment_method", ACTIONS),
+        ("customer", (*LOOK, "edit", "export", "action:message", "action:note", "action:document", "action:attach")),
+        ("payer", ACTIONS),
+        ("service", (*ACTIONS, *SERVICE_ACTIONS)), ("product", ACTIONS), ("product_group", ACTIONS),
+        ("payment_method", ACTIONS), ("discount", (*ACTIONS, "action:explain")),
         ("note", (*LOOK, "create")),
         ("account", (*ACTIONS, "action:correct", "action:transfer", "action:refund", "action:statement")),
         ("expense", (*ACTIONS, "action:take_back")), ("exchange_rate", ACTIONS),
+        ("invoice", (*ACTIONS, "action:issue", "action:send", "action:pay", "action:credit")),
+        ("finance_document", LOOK), ("document_template", ACTIONS), ("tax_rate", ACTIONS),
     )),
     "Marketing": ("Campaigns and their templates.", (
         ("customer", (*LOOK, "export", "action:message", "action:message_all", "action:segment")),
@@ -155,10 +160,14 @@ class Dictionaries:
                     name=name, group_id=groups[group].id, price=price * rate, currency=currency, period=period,
                     setup_fee=fee * rate, projects=[ProductProject(project_id=p) for p in sorted(places)],
                 )  # fmt: skip
+                product.prices = yearly(product)
                 self.session.add(product)
                 self.products.append((product, places))
         await self.session.flush()
-        self.mark(*(product for product, _places in self.products))
+        found = make_discounts(self.groups, self.projects)
+        self.session.add_all(found)
+        await self.session.flush()
+        self.mark(*(product for product, _places in self.products), *found)
 
     async def _staff(self) -> None:
         roles: dict[str, Role] = {}

@@ -43,6 +43,7 @@ from app.models.customers import (
     Membership,
     Note,
 )  # fmt: skip
+from app.models.discounts import Discount
 from app.models.ledger import Account, Entry, Transaction
 from app.models.messaging import Campaign, Category, Delivery, Template
 from app.models.projects import Project
@@ -186,6 +187,7 @@ async def _dictionaries(session: AsyncSession, removed: Removed) -> None:
         return [~exists().where(use) for use in uses]
 
     why = gettext("still in use")
+    await _delete(session, Discount, _marked(Discount), removed=removed)
     await _delete(session, Attitude, _marked(Attitude), *unused(Customer.attitude_id == Attitude.id), removed=removed)
     await _delete(session, Group, _marked(Group), *unused(
         Membership.group_id == Group.id, GroupProduct.group_id == Group.id, GroupPaymentMethod.group_id == Group.id,

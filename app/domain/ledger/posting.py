@@ -114,7 +114,7 @@ async def post_many(session: AsyncSession, bookings: Sequence[Booking]) -> dict[
     """
     for booking in bookings:
         amounts = [m.amount for m in booking.moves]
-        if not amounts or sum(amounts) or 0 in amounts:
+        if not amounts or sum(amounts) != 0 or 0 in amounts:
             raise ValueError(f"{booking.key}: the moves do not sum to zero")
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     booked: dict[str, int] = {}

@@ -171,7 +171,7 @@ def _match(wanted: SQLColumnExpression[str], languages: Sequence[str]) -> Column
         (or_(code == known.lower(), code.like(f"{known.lower()}-%")), literal(known))
         for known in sorted(languages, key=len, reverse=True)  # the longest that fits is the closest
     ]
-    return case(*whens, else_=null())
+    return case((wanted.in_(languages), wanted), *whens, else_=null())  # most are exact, and found by one comparison
 
 
 def _language(audience: Audience, *sources: Any) -> ColumnElement[str | None]:

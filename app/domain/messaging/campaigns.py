@@ -177,14 +177,18 @@ def _latest(campaign: Campaign) -> datetime:
     return campaign.send_at + timedelta(minutes=campaign.grace_minutes)
 
 
-async def plan_campaign(session: AsyncSession, *, campaign_id: int, send_at: datetime | None) -> Campaign:
-    """Send a campaign that waits at another time; None: now. Raises NotFound, Conflict, Invalid at `send_at`."""
+async def plan_campaign(
+    session: AsyncSession, *, campaign_id: int, send_at: datetime | None, local_time: bool | None = None
+) -> Campaign:
+    """Send a campaign that waits at another time; None: now. local_time: see `Plan`; None leaves that as it is. Raises
+    NotFound, Conflict, Invalid at `send_at`."""
     campaign = await locked(session, campaign_id)
     if campaign.state not in (CampaignState.SCHEDULED, CampaignState.MISSED, CampaignState.APPROVAL):
         raise refusal(campaign)
     if send_at is not None and send_at <= utcnow():
         raise Invalid(send_at=_("This lies in the past."))
-    campaign.send_at, campaign.local_at = send_at, ""  # a time of each recipient's day is chosen with the message
+    plan = Plan(send_at=send_at, local_time=bool(campaign.local_at) if local_time is None else local_time)
+    campaign.send_at, campaign.local_at = plan.starts_at, plan.local_at
     if campaign.state is CampaignState.APPROVAL:
         await session.flush()
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from sqlalchemy import String, case, cast, func, literal, select
+from sqlalchemy import String, case, cast, func, literal, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +17,7 @@ from app.models.messaging import Campaign, Delivery, DeliveryState
 
 async def write_deliveries(session: AsyncSession, campaign: Campaign, audience: Audience) -> None:
     """Freeze who receives it. A second run meets the same rows and changes nothing."""
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     chosen_from = recipients(audience)
     rows = chosen_from.c
     # the Message-ID without its domain, derived from the key of the row: a second run meets the same ones
@@ -27,6 +28,9 @@ async def write_deliveries(session: AsyncSession, campaign: Campaign, audience: 
         + func.coalesce(literal(".") + cast(rows.user_id, String), "")
     )  # fmt: skip
     state = choice(DeliveryState)
+    nothing: Any = literal({}, Json)
+    if dialect is postgresql:  # SQLite would make a number of it
+        nothing = cast(nothing, Json)
     chosen = {
         "campaign_id": literal(campaign.id), "customer_id": rows.customer_id, "channel": rows.channel,
         "address": rows.address, "user_id": rows.user_id, "language": rows.language,
@@ -34,13 +38,15 @@ async def write_deliveries(session: AsyncSession, campaign: Campaign, audience: 
                       else_=literal(DeliveryState.SKIPPED, state)),
         # the short form looks at the reason once, not once per word
         "error": case({r: literal(str(why)) for r, why in REASONS.items()}, value=rows.reason, else_=literal("")),
-        "values": cast(literal({}, Json), Json), "message_id": message_id, "attempt": literal(0), "next_at": moment(),
+        "values": nothing, "message_id": message_id, "attempt": literal(0),
+        "next_at": select(moment()).scalar_subquery(),  # once: SQLite writes out the time for each row else
     }  # fmt: skip
     source: Any = chosen_from
     if plans.differs(campaign):
         chosen["next_at"] = await plans.turns(session, campaign)
         source = plans.with_zone(chosen_from, rows.customer_id)
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    if dialect is postgresql:  # else it plans the check of each foreign key anew, for each row
+        await session.execute(text("SET LOCAL plan_cache_mode = auto"))
     await session.execute(
         # set-based on purpose: a million rows in seconds, from one snapshot; the scope stands in `recipients`
         dialect.insert(Delivery)

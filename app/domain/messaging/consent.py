@@ -111,9 +111,12 @@ async def choose(
     wanted: Mapping[Key, bool],
     how: How,
     note: str = "",
+    at: datetime | None = None,
 ) -> list[Chosen]:
     """Write down what a recipient has said, and leave out what is not sent yet of what they refuse. Returns what has
-    changed. Raises NotFound for a customer outside the scope, Conflict for a category that cannot be refused."""
+    changed. at: when it was said, now if None; what was said later than that stays.
+
+    Raises NotFound for a customer outside the scope, Conflict for a category that cannot be refused."""
     # two choices at once: one after the other
     held = select(Customer.id).where(Customer.id == customer_id).with_for_update()
     if await session.scalar(held) is None:
@@ -122,13 +125,15 @@ async def choose(
     if not {category_id for category_id, _channel in wanted} <= categories.keys():
         raise Conflict(SERVICE)
     now = {(s.category_id, s.channel): s for s in await _current(session, customer_id, user_id)}
-    at, who = utcnow(), actor.get()
+    earlier, at, who = at is not None, at or utcnow(), actor.get()
     changed = []
     for (category_id, channel), value in wanted.items():
         said, category = now.get((category_id, channel)), categories[category_id]
         if value == (said.wanted if said is not None else not category.opt_in):
             continue
         if said is not None:
+            if earlier and said.since >= at:
+                continue
             said.ended_at = at
             await session.flush()  # before the new one: only one may hold
         session.add(

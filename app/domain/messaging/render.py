@@ -29,6 +29,7 @@ from app.domain.messaging.template import (
     Values,
     parse,
 )
+from app.integrations.mail.skeleton import Escaped
 
 __all__ = [
     "MACROS",
@@ -55,6 +56,7 @@ _KEPT = "%/:=&?~#+!$,;'@()*[]-._"
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029), " ")
 _HARMLESS = re.compile(r"[\w .,:@/()+-]*")
 """Needs no escaping; control characters are not among these."""
+_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _NOT_SHOWN = {code: None for code in (*range(32), *range(127, 160)) if code not in (9, 10, 13)}
 
 
@@ -114,7 +116,7 @@ class CompiledMessage:
         if variant is None:
             if len(self._variants) >= MAX_VARIANTS:
                 self._variants.clear()
-            variant = self._variants[taken] = _Variant(_to_text(pieces), _to_html(pieces, self._seconds))
+            variant = self._variants[taken] = _Variant(_to_text(pieces, self._seconds), _to_html(pieces, self._seconds))
         return taken, variant
 
     def render(self, values: Values) -> RenderedMessage:
@@ -147,24 +149,28 @@ def html_reader(piece: "HtmlPiece") -> "Callable[[Values], str]":
         return lambda values: piece
     if isinstance(piece, Link):
         return piece.quick() or piece.render
-    read = piece.read
-
     if piece.lines:
-        return lambda values: "<br>\n".join(escape(line.translate(_NOT_SHOWN)) for line in read(values).splitlines())
+        read = piece.read
+        return lambda values: "<br>\n".join(_escaped(line) for line in read(values).splitlines())
+    return Escaped(piece.read, _escaped)
 
-    def write(values: Values) -> str:
-        value = read(values)
-        return value if _HARMLESS.fullmatch(value) else escape(value.translate(_NOT_SHOWN))
 
-    return write
+def _escaped(value: str) -> str:
+    if _HARMLESS.fullmatch(value):
+        return value
+    return escape(value.translate(_NOT_SHOWN) if _HIDDEN.search(value) else value)
 
 
 def check_message(subject: str, body: str) -> None:
     """Raises TemplateProblem for what cannot be sent or would take long: for texts that are being written."""
     template = parse(body)
     CompiledMessage(parse(subject), template, SECONDS).render({})
-    if _has_choices(template) and not html_body.is_html(longest := template.longest()):
-        to_html(longest)
+    if _has_choices(template):
+        longest = template.longest()
+        if html_body.is_html(longest):
+            html_body.to_text(html_body.clean(longest))
+        else:
+            to_html(longest)
 
 
 @lru_cache(maxsize=64)
@@ -244,16 +250,22 @@ def _marked(pieces: Pieces) -> tuple[str, str, Callable[[str], Iterable[str | Fi
     return source, mark, split
 
 
-def _to_text(pieces: Pieces) -> Pieces:
+def _to_text(pieces: Pieces, seconds: float) -> Pieces:
     """What stands in the plain-text part: Markdown as it was written, HTML as text."""
     source, _mark, split = _marked(pieces)
-    return tuple(split(html_body.to_text(html_body.clean(source)))) if html_body.is_html(source) else pieces
+    if not html_body.is_html(source):
+        return pieces
+    limit = max(seconds, html_body.SECONDS)
+    return tuple(split(html_body.to_text(html_body.clean(source, seconds=limit), seconds=limit)))
 
 
 def _to_html(pieces: Pieces, seconds: float) -> tuple["str | Field | Link", ...]:
     """Run Markdown and the sanitiser once, and put the fields back."""
     source, mark, split = _marked(pieces)
-    html = html_body.clean(source) if html_body.is_html(source) else to_html(source, mark=mark, seconds=seconds)
+    if html_body.is_html(source):
+        html = html_body.clean(source, seconds=max(seconds, html_body.SECONDS))
+    else:
+        html = to_html(source, mark=mark, seconds=seconds)
     result: list[str | Field | Link] = []
     done = 0
     for tag in _TAG.finditer(html):

@@ -208,7 +208,7 @@ def lacks(texts: Texts, wanted: Iterable[str], kind: MailKind | None) -> list[tu
 
 
 @dataclass(frozen=True)
-class Seen:
+class Sample:
     """A text as somebody would get it. empty: fields that it uses and that have no value there."""
 
     message: RenderedMessage
@@ -224,7 +224,7 @@ async def look(
     kind: MailKind | None,
     project_id: int | None = None,
     customer_id: int | None = None,
-) -> Seen:
+) -> Sample:
     """A text with the values of a customer, or with the examples. Raises TemplateProblem, and NotFound for a customer
     whom the acting person may not see."""
     values = {**examples(*macros_of(kind)), "project.hue": ""}
@@ -236,7 +236,7 @@ async def look(
         values["staff.name"] = str(staff)
     message = compiled(subject, body, kind)
     empty = sorted(name for name in message.macros if not values.get(name, "").strip())
-    return Seen(message.render(values), values, empty)
+    return Sample(message.render(values), values, empty)
 
 
 async def _me(session: AsyncSession) -> Staff | None:
@@ -285,6 +285,6 @@ async def _to_me(
 
 
 __all__ = [
-    "Mistake", "Seen", "lacks", "languages_of", "look", "mistakes", "preference", "problems", "restore",
+    "Mistake", "Sample", "lacks", "languages_of", "look", "mistakes", "preference", "problems", "restore",
     "save_template", "send_test", "send_test_of", "ship_again", "texts_of",
 ]  # fmt: skip

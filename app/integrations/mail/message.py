@@ -106,7 +106,7 @@ _HEADER_STRANGE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 def _clean(value: str) -> str:
     if _HEADER_STRANGE.search(value):
         value = value.encode("utf-8", "replace").decode().translate(_HEADER_CONTROLS)
-    return _SPACES.sub(" ", value).strip(" ")
+    return (_SPACES.sub(" ", value) if "  " in value else value).strip(" ")
 
 
 def words(value: str) -> list[str]:

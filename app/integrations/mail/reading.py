@@ -9,20 +9,18 @@ from dataclasses import dataclass
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
-from email.policy import compat32
+from email.policy import Compat32, Policy
 from email.utils import getaddresses
 from functools import cached_property
-from html import unescape
 
 from app.i18n import gettext
 from app.integrations.mail.address import valid_address
+from app.integrations.mail.html_text import LONGEST_HTML, html_to_text
 from app.integrations.storage import safe_filename
 
 LONGEST_HEADER = 256 * 1024
 LONGEST_LINE = 20_000
 """Of one header; the rest is cut off."""
-LONGEST_HTML = 600_000
-"""Characters of HTML in one mail that are turned into text."""
 MOST_NESTED = 50
 """Multipart bodies in one mail: real ones have five."""
 MOST_PARTS = 200
@@ -30,7 +28,7 @@ MAX_SUBJECT = 300
 MAX_ID = 250
 
 _END_OF_HEADER = re.compile(rb"\r?\n\r?\n|\r\r")
-_NESTS = re.compile(rb"(?im)^content-type:\s*(?:multipart|message)/")
+_NESTS = re.compile(rb"(?i)(?:\A|[\r\n])content-type:\s*(?:multipart|message)/")
 _ID = re.compile(r"<\s*([^<>\s]{1,1000})\s*>")
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
 
@@ -39,28 +37,63 @@ class Unreadable(Exception):
     """A mail that is not taken apart; the text says why: a sentence, and a detail behind a bar."""
 
 
+MOST_WORK = 100_000_000
+"""Of all Content-* headers of a mail: length times parameters, which is what the library's parser needs for them. At
+this bound it takes a second; a file name of 2,000 characters comes to 60,000."""
+MOST_HEADERS = 50_000
+MOST_READ = 5000
+"""Parts that are read; of these `MOST_PARTS` are looked at."""
+
+
+class _Careful(Compat32):
+    """Counts the parts of a mail and what all their headers cost to read; stops at too much."""
+
+    spent: list[int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        object.__setattr__(self, "spent", [0, 0, 0])  # a policy lets nothing be set; this one is counted in
+
+    def part(self, policy: Policy | None = None) -> Message:
+        """A new part, for the parser."""
+        self.spent[2] += 1
+        if self.spent[2] > MOST_READ:
+            raise Unreadable(gettext("It has too many parts.") + f"|> {MOST_READ}")
+        return Message(policy=policy or self)
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        if name.lower().startswith("content-"):
+            self.spent[0] += len(value) * (1 + value.count(";"))
+        self.spent[1] += 1
+        if self.spent[0] > MOST_WORK or self.spent[1] > MOST_HEADERS:
+            raise Unreadable(gettext("Its headers are built to take long."))
+        return name, value
+
+
 @dataclass(frozen=True)
 class File:
     name: str
     content: bytes
 
 
-class Letter:
+class Incoming:
     """One mail, taken apart. Every text in it is clean: no control characters, no half characters."""
 
     def __init__(self, raw: bytes) -> None:
         """Raises Unreadable for what is built to break readers."""
         head = _END_OF_HEADER.search(raw, 0, LONGEST_HEADER)
         if head is None and len(raw) > LONGEST_HEADER:
-            raise Unreadable(f"{gettext('Its header is too large.')}|256 kB")
+            raise Unreadable(gettext("Its header is too large.") + "|256 kB")
         if len(_NESTS.findall(raw)) > MOST_NESTED:
-            raise Unreadable(f"{gettext('Too many bodies inside each other.')}|> {MOST_NESTED}")
+            raise Unreadable(gettext("Too many bodies inside each other.") + f"|> {MOST_NESTED}")
         self.raw = raw
         try:
-            self.parsed: Message = BytesParser(policy=compat32).parsebytes(raw)
+            careful = _Careful()
+            self.parsed: Message = BytesParser(careful.part, policy=careful).parsebytes(raw)
             self.parts = list(self._walk())
         except (RecursionError, ValueError, LookupError, AttributeError, TypeError) as error:
-            raise Unreadable(f"{gettext('It cannot be taken apart.')}|{type(error).__name__}") from None
+            raise Unreadable(gettext("It cannot be taken apart.") + f"|{type(error).__name__}") from None
 
     # ---- the header -----------------------------------------------------------------------------------------------
 
@@ -168,7 +201,7 @@ def peek(raw: bytes) -> Peek:
     try:
         if head is None and len(raw) > LONGEST_HEADER:
             raise Unreadable
-        letter = Letter(raw[: head.end()] if head else raw)
+        letter = Incoming(raw[: head.end()] if head else raw)
         named = [letter.value(n).encode("utf-8", "replace") for n in ("message-id", "from", "date", "subject")]
         digest = hashlib.sha256(b"\0".join([*named, raw[head.end() :].strip() if head else b""])).hexdigest()
         to = next(iter(letter.recipients), "")
@@ -264,136 +297,3 @@ def _ending(kind: str) -> str:
     known = {"message/rfc822": "eml", "image/jpeg": "jpg", "text/calendar": "ics"}
     end = known.get(kind) or kind.partition("/")[2]
     return end if re.fullmatch(r"[a-z0-9]{1,5}", end) else "bin"
-
-
-# ---- HTML as text ---------------------------------------------------------------------------------------------------
-
-_BLOCKS = frozenset(
-    ["p", "div", "table", "tr", "ul", "ol", "section", "article", "header", "footer", "blockquote", "pre", "form"]
-    + [f"h{n}" for n in range(1, 7)]
-)
-_UNSEEN = frozenset({"script", "style", "head", "title", "template", "noscript", "svg", "object", "select"})
-
-
-_RAW = frozenset({"script", "style", "title"})
-_TAG = re.compile(r"(/?)([a-zA-Z][^\s/>]*)")
-_TAG_END = re.compile(r"(?:[^>\"']++|\"[^\"]*\"|'[^']*')*+>")
-_HREF = re.compile(r"""(?<![^\s"'/])href\s*+=\s*+(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
-_LONGEST_TAG = 4000
-_MOST_TAGS = 210_000
-
-
-class _Text:
-    """Collects what a reader would see; targets of links stand behind their words. Looks at each character a few
-    times at most, whatever is left open: the library's parser looks for each end anew."""
-
-    def __init__(self) -> None:
-        self.done: list[str] = []
-        self.now: list[str] = []
-        self.full = False
-        """Whether the line that is written now has words."""
-        self.unseen = self.quotes = 0
-        self.target = ""
-        self.words: list[str] = []
-
-    def feed(self, html: str) -> None:
-        first, *pieces = html.split("<", _MOST_TAGS)
-        self._data(first)
-        comment, raw = False, ""
-        for piece in pieces[: _MOST_TAGS - 1]:
-            if comment or (not raw and piece.startswith("!--")):
-                _inside, end, after = piece.partition("-->")
-                comment = not end
-                self._data(after)
-                continue
-            tag = _TAG.match(piece)
-            if raw and (tag is None or not tag[1] or tag[2].lower() != raw):
-                continue
-            end_of_tag = _TAG_END.match(piece)
-            end_at = end_of_tag.end() if end_of_tag else piece.find(">") + 1
-            if tag is not None and end_at:
-                name, raw = tag[2].lower(), ""
-                if tag[1]:
-                    self._close(name)
-                else:
-                    self._open(name, piece[: min(end_at - 1, _LONGEST_TAG)])
-                    raw = name if name in _RAW else ""
-                if not raw:
-                    self._data(piece[end_at:])
-            elif piece.startswith(("!", "?")):
-                self._data(piece[end_at:] if end_at else "")
-            else:
-                self._data("<" + piece)
-        self._line()
-
-    def _open(self, tag: str, inside: str) -> None:
-        if tag in _UNSEEN:
-            self.unseen += 1
-        if tag in _BLOCKS:
-            self._break()
-        if tag == "blockquote":
-            self.quotes += 1
-        elif tag in ("br", "hr"):
-            self._line()
-        elif tag == "li":
-            self._break()
-            self.now.append("- ")
-            self.full = True
-        elif tag in ("td", "th") and self.now:
-            self.now.append(" ")
-        elif tag == "a":
-            found = _HREF.search(inside)
-            self.target, self.words = _unescaped(next(filter(None, found.groups()), "")) if found else "", []
-
-    def _close(self, tag: str) -> None:
-        if tag in _UNSEEN:
-            self.unseen = max(0, self.unseen - 1)
-        if tag == "a" and not self.unseen:
-            target, words = self.target.strip(), "".join(self.words).strip()
-            if re.match(r"https?://", target, re.IGNORECASE) and target.rstrip("/") != words.rstrip("/"):
-                self.now.append(f" <{target[:500]}>")
-                self.full = True
-            self.target, self.words = "", []
-        if tag in _BLOCKS:
-            self._break(end=tag not in ("div", "tr"))
-        if tag == "blockquote":
-            self.quotes = max(0, self.quotes - 1)
-
-    def _data(self, data: str) -> None:
-        if self.unseen or not data:
-            return
-        data = _unescaped(data)
-        if self.target:
-            self.words.append(data)
-        text = re.sub(r"\s+", " ", data)
-        if not self.full:
-            text = text.lstrip()
-        if text and not self.now and self.quotes:
-            self.now.append("> " * min(self.quotes, 5))
-        if text:
-            self.now.append(text)
-            self.full = self.full or not text.isspace()
-
-    def _line(self) -> None:
-        self.done.append("".join(self.now).rstrip())
-        self.now, self.full = [], False
-
-    def _break(self, *, end: bool = False) -> None:
-        if self.full:
-            self._line()
-        if end and self.done and self.done[-1]:
-            self._line()
-
-
-def _unescaped(text: str) -> str:
-    try:
-        return unescape(text)
-    except ValueError:  # a number of thousands of digits
-        return text
-
-
-def html_to_text(html: str) -> str:
-    """The text of an HTML mail: nothing is fetched, nothing is run, and what a reader would not see is left out."""
-    reader = _Text()
-    reader.feed(html[:LONGEST_HTML])
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(reader.done)).strip()

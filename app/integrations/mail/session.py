@@ -206,6 +206,7 @@ class Session(asyncio.Protocol):
             commands.insert(0, b"RSET\r\n")
         self._step = _RSET if self._dirty else _MAIL
         self._dirty = False
+        self._since = self._loop.time()
         if self._pipelining:
             self._transport.write(b"".join(commands))
         else:
@@ -383,7 +384,7 @@ class Session(asyncio.Protocol):
     # ---- endings ----------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        self._since = self._loop.time()
+        """The server has its time to answer, from `_since` on."""
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout, self._look)
 

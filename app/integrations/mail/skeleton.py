@@ -35,6 +35,8 @@ Pieces = Sequence["str | Hole"]
 
 _PLAIN_VALUE = re.compile(r"[!-\-/-<>-~][ -<>-~]{0,71}")
 """Stands in quoted-printable as it is: no =, no dot in front, short enough for a line."""
+_SIMPLE = re.compile(r"[A-Za-z0-9_,:@/()+-][A-Za-z0-9_ .,:@/()+-]{0,71}")
+"""The same in quoted-printable and in HTML: most names and numbers."""
 _PLAIN_NAME = re.compile(r"(?! )(?!.*(?:  | $))[\w!#$%&'*+,\-./:;@ ^`{|}~()\[\]]{1,30}", re.ASCII)
 _PLAIN_WORDS = re.compile(r"(?!.*=\?)[!-~](?:[ -~]{0,398}[!-~])?")
 _PLAIN_ADDRESS = re.compile(
@@ -46,6 +48,27 @@ _STRANGE = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _LINE = 57
 """Octets in one line of base64."""
 SOFT = "=\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Escaped:
+    """A hole of an HTML part. `escape` leaves alone what is `_SIMPLE`."""
+
+    read: Hole
+    escape: Callable[[str], str]
+
+    def __call__(self, values: Values) -> str:
+        return self.escape(self.read(values))
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One value, and the places among the parts where it stands as it is, and escaped."""
+
+    read: Hole
+    escape: Callable[[str], str]
+    plain: list[int]
+    escaped: list[int]
 
 
 def recipient_address(text: str) -> str:
@@ -80,19 +103,22 @@ class Skeleton:
         parts = ["MIME-Version: 1.0\r\n" + top, *_part("plain", text), f"\r\n--{inner}\r\n"]
         parts += [*_part("html", html), f"\r\n--{inner}--\r\n" + end]
         joined: list[str] = []
-        self._holes: list[Hole] = []
-        self._places: list[tuple[int, int]] = []
-        """(place among the parts, number of the hole)"""
-        numbers: dict[_Quoted | _Base64, int] = {}
-        for part in parts:
-            if isinstance(part, str):
-                joined.append(part)
-                continue
-            if part not in numbers:
-                numbers[part] = len(self._holes)
-                self._holes.append(part.write)
-            self._places.append((len(joined), numbers[part]))
-            joined.append("")
+        readings: dict[Hole, _Reading] = {}
+        self._encoded: list[tuple[int, _Base64]] = []
+        for place, part in enumerate(parts):
+            joined.append(part if isinstance(part, str) else "")
+            if isinstance(part, _Base64):
+                self._encoded.append((place, part))
+            elif isinstance(part, _Quoted):
+                hole = part.hole
+                read = hole.read if isinstance(hole, Escaped) else hole
+                reading = readings.setdefault(read, _Reading(read, str, [], []))
+                if isinstance(hole, Escaped):
+                    reading.escape = hole.escape
+                    reading.escaped.append(place)
+                else:
+                    reading.plain.append(place)
+        self._readings = list(readings.values())
         self._parts = joined
         between = f"\r\n--{outer}\r\n".encode()
         self._files = between.join(file.part for file in attachments)
@@ -108,15 +134,32 @@ class Skeleton:
             said = self._subject(values)
             subject = _subject(said)
             values = {**values, SUBJECT: said}
-        written = [write(values) for write in self._holes]
         parts = self._parts.copy()
-        for place, number in self._places:
-            parts[place] = written[number]
+        for reading in self._readings:
+            value = reading.read(values)
+            if _SIMPLE.fullmatch(value):
+                for place in reading.plain:
+                    parts[place] = value
+                for place in reading.escaped:
+                    parts[place] = value
+                continue
+            if reading.plain:
+                written = _written(value)
+                for place in reading.plain:
+                    parts[place] = written
+            if reading.escaped:
+                written = _written(reading.escape(value))
+                for place in reading.escaped:
+                    parts[place] = written
+        for place, part in self._encoded:
+            parts[place] = part.write(values)
         if _PLAIN_NAME.fullmatch(name) and len(address) < 40:
             to = f'To: "{name}" <{address}>\r\n'
         else:
             to = header("To", mailbox(name, address)) + "\r\n"
-        more = "".join([_more(key, value) for key, value in headers.items()])
+        more = "".join([
+            (_same if key in SAME else _more)(key, value) for key, value in headers.items()
+        ])  # fmt: skip
         parts[0] = (
             f"{self._from}{to}{subject}{_date(int(time.time()))}Message-ID: <{message_id_of(message_id)}>\r\n{more}"
             f"{parts[0]}"
@@ -174,6 +217,11 @@ def _more(name: str, value: str) -> str:
     return header(name, words(value)) + "\r\n"
 
 
+SAME = frozenset({"Auto-Submitted", "List-Id", "List-Unsubscribe-Post"})
+"""Headers that are the same in many messages."""
+_same = lru_cache(maxsize=256)(_more)
+
+
 # ---- parts ----------------------------------------------------------------------------------------------------------
 
 
@@ -193,15 +241,15 @@ def _quoted(text: str) -> str:
     return "." + quoted.decode("ascii") if quoted.startswith(b".") else quoted.decode("ascii")
 
 
+def _written(value: str) -> str:
+    return value if _PLAIN_VALUE.fullmatch(value) else _quoted(value)
+
+
 @dataclass(frozen=True, slots=True)
 class _Quoted:
     """A hole in a quoted-printable part."""
 
     hole: Hole
-
-    def write(self, values: Values) -> str:
-        value = self.hole(values)
-        return value if _PLAIN_VALUE.fullmatch(value) else _quoted(value)
 
 
 class _Base64:

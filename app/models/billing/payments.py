@@ -1,14 +1,14 @@
-"""Payments: money that customers bring, by hand, by bank or through a gateway."""
+"""Payments: money that customers bring, by hand, by bank or through a gateway; and what gateways said of them."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.db import Base, BigId, Choice, Searchable, Stamped, Versioned, about, choice
+from app.db import Base, BigId, Choice, Json, Searchable, Stamped, Versioned, about, choice, utcnow
 from app.i18n import _
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Payment(Base, Versioned, Stamped, Searchable):
         Index("ix_payment_project", "project_id", "status", "id"),
         Index("ix_payment_status", "status", "id"),
         Index("ix_payment_paid", "paid_at", "id"),
+        Index("ix_payment_doubt", "id", postgresql_where=text("doubt <> ''"), sqlite_where=text("doubt <> ''")),
         CheckConstraint("amount > 0 AND account_amount > 0", name="amount"),
         CheckConstraint("refunded >= 0 AND refunded <= account_amount", name="refunded"),
     )
@@ -95,6 +96,14 @@ class Payment(Base, Versioned, Stamped, Searchable):
     note: Mapped[str] = mapped_column(
         String(500), default="", server_default="", info=about(_("Note"), widget="area", filtered=False)
     )
+    doubt: Mapped[str] = mapped_column(String(300), default="", server_default="", info=about(_("What does not fit")))
+    """Why somebody should look at it: the gateway said something else than we had asked for."""
+    charge_ref: Mapped[str | None] = mapped_column(String(120), index=True, info={"hidden": True})
+    """The gateway's name for the money itself (a PaymentIntent), as refunds and disputes name it."""
+    pay_url: Mapped[str] = mapped_column(Text, default="", server_default="", info={"hidden": True})
+    """Where the payer goes, while it is open."""
+    looked_at: Mapped[datetime | None] = mapped_column(info={"hidden": True})
+    """When the gateway was last asked what has become of it."""
     transaction_id: Mapped[int | None] = mapped_column(
         ForeignKey("ledger_transaction.id", ondelete="RESTRICT"), unique=True, info={"hidden": True}
     )
@@ -109,3 +118,40 @@ class Payment(Base, Versioned, Stamped, Searchable):
 
     def __str__(self) -> str:
         return self.number or f"#{self.id}"
+
+
+class PaymentEventKind(Choice):
+    STARTED = "started", _("Handed to the gateway")
+    PENDING = "pending", _("The payer has finished, the money is on its way")
+    PAID = "paid", _("Paid")
+    FAILED = "failed", _("Not paid")
+    MISMATCH = "mismatch", _("Does not fit what was asked for")
+    REFUND = "refund", _("Refund")
+    REFUND_FAILED = "refund_failed", _("The refund has failed")
+    DISPUTED = "disputed", _("The payer disputes it")
+    NOTED = "noted", _("Noted")
+
+
+class PaymentEvent(Base):
+    """What a gateway said of a payment, each once; and every refund, with the transaction that booked it."""
+
+    __tablename__ = "payment_event"
+    __table_args__ = (UniqueConstraint("payment_id", "key"), Index("ix_payment_event_key", "key"))
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id", ondelete="CASCADE"))
+    key: Mapped[str] = mapped_column(String(160))
+    """The gateway's id of the event, or `refund:<n>`."""
+    at: Mapped[datetime] = mapped_column(default=utcnow)
+    kind: Mapped[PaymentEventKind] = mapped_column(choice(PaymentEventKind))
+    amount: Mapped[int | None] = mapped_column(BigInteger)
+    """In minor units of `currency`."""
+    currency: Mapped[str] = mapped_column(String(3), default="", server_default="")
+    said: Mapped[str] = mapped_column(String(500), default="", server_default="")
+    """The reason of a refund, or the gateway's own words."""
+    details: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, server_default="{}")
+    transaction_id: Mapped[int | None] = mapped_column(
+        ForeignKey("ledger_transaction.id", ondelete="RESTRICT"), unique=True
+    )
+
+    payment: Mapped[Payment] = relationship(lazy="raise")

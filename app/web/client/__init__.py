@@ -3,11 +3,12 @@
 from litestar import Router
 
 from app.web import auth
-from app.web.client import access, home, invoices, messages, profile, subscriptions, tickets
+from app.web.client import access, home, invoices, messages, payments, profile, services, subscriptions, tickets
 
 HANDLERS = [
     *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
-    *subscriptions.HANDLERS, *invoices.HANDLERS,
+    *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS,
+    *invoices.HANDLERS,
 ]  # fmt: skip
 
 

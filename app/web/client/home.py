@@ -31,13 +31,13 @@ PER = {
 """How often a price is to be paid, behind the amount."""
 
 
-def _service(service: Service) -> dict[str, Any]:
+def service_line(service: Service) -> dict[str, Any]:
     price = Markup('{} <span class="per small faint">{}</span>').format(
         show_money(service.price, service.currency), str(PER[service.period])
     )
     return {
-        "name": service.name, "detail": service.product.name, "url": None, "kind": BADGES[service.status],
-        "status": service.status.label, "price": price,
+        "name": service.name, "detail": service.product.name, "url": f"/client/services/{service.id}",
+        "kind": BADGES[service.status], "status": service.status.label, "price": price,
         "next": show_date(service.next_charge_on) if service.next_charge_on else None,
         "renewal": gettext("by itself") if service.auto_renew else gettext("by you"),
     }  # fmt: skip
@@ -55,7 +55,8 @@ async def home(request: Asked) -> Response[Any]:
         messages, _more = await queries.inbox(session, customer_id, view.project_name, size=5, unread_only=True)
         return await respond(
             request, session, "client/home.html",
-            services=[_service(s) for s in await queries.services(session, customer_id)],
+            services=[service_line(s) for s in await queries.services(session, customer_id)],
+            services_url="/client/services",
             messages=[m.shown() for m in messages],
             inbox_url="/client/messages",
             invoices=await open_ones(session, customer_id),

@@ -71,7 +71,7 @@ async def open_ones(session: AsyncSession, customer_id: int) -> list[dict[str, A
     rows = await issued(session, customer_id, only_open=True)
     return [
         {
-            "number": title_of(i), "url": f"{URL}/{i.id}", "pay_url": None,
+            "number": title_of(i), "url": f"{URL}/{i.id}", "pay_url": f"/client/payments/new?invoice={i.id}",
             "amount": show_money(i.total - i.paid, i.currency),
             "note": gettext("until %(day)s") % {"day": show_date(i.due_on)} if i.due_on else "",
         }

@@ -15,11 +15,13 @@ from typing import cast
 import uvloop
 from jinja2 import Environment
 
+from app import links
 from app.domain.messaging.compose import letter
 from app.domain.messaging.content import Content
 from app.domain.messaging.delivery import Row
 from app.domain.messaging.values import Recipient
 from app.models.messaging import CampaignState, Policy
+from app.settings import load
 from tests.bench.campaign.content import TEXTS, person
 
 FRAME = {"project.name": "Nordhost", "project.site": "https://nordhost.example", "project.hue": "2"}
@@ -73,6 +75,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():  # also when a message could not be made
+            self.done.set_exception(exc or ConnectionError("the connection was closed"))
+
     def data_received(self, data: bytes) -> None:
         if self.lines == -1:  # the greeting
             self.lines = 0
@@ -89,8 +95,8 @@ class Connection(asyncio.Protocol):
                 self.text = following[1]
                 self.transport.write(text + following[0])
         elif self.text is None:
-            self.transport.close()
             self.done.set_result(None)
+            self.transport.close()
 
 
 async def main() -> None:
@@ -108,4 +114,6 @@ async def main() -> None:
     print(json.dumps({"seconds": seconds, "n": n, "cpu": cpu, "bytes": size}))
 
 
-uvloop.run(main())
+links.configure(load())
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import utcnow
 from app.domain import checks
+from app.domain.catalog.prices import price_of
 from app.domain.customers.status import refresh_status
 from app.errors import Conflict, Invalid
 from app.i18n import gettext
+from app.models.billing import Expense
 from app.models.catalog import Period, Product, ProductProject, Service, ServiceStatus
 from app.models.customers import Customer, CustomerStatus
+from app.models.projects import Project
 
 _ORDERED, _IN_PROGRESS, _ACTIVE, _SUSPENDED, _CLOSED = ServiceStatus
 SERVICE_MOVES: dict[ServiceStatus, frozenset[ServiceStatus]] = {
@@ -44,36 +49,81 @@ FIELDS: dict[str, checks.Check] = {
 """What may be entered for a service, and its shape; `price` in minor units of `currency`."""
 
 
-async def save_service(session: AsyncSession, *, values: Mapping[str, Any], service: Service | None = None) -> Service:
+async def save_service(
+    session: AsyncSession, *, values: Mapping[str, Any], service: Service | None = None, on: date | None = None
+) -> Service:
     """Order a service (needs name, customer_id, product_id), or change one; the customer's status follows.
 
-    Price, currency and period of a new one are the product's unless given. Raises Invalid with the bad fields,
-    Conflict for a status that cannot follow the present one, or a customer who is closed.
+    Price, set-up fee, currency and period of a new one are the product's unless given, in the currency of the
+    customer's project where the product has such a price. on: the day on which it happens, today unless given. Raises
+    Invalid with the bad fields, Conflict for a status that cannot follow the present one, or a customer who is closed.
     """
     wanted = checks.clean(values, FIELDS)
     if service is None:
         service = await _order(session, wanted)
+        _begin(service, None, on or utcnow().date())
     else:
         if wanted.get("customer_id", service.customer_id) != service.customer_id:
             raise Invalid(customer_id=gettext("A service stays with its customer."))
         if wanted.get("product_id", service.product_id) != service.product_id:
             await checks.known(session, "product_id", Product, wanted["product_id"])
-        _check_move(service, wanted.get("status", service.status))
-        checks.change(service, wanted)
+        before = service.status
+        _check_move(service, wanted.get("status", before))
+        changed = checks.change(service, wanted)
+        if "next_charge_on" in changed:
+            service.charge_day = service.next_charge_on.day if service.next_charge_on else None
+        _begin(service, before, on or utcnow().date())
     await session.flush()
     await refresh_status(session, service.customer_id)
     return service
 
 
-async def move_service(session: AsyncSession, *, service: Service, status: ServiceStatus) -> None:
+def _begin(service: Service, before: ServiceStatus | None, day: date) -> None:
+    """What a service that runs from now on needs: the day of its next charge.
+
+    Activated for the first time, its first period begins. One that staff had suspended by hand goes on with a period
+    that begins today if its paid one is over; one that was suspended because nobody paid gets its days of grace again.
+    """
+    if service.status is not ServiceStatus.ACTIVE or before is ServiceStatus.ACTIVE:
+        return
+    if service.unpaid_since is not None:
+        service.unpaid_since = None
+        return
+    once_paid = service.period is Period.ONCE and service.started_on is not None
+    if service.next_charge_on is None and not once_paid:
+        service.next_charge_on = day
+        if service.started_on is None:
+            service.started_on = day
+    elif before is ServiceStatus.SUSPENDED and service.next_charge_on is not None and service.next_charge_on < day:
+        service.next_charge_on, service.charge_day = day, day.day
+    if service.started_on is None:
+        service.started_on = service.created_at.date() if service.created_at is not None else day
+        service.started_on = min(service.started_on, day)
+    if service.charge_day is None and service.next_charge_on is not None:
+        service.charge_day = service.next_charge_on.day
+
+
+async def move_service(
+    session: AsyncSession, *, service: Service, status: ServiceStatus, on: date | None = None
+) -> None:
     """Bring a service into another state. Raises Conflict when SERVICE_MOVES does not know the move."""
-    await save_service(session, service=service, values={"status": status})
+    await save_service(session, service=service, values={"status": status}, on=on)
+
+
+async def renew(session: AsyncSession, *, service: Service, auto_renew: bool) -> None:
+    """Let a service go on by itself after its period, or end with it. Raises Conflict for one that is closed."""
+    if service.status is ServiceStatus.CLOSED:
+        raise Conflict(gettext("This service is closed."))
+    service.auto_renew = auto_renew
+    await session.flush()
 
 
 async def delete_service(session: AsyncSession, *, service: Service) -> None:
-    """Delete a service that never ran or is closed; else Conflict."""
+    """Delete a service that never ran or is closed, and was never charged; else Conflict."""
     if service.status not in (ServiceStatus.ORDERED, ServiceStatus.CLOSED):
         raise Conflict(gettext("This service is %(state)s. Close it first.") % {"state": service.status.label})
+    if await session.scalar(select(exists().where(Expense.service_id == service.id))):
+        raise Conflict(gettext("This service was charged: it stays in the books."))
     await session.delete(service)
     await refresh_status(session, service.customer_id)
 
@@ -97,8 +147,19 @@ async def _order(session: AsyncSession, wanted: dict[str, Any]) -> Service:
         raise Invalid(product_id=gettext("This product is not sold in the customer's project."))
     if wanted.get("status", ServiceStatus.ORDERED) not in FIRST:
         raise Conflict(gettext("A new service is ordered, in progress or active."))
-    terms = {"price": product.price, "currency": product.currency, "period": product.period}
+    usual = await session.scalar(select(Project.currency).where(Project.id == customer.project_id))
+    found = await price_of(
+        session, product, period=wanted.get("period"), currency=wanted.get("currency"), usual=usual
+    )  # fmt: skip
+    if found is None and "price" not in wanted:
+        raise Invalid(period=gettext("This product has no price for this period and currency."))
+    terms: dict[str, Any] = {"status": ServiceStatus.ORDERED, "auto_renew": True}
+    terms |= found._asdict() if found is not None else {"currency": product.currency, "period": product.period}
+    if "price" in wanted:
+        terms["setup_fee"] = 0
     service = Service(**{**terms, **wanted})
+    if service.next_charge_on is not None:
+        service.charge_day = service.next_charge_on.day
     session.add(service)
     return service
 

@@ -1,0 +1,109 @@
+"""The day's charging while its workers are killed again and again: nothing is charged twice, nothing is missed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from app import db
+from app.db import utcnow
+from app.domain.catalog import next_period
+from app.models.billing import Expense
+from app.models.catalog import Service, ServiceStatus
+from app.models.jobs import Job, JobState
+from app.models.ledger import Account, Entry
+from tests import factories as make
+from tests.faults.stage import ROOT, Sink, Workers, scale, stage
+
+pytestmark = pytest.mark.faults
+
+CUSTOMERS = scale(300, 3000)
+KILLS = scale(6, 30)
+SMALL = "import tasks.charging as c; c.CHUNK = 5; from tasks.worker import run; run()"
+
+
+class InSmallChunks(Workers):
+    """Workers whose chunks are so small that most kills hit the middle of one."""
+
+    def start(self) -> None:
+        path = self.folder / f"worker{len(self.logs)}.log"
+        with path.open("wb") as log:
+            process = subprocess.Popen([sys.executable, "-c", SMALL], cwd=ROOT, env=self.env, stdout=log, stderr=log)
+        self.processes.append(process)
+        self.logs[process.pid] = path
+
+
+async def _furnish() -> int:
+    """Customers with one service due today and one that was missed for months. Returns how many charges are due."""
+    today, expected = utcnow().date(), 0
+    async with db.unit() as session:
+        project = await make.create_project(session, credit_limit=10**9)
+        product = await make.create_product(session)
+        await make.create_discount(session, valid_until=today - timedelta(days=1))
+        for _n in range(CUSTOMERS):
+            customer = await make.create_customer(session, project_id=project.id)
+            for days in (0, 70):
+                due = today - timedelta(days=days)
+                service = await make.create_service(
+                    session, customer=customer, product=product, status=ServiceStatus.ACTIVE, next_charge_on=due,
+                    charge_day=due.day, price=500, currency=project.currency,
+                )  # fmt: skip
+                begins = due
+                while begins is not None and begins <= today:
+                    expected += 1
+                    begins = next_period(begins, service.period, service.charge_day)
+    return expected
+
+
+async def _done() -> bool:
+    async with db.reads() as session:
+        job = await session.scalar(select(Job).where(Job.name == "charging.daily"))
+        assert job is None or job.state is not JobState.FAILED, job.error
+        return job is not None and job.state is JobState.DONE
+
+
+async def test_kills_neither_double_nor_miss_a_charge(database: str, tmp_path: Path) -> None:
+    expected = await _furnish()
+    chance, kills, hit = random.Random(4711), 0, []
+    async with stage(database, tmp_path, Sink()) as on:
+        workers = InSmallChunks(on.workers.env, tmp_path)
+        try:
+            workers.start()
+            began = time.monotonic()
+            while not await _done():
+                assert time.monotonic() - began < scale(150, 900), workers.said()[-3000:]
+                await asyncio.sleep(chance.uniform(0.05, 0.3))
+                async with db.reads() as session:
+                    made = await session.scalar(select(func.count()).select_from(Expense)) or 0
+                if kills < KILLS and made > expected * (kills + 1) // (KILLS + 2):
+                    workers.kill(workers.processes[0])
+                    kills += 1
+                    hit.append(made)
+                    workers.start()
+        finally:
+            for process in workers.processes:
+                process.kill()
+                process.wait()
+    print(f"\n{db.engine().dialect.name}: {expected} charges, killed {kills} times after {hit}")
+    assert kills == KILLS
+    async with db.reads() as session:
+        today = utcnow().date()
+        assert await session.scalar(select(func.count()).select_from(Expense)) == expected
+        assert await session.scalar(select(func.sum(Entry.amount))) == 0
+        late = select(func.count()).select_from(Service).where(Service.next_charge_on <= today)
+        assert await session.scalar(late) == 0
+        doubles = select(Expense.service_id).group_by(Expense.service_id, Expense.period_from).having(func.count() > 1)
+        assert (await session.scalars(doubles)).all() == []
+        sums = select(func.sum(Entry.amount)).group_by(Entry.transaction_id).having(func.sum(Entry.amount) != 0)
+        assert (await session.scalars(sums)).all() == []
+        kept = dict((await session.execute(select(Account.id, Account.balance).where(Account.balance != 0))).all())  # type: ignore[arg-type]
+        moved = select(Entry.account_id, func.sum(Entry.amount)).where(Entry.account_id.in_(kept))
+        assert {i: int(n) for i, n in await session.execute(moved.group_by(Entry.account_id))} == kept
