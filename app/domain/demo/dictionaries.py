@@ -36,13 +36,17 @@ ROLES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         ("canned_reply", (*LOOK, "create", "edit")), ("inbound_mail", (*LOOK, "edit")),
     )),
     "Finance": ("Accounts, payments, invoices, expenses, services and prices.", (
-        ("customer", (*LOOK, "edit", "export", "action:message", "action:note", "action:payment")), ("payer", ACTIONS),
+        ("customer", (*LOOK, "edit", "export", "action:message", "action:note", "action:payment", "action:document",
+                      "action:attach")),
+        ("payer", ACTIONS),
         ("service", (*ACTIONS, *SERVICE_ACTIONS)), ("product", ACTIONS), ("product_group", ACTIONS),
         ("payment_method", ACTIONS), ("discount", (*ACTIONS, "action:explain")),
         ("note", (*LOOK, "create")),
         ("payment", (*ACTIONS, *PAYMENT_ACTIONS)),
         ("account", (*ACTIONS, "action:correct", "action:transfer", "action:refund", "action:statement")),
         ("expense", (*ACTIONS, "action:take_back")), ("exchange_rate", ACTIONS),
+        ("invoice", (*ACTIONS, "action:issue", "action:send", "action:pay", "action:credit")),
+        ("finance_document", LOOK), ("document_template", ACTIONS), ("tax_rate", ACTIONS),
     )),
     "Marketing": ("Campaigns and their templates.", (
         ("customer", (*LOOK, "export", "action:message", "action:message_all", "action:segment")),
