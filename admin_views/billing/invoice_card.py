@@ -70,13 +70,13 @@ def _lines(obj: Any) -> dict[str, Any]:
         row += [show_amount(-line.discount, currency) if line.discount else ""] if discounted else []
         rate = f"{line.tax_name} {show_percent(line.tax_rate)}" if line.tax_rate else "–"
         rows.append([*row, rate, ready(money(line.total, currency))])
-    sums = [f"{gettext('Net')} {show_amount(obj.net, currency)}"] if obj.tax else []
+    sums = [gettext("Net") + f" {show_amount(obj.net, currency)}"] if obj.tax else []
     sums += [
         f"{part.name or gettext('Tax')} {show_percent(part.rate)}: {show_amount(part.tax, currency)}"
         for part in of_rates(obj.lines)
         if part.rate
     ]
-    sums.append(f"{gettext('Total')} {show_amount(obj.total, currency)} {currency}")
+    sums.append(gettext("Total") + f" {show_amount(obj.total, currency)} {currency}")
     if obj.reverse_charge:
         sums.append(gettext("Reverse charge"))
     return {"label": gettext("Lines"), "kind": "table", "columns": head, "rows": rows, "rest": " · ".join(sums)}

@@ -130,7 +130,7 @@ def _paper(invoice: Invoice, sides: dict[str, Any], logo: bytes | None, credits:
     if invoice.reverse_charge:
         notes.append(gettext("Reverse charge: the recipient of the service owes the tax."))
     if invoice.kind is InvoiceKind.INVOICE and seller.get("bank_account"):
-        notes.append(f"{gettext('Please pay to:')}\n{seller['bank_account']}")
+        notes.append(gettext("Please pay to:") + f"\n{seller['bank_account']}")
     moment = datetime.combine(invoice.issued_on, time(12), UTC) if invoice.issued_on else invoice.created_at
     return Paper(
         title=title_of(invoice), author=seller["name"], language=invoice.language, day=moment,
@@ -139,5 +139,5 @@ def _paper(invoice: Invoice, sides: dict[str, Any], logo: bytes | None, credits:
         notes=[note for note in notes if note],
         foot=" · ".join(part for part in (seller["name"], seller.get("site", ""), seller.get("email", "")) if part),
         numbering=gettext("Page %(page)s of %(pages)s"), logo=logo,
-        stamp=f"({gettext('Draft')})" if invoice.status is InvoiceStatus.DRAFT else "",
+        stamp="(" + gettext("Draft") + ")" if invoice.status is InvoiceStatus.DRAFT else "",
     )  # fmt: skip
