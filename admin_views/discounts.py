@@ -17,7 +17,7 @@ from admin_views.messaging.segments import in_words
 from app import db, filters
 from app.db import utcnow
 from app.domain import catalog, discounts
-from app.errors import Invalid
+from app.errors import Forbidden, Invalid
 from app.i18n import _, gettext, ngettext, show_amount, show_money, show_number
 from app.models import scope
 from app.models.catalog import Period, Product
@@ -25,6 +25,7 @@ from app.models.customers import Customer
 from app.models.discounts import Discount
 from app.models.messaging import Segment
 from app.models.projects import Project
+from app.observe import actor
 
 
 def _is_filter(_form: Any, field: Field) -> None:
@@ -177,4 +178,5 @@ class Discounts(AppView, model=Discount):
         return [{"label": gettext("Who gets it"), "kind": "words", "words": words}, *shown]
 
     async def refusals(self, session: AsyncSession, obj: Discount) -> list[str]:
-        return []  # what was charged with it keeps its name
+        """What was charged with it keeps its name; what is for all is not for staff of some projects to take away."""
+        return [str(Forbidden())] if actor.get().projects is not None and discounts.for_all(obj) else []

@@ -24,7 +24,7 @@ def _storage(request: Request) -> DirectoryStorage:
 
 
 class LogoForm(AppForm):
-    logo = FileField(
+    files = FileField(
         _("Logo"), [validators.Optional()],
         description=_("PNG or JPEG, at most 500 kB. Without a file, the logo is taken away."),
         render_kw={"accept": "image/png,image/jpeg"},
@@ -35,12 +35,12 @@ class LogoFlow(Flow):
     form = LogoForm
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> str:
-        upload = form.data["logo"]
+        upload = form.data["files"]
         data = b""
         if isinstance(upload, UploadFile) and upload.filename:
             data = await upload.read(MOST_BYTES + 1)
             if not data:
-                raise Invalid(logo=gettext("This file is empty."))
+                raise Invalid(files=gettext("This file is empty."))
         await set_logo(session, _storage(press.request), project=press.one, data=data)
         return gettext("The logo is kept.") if data else gettext("There is no logo any more.")
 

@@ -275,6 +275,11 @@ def _money(minor: int, currency: str, _code: str) -> Markup:
     )
 
 
+def say_money(minor: int, currency: str) -> str:
+    """The same as plain text, for a sentence or a choice."""
+    return f"{show_amount(minor, currency)}\N{NO-BREAK SPACE}{currency}"
+
+
 def language_name(code: str) -> str:
     """The name of a language in the reader's language, or the code itself when nobody knows it."""
     return _language_name(code, language())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast, no_type_check
 
@@ -24,6 +23,7 @@ from admin_views.base.export import EXPORT
 from admin_views.base.fields import AppForm, Converter, LookupField
 from admin_views.base.needed import still_used
 from admin_views.base.plan import Column, Plan, plan_of
+from admin_views.base.related import Related
 from app import filters
 from app.db import Base, Searchable, Versioned, fold, like
 from app.domain.sessions import Grants, granted
@@ -35,18 +35,6 @@ if TYPE_CHECKING:
 
 PLANS = 100
 """Sets of grants whose plans are kept; there are about as many as roles."""
-
-
-@dataclass(frozen=True)
-class Related:
-    """A tab of the card: the rows of screen `identity` that belong to the record."""
-
-    identity: str
-    label: str = ""
-    of: Callable[[Any], ColumnElement[bool]] | None = None
-    """The condition for one record; None: by the only foreign key, or the path to the customer."""
-    counts: bool = False
-    """The tab says how many there are: only where an index finds them."""
 
 
 class _ScreenMeta(ModelViewMeta):
@@ -268,12 +256,8 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         return [self.pk_column.desc()]
 
     def offered(self, rows: Select[Any], asked: Mapping[str, str]) -> Select[Any]:
-        """What a look-up offers, the best first. asked: what the address of the look-up says besides the term; with
-        ``customer`` only what belongs to that customer."""
-        who = asked.get("customer", "")
-        if who.isascii() and who.isdecimal() and len(who) < 19:
-            mine = self.of_customers((int(who),))
-            rows = rows if mine is None else rows.where(mine)
+        """What a look-up offers, the best first. asked: what the address of the look-up says besides the term."""
+        rows = paths.of_asked(rows, self.of_customers, asked)
         return rows.order_by(*self.lookup_order())
 
     def always(self) -> list[ColumnElement[bool]]:
@@ -464,12 +448,10 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         return {}
 
     def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
-        """What stands among the buttons of the card and only leads somewhere: as `lists.Offer`."""
-        return []
+        return []  # what stands among the buttons of the card and only leads somewhere: as `lists.Offer`
 
     def editable(self, obj: Any) -> bool:
-        """Whether the row may be edited as it is; `save` checks again."""
-        return True
+        return True  # whether the row may be edited as it is; `save` checks again
 
     def all_buttons(self) -> tuple[Button, ...]:
         last = (DELETE,) if self.can_delete and not self.readonly else ()

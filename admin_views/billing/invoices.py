@@ -47,12 +47,25 @@ def as_file(content: bytes, name: str, media: str = "application/pdf") -> Respon
     return Response(content, media_type=media, headers=headers)
 
 
+class MaybeField(PickField):
+    """One of a long list, or none."""
+
+    def iter_choices(self) -> Any:
+        yield "", "–", not self.data, {}
+        yield from super().iter_choices()
+
+    def pre_validate(self, form: Any) -> None:
+        if self.data:
+            super().pre_validate(form)
+
+
 class Invoices(AppView, model=Invoice):
     name, name_plural, icon, category = _("Invoice"), _("Invoices"), "file-invoice", "Money"
     purpose = _("What customers are asked to pay. What is issued stays as it is.")
     search_hint = _("Number")
     create_label = _("New invoice")
     letter, in_palette, palette_hints = "i", True, ("customer_id", "status")
+    columns = ("id", "number", "customer_id", "project_id", "status", "issued_on", "due_on", "total")
     form_template = "sqladmin/invoice_form.html"
     leave_out = (
         "number", "kind", "account_id", "status", "issued_on", "net", "tax", "total", "paid", "reverse_charge",
@@ -147,12 +160,14 @@ class Invoices(AppView, model=Invoice):
             fields["project"] = LookupField(
                 _("Project"), target="project", description=_("Empty: the one of the customer.")
             )
-            fields["currency"] = PickField(_("Currency"), kind="currency", description=_("Empty: that of the project."))
+            fields["currency"] = MaybeField(
+                _("Currency"), kind="currency", description=_("Empty: that of the project.")
+            )
         else:
             if not self.editable(obj):
                 raise Conflict(gettext("It is issued and stays as it is. Make a credit note instead."))
             fields |= dict.fromkeys(("customer", "project", "currency"))
-        fields["language"] = PickField(_("Language"), kind="language", description=_("Empty: that of the customer."))
+        fields["language"] = MaybeField(_("Language"), kind="language", description=_("Empty: that of the customer."))
         return fields
 
     async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from wtforms import BooleanField, StringField, validators
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import AppForm, AppView, Button, Done, Flow, Press
-from admin_views.base.fields import MomentField, MoneyField, PickField, plain
+from admin_views.base.cells import link, money
+from admin_views.base.fields import LookupField, MomentField, MoneyField, PickField, plain
 from admin_views.billing import story
 from app.domain.billing import payments, refunds
 from app.i18n import _, gettext
@@ -138,10 +139,12 @@ class Payments(AppView, model=Payment):
     form_template = "sqladmin/payment_form.html"
     through = "customer"
     can_delete = False
-    leave_out = (
-        "project_id", "account_amount", "account_currency", "rate", "refunded", "status", "paid_at", "external_id",
-        "doubt",
-    )  # fmt: skip
+
+    @classmethod
+    def _form_names(cls) -> list[str]:
+        """Whose, how much, and then the rest."""
+        return ["customer", "account", "method", "amount", "currency", "payer", "invoice", "number", "note"]
+
     filter_first = ("id", "customer", "status", "paid_at", "method")
     buttons: ClassVar[tuple[Button, ...]] = BUTTONS
 
@@ -155,7 +158,11 @@ class Payments(AppView, model=Payment):
                 _("Currency"), kind="currency", description=_("Another than the account's: by the rate of the day.")
             )
         }
-        if obj is not None:
+        if obj is None:
+            fields["account"] = LookupField(
+                _("Account"), target="account", description=_("Empty: the one in this currency, opened if need be.")
+            )
+        else:
             fields |= dict.fromkeys(("customer", "account"))
         if obj is not None and (obj.status is not PaymentStatus.NEW or obj.external_id is not None):
             fields |= dict.fromkeys(payments.UNTIL_STARTED) | {"method": None}
@@ -176,6 +183,21 @@ class Payments(AppView, model=Payment):
         return await payments.change_payment(session, payment=obj, values=values)
 
     # ---- card
+
+    @staticmethod
+    def detail_account_id(payment: Payment) -> str:
+        return link("account", payment.account_id, str(payment.account))
+
+    @staticmethod
+    def _elsewhere(payment: Payment) -> str:
+        """Said at another place of the card."""
+        return ""
+
+    detail_currency = detail_account_currency = detail_doubt = _elsewhere
+
+    @staticmethod
+    def detail_refunded(payment: Payment) -> str:
+        return money(payment.refunded, payment.account_currency) if payment.refunded else ""
 
     async def strip(self, session: AsyncSession, obj: Payment, request: Request) -> list[dict[str, Any]]:
         return story.figures(obj)

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from admin_views.access import may
 from admin_views.base.cells import link, moment, money, ready
 from app.errors import NotFound
-from app.i18n import gettext, language, show_date, show_money
-from app.models.audit import Audit
+from app.i18n import gettext, language, say_money, show_date
+from app.models.audit import ActorKind, Audit
 from app.models.billing import Gateway, Payment, PaymentEvent, PaymentEventKind
 from app.models.ledger import Entry, Transaction
 from app.render import page
@@ -55,7 +55,7 @@ async def sections(session: AsyncSession, payment: Payment, request: Request) ->
     if events:
         columns = [gettext("When"), gettext("What"), gettext("Amount"), gettext("Said")]
         rows = [[ready(moment(e.at)), _what(e), _amount(e), e.said] for e in events]
-        shown.append({"label": gettext("At the gateway"), "kind": "table", "columns": columns, "rows": rows})
+        shown.append({"label": gettext("What happened"), "kind": "table", "columns": columns, "rows": rows})
     if may(request, "account", "list"):
         shown += await _booked(session, payment, [e.transaction_id for e in events if e.transaction_id])
     if may(request, "audit", "list"):
@@ -95,7 +95,9 @@ async def _booked(session: AsyncSession, payment: Payment, more: list[int]) -> l
 
 
 async def _done(session: AsyncSession, payment: Payment) -> list[dict[str, Any]]:
-    query = select(Audit).where(Audit.noun == "payment", Audit.noun_id == payment.id).order_by(Audit.id).limit(MOST)
+    by_itself = (Audit.action == "update") & (Audit.kind == ActorKind.SYSTEM)  # what follows from the steps
+    mine = (Audit.noun == "payment", Audit.noun_id == payment.id, ~by_itself)
+    query = select(Audit).where(*mine).order_by(Audit.id).limit(MOST)
     found = await session.scalars(query.options(joinedload(Audit.staff), joinedload(Audit.user)))
     rows = [
         [ready(moment(a.at)), ready(link("audit", a.id, a.action)), str(a.staff or a.user or a.kind.label), a.note]
@@ -123,16 +125,16 @@ async def receipt(session: AsyncSession, payment: Payment) -> dict[str, Any]:
     lines = [
         (gettext("Number"), found.number), (gettext("Date"), show_date(found.paid_at or found.created_at)),
         (gettext("Method"), found.method.name), (gettext("Status"), str(found.status.label)),
-        (gettext("Amount"), show_money(found.amount, found.currency).striptags()),
+        (gettext("Amount"), say_money(found.amount, found.currency)),
     ]  # fmt: skip
     if found.currency != found.account_currency:
-        shown = show_money(found.account_amount, found.account_currency).striptags()
+        shown = say_money(found.account_amount, found.account_currency)
         lines.append((gettext("On the account"), shown))
     if found.refunded:
-        lines.append((gettext("Refunded"), show_money(found.refunded, found.account_currency).striptags()))
+        lines.append((gettext("Refunded"), say_money(found.refunded, found.account_currency)))
     if found.invoice is not None:
         lines.append((gettext("For the invoice"), str(found.invoice)))
-    seller = [project.legal_name or project.name, *project.legal_address.splitlines(), project.vat_number]
+    seller = [project.legal_name or "", *project.legal_address.splitlines(), project.vat_number]
     address = (payer.legal_address or payer.postal_address) if payer is not None else found.customer.address
     name = payer.name if payer is not None else found.customer.name
     return {
@@ -152,10 +154,10 @@ def _file(shown: dict[str, Any], payment: Payment) -> Response:
     from app.integrations.pdf import Pdf  # the fonts take their time
 
     file = Pdf(
-        title=shown["title"], author=shown["seller"][0], created=payment.paid_at or payment.created_at,
+        title=shown["title"], author=shown["name"], created=payment.paid_at or payment.created_at,
         language=language(),
     )  # fmt: skip
-    seller, payer = ("\n".join(shown[side]) for side in ("seller", "payer"))
+    seller, payer = "\n".join([shown["name"], *shown["seller"]]), "\n".join(shown["payer"])
     file.sides((gettext("Payee"), seller), (gettext("Payer"), payer))
     file.heading(shown["title"])
     file.pairs(shown["lines"])

@@ -13,7 +13,7 @@ from admin_views.base import AppForm, Button, Done, Flow, Press
 from admin_views.base.fields import MoneyField, PickField, plain
 from app.domain import ledger
 from app.domain.billing import payments
-from app.i18n import _, gettext, show_money
+from app.i18n import _, gettext, say_money
 from app.models.billing import Invoice, InvoiceStatus, Payer
 from app.models.customers import Customer, CustomerStatus
 from app.models.ledger import Account
@@ -41,7 +41,7 @@ async def _offered(session: AsyncSession, customer: Customer, form: Any) -> None
     """Fill the choices with what is this customer's."""
     accounts = await session.scalars(select(Account).where(Account.customer_id == customer.id).limit(MOST))
     usual = await ledger.usual_currency(session, customer.project_id)
-    rows = [(str(a.id), f"{a.currency}, {show_money(a.balance, a.currency).striptags()}") for a in accounts]
+    rows = [(str(a.id), f"{a.currency}, {say_money(a.balance, a.currency)}") for a in accounts]
     form.account.choices = rows or [("", usual)]
     methods = await payments.methods_for(session, customer)
     form.method.choices = [(str(m.id), m.name) for m in methods]
@@ -54,7 +54,7 @@ async def _offered(session: AsyncSession, customer: Customer, form: Any) -> None
 
 
 def _invoice(invoice: Invoice) -> str:
-    return f"{invoice.number}, {show_money(invoice.total - invoice.paid, invoice.currency).striptags()}"
+    return f"{invoice.number}, {say_money(invoice.total - invoice.paid, invoice.currency)}"
 
 
 class TakeFlow(Flow):

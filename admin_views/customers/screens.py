@@ -22,6 +22,7 @@ from admin_views.base.cells import esc, ready, short, swatch
 from admin_views.base.fields import password_fields, plain
 from admin_views.base.plan import Plan
 from admin_views.base.reading import Reading
+from admin_views.billing.documents import OF_CUSTOMER as DOCUMENTS
 from admin_views.customers import money, summary
 from admin_views.customers.buttons import BUTTONS
 from app.domain import customers
@@ -73,7 +74,7 @@ class Customers(AppView, model=Customer):
             "audit", of=lambda c: (Audit.customer_id == c.id) | (Audit.noun == "customer") & (Audit.noun_id == c.id)
         ),
     )
-    buttons = BUTTONS
+    buttons = (*BUTTONS, *DOCUMENTS)
 
     # ---- list and card -----------------------------------------------------------------------------------------
 
@@ -155,9 +156,8 @@ class Customers(AppView, model=Customer):
     def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
         if not granted(plan.grants, "invoice", "create"):
             return []
-        return [
-            (gettext("New invoice"), f"/admin/invoice/create?customer={obj.id}", "file-invoice", False, False, True)
-        ]
+        url = f"/admin/invoice/create?customer={obj.id}"
+        return [(gettext("New invoice"), url, "file-invoice", False, False, True)]
 
     async def strip(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         return await summary.figures(request, session, obj)

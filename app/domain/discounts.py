@@ -300,8 +300,8 @@ async def save_discount(
         wrong["percent"] = gettext("At most 100 per cent.")
     if now["valid_from"] and now["valid_until"] and now["valid_until"] < now["valid_from"]:
         wrong["valid_until"] = gettext("It would end before it begins.")
-    limited = actor.get().projects is not None
-    if limited and now["scope"] is not DiscountScope.PROJECT and now["target"] is not DiscountTarget.CUSTOMER:
+    narrow = now["scope"] is DiscountScope.PROJECT or now["target"] is DiscountTarget.CUSTOMER
+    if actor.get().projects is not None and not (narrow and (discount is None or not for_all(discount))):
         wrong["scope"] = gettext("Choose one of your projects, or a customer: this discount would be for all.")
     if wrong:
         raise Invalid(**wrong)
@@ -324,6 +324,11 @@ async def save_discount(
         checks.change(discount, wanted)
     await session.flush()
     return discount
+
+
+def for_all(discount: Discount) -> bool:
+    """Whether it is for customers of every project."""
+    return discount.scope is not DiscountScope.PROJECT and discount.target is not DiscountTarget.CUSTOMER
 
 
 def reached(discount: Discount) -> tuple[ColumnElement[bool], filters.FilterProblem | None]:

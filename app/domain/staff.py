@@ -34,13 +34,14 @@ SCREENS = (
 """What grants can be about: the names of the tables, which are the identities of their screens."""
 ACTIONS = ("list", "details", "create", "edit", "delete", "export")
 CUSTOMER_ACTIONS = ("action:message", "action:message_all", "action:segment", "action:enter", "action:act",
-                    "action:note")  # fmt: skip
+                    "action:note", "action:payment")  # fmt: skip
 """Message one, message many, keep a segment, enter the customer's panel, act there instead of only looking, write a
-note."""
+note, take a payment."""
 CAMPAIGN_ACTIONS = ("action:stop", "action:pause", "action:resume", "action:plan", "action:send_now", "action:resend",
                     "action:decide", "action:unreached")  # fmt: skip
 """What somebody does who sends campaigns; approving those of others is a grant of its own."""
 
+PAYMENT_ACTIONS = ("action:set_paid", "action:refund", "action:cancel", "action:fraud")
 SERVICE_ACTIONS = ("action:progress", "action:activate", "action:suspend", "action:resume", "action:close")
 """The moves of a service from one state to the next."""
 

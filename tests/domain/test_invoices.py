@@ -346,6 +346,9 @@ async def test_parts_are_credited_line_by_line_and_never_more_than_is_left() -> 
             await billing.credit_invoice(session, invoice=invoice, reason=" ")
         last = await billing.credit_invoice(session, invoice=invoice, reason="The rest")
         assert (first.net + last.net, first.tax + last.tax) == (invoice.net, invoice.tax)
+        expense = (await session.scalars(select(Expense))).one()
+        with pytest.raises(Conflict):
+            await billing.take_back(session, expense=expense, reason="Once more")
         assert (invoice.status, await balance(session, account)) == (InvoiceStatus.CANCELLED, 30000)
         assert await entries(session) == 0
 

@@ -18,6 +18,7 @@ from app.domain.demo.dictionaries import ROLES
 from app.domain.sessions import token_hash
 from app.integrations.storage import DirectoryStorage
 from app.models.audit import Audit
+from app.models.billing import InvoiceStatus
 from app.models.customers import Customer
 from app.models.messaging import CampaignAttachment, Segment
 from app.models.projects import Project
@@ -167,6 +168,12 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     payment = await factories.create_payment(session, account=account, number=f"{mark}-payment")
     invoice = await factories.create_invoice(session, account=account, note=f"{mark} invoice")
     expense = await factories.create_expense(session, account=account, description=f"{mark} expense")
+    issued = await factories.create_invoice(
+        session, account=account, note=f"{mark} issued", status=InvoiceStatus.ISSUED, number=f"{mark}-7",
+        issued_on=utcnow().date(), due_on=utcnow().date(), sides={
+            "payer": {"name": f"{mark} payer", "email": ""}, "seller": {"name": f"{mark} seller"},
+        },
+    )  # fmt: skip
     document = await factories.create_document(session, customer=customer, title=f"{mark} act", number=f"{mark}-1")
     form = await factories.create_document_template(session, title=f"{mark} act", project_id=project.id)
     tax = await factories.create_tax_rate(session, name=f"{mark} tax", project_id=project.id)
@@ -182,7 +189,8 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "payer": payer.id, "note": written.id, "segment": segment.id, "import_run": upload.id,
         "ticket file": theirs.id, "delivery": campaign.id, "subscription": wants.id, "suppressed_address": gone.id,
         "canned_reply": canned.id, "inbound_mail": came.id, "account": account.id, "payment": payment.id,
-        "invoice": invoice.id, "expense": expense.id, "finance_document": document.id, "document_template": form.id,
+        "invoice": invoice.id, "issued invoice": issued.id, "expense": expense.id,
+        "finance_document": document.id, "document_template": form.id,
         "tax_rate": tax.id, "discount": discount.id,
     }  # fmt: skip
     return project, customer

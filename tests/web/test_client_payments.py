@@ -12,7 +12,8 @@ from sqlalchemy import select
 
 from app import db
 from app.asgi import build
-from app.models.billing import Gateway, Payment, PaymentMethod, PaymentStatus
+from app.db import utcnow
+from app.models.billing import Gateway, Invoice, InvoiceStatus, Payment, PaymentMethod, PaymentStatus
 from app.models.ledger import Account
 from tests import factories
 from tests.integrations.stripe_api import SECRET_KEY, WEBHOOK_SECRET, FakeStripe, signed, stripe_server
@@ -151,3 +152,27 @@ async def test_a_card_is_sent_to_stripe_and_comes_back(
         after = await client.get(f"/{back}")
         assert "on your account" in after.text and (await payment()).status is PaymentStatus.PAID
         assert (await client.post(f"{URL}/{made.id}/start")).status_code == 409
+
+
+async def test_the_overview_shows_the_balance_and_what_is_to_be_paid(
+    ada: httpx.AsyncClient, people: People, ways: dict[str, PaymentMethod]
+) -> None:
+    async with db.unit() as session:
+        account = (await session.scalars(select(Account).where(Account.customer_id == people.customer.id))).one()
+        await factories.book(session, account, 700)
+        invoice = await factories.create_invoice(session, account=account, total=4200)
+    async with db.unit() as session:
+        row = (await session.scalars(select(Invoice).where(Invoice.id == invoice.id))).one()
+        row.status, row.number, row.due_on = InvoiceStatus.ISSUED, "2026-7", utcnow().date()
+    page = (await ada.get("/client/")).text
+    assert "7.00" in page and f'href="{URL}/new?invoice={invoice.id}"' in page and "2026-7" in page
+    form = (await ada.get(f"{URL}/new?invoice={invoice.id}")).text
+    assert 'value="42.00"' in form and "2026-7" in form
+    data = {"account": str(account.id), "amount": "42", "method": str(ways["test"].id)}
+    assert (await ada.post(f"{URL}/new?invoice={invoice.id}", data=data)).status_code == 303
+    made = await payment()
+    assert made.invoice_id == invoice.id
+    await ada.post(f"{URL}/{made.id}/test", data={"what": "pay"})
+    async with db.reads() as session:
+        paid = (await session.scalars(select(Invoice).where(Invoice.id == invoice.id))).one()
+    assert (paid.status, paid.paid, (await payment()).doubt) == (InvoiceStatus.PAID, 4200, "")

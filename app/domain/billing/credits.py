@@ -14,7 +14,7 @@ from app.domain.billing.invoices import CANCELLED, DRAFT, ISSUED, PAID, credited
 from app.domain.billing.taxes import split
 from app.domain.ledger import Move, own_account, post
 from app.errors import Conflict, Invalid
-from app.i18n import gettext
+from app.i18n import gettext, speaking
 from app.models.billing import Expense, Invoice, InvoiceKind, InvoiceLine, InvoicePayment, LineKind
 from app.models.ledger import AccountKind, TransactionKind
 
@@ -68,7 +68,7 @@ async def credit_invoice(
     session.add(note)
     await session.flush()
     await issue_invoice(session, invoice=note)
-    await _give_back(session, invoice, note)
+    await _give_back(session, invoice, note, whole=whole)
     if whole:
         move(invoice, CANCELLED)
     await session.flush()
@@ -93,7 +93,7 @@ def _taken(line: InvoiceLine, left: tuple[int, int], at: int, parts: Mapping[int
     )  # fmt: skip
 
 
-async def _give_back(session: AsyncSession, invoice: Invoice, note: Invoice) -> None:
+async def _give_back(session: AsyncSession, invoice: Invoice, note: Invoice, *, whole: bool) -> None:
     """Book back what was charged for the lines of a credit note."""
     place: Any = {"project_id": invoice.project_id, "currency": invoice.currency}  # opened before the account is locked
     revenue = await own_account(session, kind=AccountKind.REVENUE, **place)
@@ -117,13 +117,14 @@ async def _give_back(session: AsyncSession, invoice: Invoice, note: Invoice) -> 
                 net, tax = net + line.net, tax + line.tax
     if not net + tax:
         return
+    with speaking(note.language):
+        said = gettext("Credit note %(number)s") % {"number": note.number}
     transaction_id, _new = await post(
-        session, key=f"credit:{note.id}", kind=TransactionKind.REVERSAL,
-        description=gettext("Credit note %(number)s") % {"number": note.number},
+        session, key=f"credit:{note.id}", kind=TransactionKind.REVERSAL, description=said,
         moves=[Move(invoice.account_id, net + tax), Move(revenue, -net), Move(taxes, -tax)],
         reverses_id=sale.transaction_id if sale is not None and (net, tax) == (sale.net, sale.tax) else None,
     )  # fmt: skip
-    if sale is not None and (net, tax) == (sale.net, sale.tax):
+    if sale is not None and whole:  # by several credit notes, it may be: nothing of it is left to be given back
         sale.reversed_by_id = transaction_id
     await _proved(session, note, net + tax, transaction_id)
 

@@ -14,7 +14,7 @@ from app import db, links
 from app.domain.billing.payments import account_part, cancel, locked, paid_part, refuse_move, set_paid
 from app.domain.billing.refunds import refund, refund_failed
 from app.errors import Conflict, NotFound
-from app.i18n import gettext, language, show_money
+from app.i18n import gettext, language, say_money
 from app.integrations.payments import MARK, GatewayError, Happened, Order, PaymentGateway, Started, What, gateway_of
 from app.models.billing import Gateway, Payment, PaymentEvent, PaymentEventKind, PaymentMethod, PaymentStatus
 from app.observe import SYSTEM, acting, log
@@ -41,7 +41,7 @@ def gateway_for(payment: Payment, settings: Settings) -> PaymentGateway:
     if gateway is None:
         raise Conflict(gettext("This way of paying is not open now. Please choose another one."))
     if not gateway.takes(payment.amount, payment.currency):
-        shown = show_money(payment.amount, payment.currency).striptags()
+        shown = say_money(payment.amount, payment.currency)
         raise Conflict(gettext("%(amount)s cannot be paid this way. Please choose another amount.") % {"amount": shown})
     return gateway
 
@@ -177,7 +177,7 @@ async def _paid(session: AsyncSession, payment: Payment, happened: Happened) -> 
     if twice:
         payment.doubt = gettext("The payer has paid twice. Only one of them is on the account.")
     elif not fits and not again:
-        came = show_money(happened.amount or 0, happened.currency).striptags()
+        came = say_money(happened.amount or 0, happened.currency)
         payment.doubt = gettext("%(amount)s came in, which is not what was asked for. It is not on the account.") % {
             "amount": came
         }

@@ -15,7 +15,7 @@ MOST_BYTES = 500_000
 
 
 async def set_logo(session: AsyncSession, storage: Storage, *, project: Project, data: bytes) -> None:
-    """Take a picture as the logo; nothing takes it away. Raises Invalid at `logo` for what is no small PNG or JPEG.
+    """Take a picture as the logo; nothing takes it away. Raises Invalid at `files` for what is no small PNG or JPEG.
 
     What lay in the store stays there: the same picture may be used elsewhere.
     """
@@ -24,12 +24,12 @@ async def set_logo(session: AsyncSession, storage: Storage, *, project: Project,
         await session.flush()
         return
     if len(data) > MOST_BYTES:
-        raise Invalid(logo=gettext("At most %(n)d kB, please.") % {"n": MOST_BYTES // 1000})
+        raise Invalid(files=gettext("At most %(n)d kB, please.") % {"n": MOST_BYTES // 1000})
     try:
         picture_kind(data)
     except NotAPicture:
         said = gettext("This is not a PNG or JPEG of at most %(n)d by %(n)d pixels.")
-        raise Invalid(logo=said % {"n": LOGO_PIXELS}) from None
+        raise Invalid(files=said % {"n": LOGO_PIXELS}) from None
     project.logo = (await storage.save(data, limit=MOST_BYTES)).key
     await session.flush()
 

@@ -9,7 +9,7 @@ from app.domain import checks
 from app.domain.billing.payments import line_of, locked, moves_of, paid_part, refuse_move, told
 from app.domain.ledger import check_amount, post
 from app.errors import Invalid, NotFound
-from app.i18n import gettext, show_money
+from app.i18n import gettext, say_money
 from app.models.billing import PaymentEvent, PaymentEventKind, PaymentStatus
 from app.models.ledger import Account, TransactionKind
 from app.queue import enqueue
@@ -36,12 +36,12 @@ async def refund(
     reason = checks.at("reason", checks.line(PaymentEvent.__table__.c.said, required=by_gateway is None), reason)
     left = payment.account_amount - payment.refunded
     if amount > left:
-        shown = show_money(left, payment.account_currency).striptags()
+        shown = say_money(left, payment.account_currency)
         raise Invalid(amount=gettext("At most %(amount)s can still be paid back.") % {"amount": shown})
     account = select(Account).where(Account.id == payment.account_id).with_for_update()
     balance = (await session.scalars(account.execution_options(populate_existing=True))).one().balance
     if amount > balance and not below_zero and by_gateway is None:
-        shown = show_money(balance, payment.account_currency).striptags()
+        shown = say_money(balance, payment.account_currency)
         raise Invalid(amount=gettext("The account holds only %(amount)s.") % {"amount": shown})
     n = select(func.count()).where(PaymentEvent.payment_id == payment.id, PaymentEvent.kind == PaymentEventKind.REFUND)
     number = (await session.scalar(n) or 0) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,17 +12,20 @@ from app.domain import ledger
 from app.domain.billing.expenses import charge
 from app.domain.billing.invoices import PAID, from_balance, locked, move, payable
 from app.errors import Conflict
-from app.i18n import gettext
+from app.i18n import gettext, speaking
 from app.models.billing import Expense, Invoice, InvoicePayment, LineKind, Payment
 from app.models.ledger import Account, AccountKind
 
 
-async def settle_invoice(session: AsyncSession, *, invoice_id: int, payment: Payment | None = None) -> bool:
+async def settle_invoice(
+    session: AsyncSession, *, invoice_id: int, payment: Payment | None = None, day: date | None = None
+) -> bool:
     """Pay what can be paid of an invoice: from a payment that is booked, and from the balance. Whether it is paid now.
 
     A payment covers what was charged before and what is asked for the account; what is sold is charged from the
     balance, at once, when the balance and credit are enough, else it stays unpaid and the money on the account. What
-    cannot be paid (a draft, paid, cancelled) is left as it is. Asked twice, nothing happens twice.
+    cannot be paid (a draft, paid, cancelled) is left as it is. Asked twice, nothing happens twice. day: of the charge,
+    else today.
     """
     invoice = await locked(session, invoice_id)
     if not payable(invoice):
@@ -33,7 +37,7 @@ async def settle_invoice(session: AsyncSession, *, invoice_id: int, payment: Pay
     if payment is not None and payment.account_id == invoice.account_id:
         await _by_payment(session, invoice, payment, left)
     await _charged_before(session, invoice, account, left)
-    await _sold(session, invoice, payment, left)
+    await _sold(session, invoice, payment, left, day)
     await _note(session, invoice)
     return invoice.status is PAID
 
@@ -110,18 +114,23 @@ async def _charged_before(session: AsyncSession, invoice: Invoice, account: Acco
             left[LineKind.EXPENSE] -= part
 
 
-async def _sold(session: AsyncSession, invoice: Invoice, payment: Payment | None, left: Counter[LineKind]) -> None:
+async def _sold(
+    session: AsyncSession, invoice: Invoice, payment: Payment | None, left: Counter[LineKind], day: date | None
+) -> None:
     if left[LineKind.SALE] <= 0:
         return
     sold = [line for line in invoice.lines if line.kind is LineKind.SALE]
     rates = {line.tax_rate for line in sold}
+    with speaking(invoice.language):
+        said = gettext("Invoice %(number)s") % {"number": invoice.number}
     try:
         async with session.begin_nested():
             expense = await charge(
                 session, account_id=invoice.account_id, key=f"invoice:{invoice.id}",
-                description=gettext("Invoice %(number)s") % {"number": invoice.number},
+                description=said,
                 net=sum(line.net for line in sold), tax=sum(line.tax for line in sold),
                 tax_rate=rates.pop() if len(rates) == 1 else 0, invoice_id=invoice.id,
+                on_day=day,
             )  # fmt: skip
     except Conflict:
         return  # neither balance nor credit are enough

@@ -140,8 +140,7 @@ async def save_tax_rate(session: AsyncSession, *, values: Mapping[str, Any], rat
     with session.no_autoflush:
         other = await session.scalar(select(TaxRate.name).where(*same, TaxRate.id != (rate.id or 0)).limit(1))
     if other is not None:
-        raise Invalid(
-            valid_from=gettext("The rate %(name)s is for the same payers from the same day.") % {"name": other}
-        )
+        said = gettext("The rate %(name)s is for the same payers from the same day.")
+        raise Invalid(valid_from=said % {"name": other})
     await session.flush()
     return rate

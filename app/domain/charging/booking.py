@@ -66,6 +66,10 @@ AUDITED = {"audited": True}
 
 async def open_tables(session: AsyncSession) -> None:
     """Empty temporary tables in this transaction."""
+    if session.get_bind().dialect.name == "postgresql":
+        # our connections plan each statement anew (`db.make_engine`), and with it each check of a foreign key: for one
+        # charge there are eleven
+        await session.execute(select(func.set_config("plan_cache_mode", "auto", True)))
     for table in (DUE, TERMS):
         await session.execute(CreateTable(table, if_not_exists=True))
         await session.execute(delete(table), execution_options=AUDITED)

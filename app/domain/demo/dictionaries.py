@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import Base
 from app.domain.demo.charging import make_discounts, yearly
 from app.domain.demo.texts import CANNED, CATEGORIES
-from app.domain.staff import ACTIONS, CAMPAIGN_ACTIONS, SERVICE_ACTIONS
-from app.models.billing import PaymentMethod
+from app.domain.staff import ACTIONS, CAMPAIGN_ACTIONS, PAYMENT_ACTIONS, SERVICE_ACTIONS
+from app.models.billing import Gateway, PaymentMethod
 from app.models.catalog import Period, Product, ProductGroup, ProductProject
 from app.models.customers import Attitude, Group
 from app.models.messaging import Category
@@ -36,12 +36,17 @@ ROLES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         ("canned_reply", (*LOOK, "create", "edit")), ("inbound_mail", (*LOOK, "edit")),
     )),
     "Finance": ("Accounts, payments, invoices, expenses, services and prices.", (
-        ("customer", (*LOOK, "edit", "export", "action:message", "action:note")), ("payer", ACTIONS),
+        ("customer", (*LOOK, "edit", "export", "action:message", "action:note", "action:payment", "action:document",
+                      "action:attach")),
+        ("payer", ACTIONS),
         ("service", (*ACTIONS, *SERVICE_ACTIONS)), ("product", ACTIONS), ("product_group", ACTIONS),
         ("payment_method", ACTIONS), ("discount", (*ACTIONS, "action:explain")),
         ("note", (*LOOK, "create")),
+        ("payment", (*ACTIONS, *PAYMENT_ACTIONS)),
         ("account", (*ACTIONS, "action:correct", "action:transfer", "action:refund", "action:statement")),
         ("expense", (*ACTIONS, "action:take_back")), ("exchange_rate", ACTIONS),
+        ("invoice", (*ACTIONS, "action:issue", "action:send", "action:pay", "action:credit")),
+        ("finance_document", LOOK), ("document_template", ACTIONS), ("tax_rate", ACTIONS),
     )),
     "Marketing": ("Campaigns and their templates.", (
         ("customer", (*LOOK, "export", "action:message", "action:message_all", "action:segment")),
@@ -81,7 +86,10 @@ PRODUCTS = (
     ("Domains", "Wildcard certificate", 5900, Period.YEAR, 0), ("Connectivity", "Fibre 500", 4900, Period.MONTH, 9900),
 )  # fmt: skip
 """Group, name, price in euro cents, period, set-up fee; Kupol sells them in roubles, one euro for a hundred."""
-METHODS = ("Bank transfer", "Card", "Direct debit", "Cash")
+METHODS = (
+    ("Bank transfer", Gateway.BANK, "Nordhost GmbH, Musterbank\nIBAN DE02 1203 0000 0000 2020 51, BIC BYLADEM1001"),
+    ("Card", Gateway.TEST, ""), ("Direct debit", Gateway.BY_HAND, ""), ("Cash", Gateway.BY_HAND, ""),
+)  # fmt: skip
 
 
 class Dictionaries:
@@ -138,8 +146,8 @@ class Dictionaries:
             )  # fmt: skip
         for name, texts in CANNED.items():
             await self.one(CannedReply, {"name": name}, texts=texts)
-        for name in METHODS:
-            await self.one(PaymentMethod, {"name": name})
+        for name, gateway, told in METHODS:
+            await self.one(PaymentMethod, {"name": name}, gateway=gateway, instructions=told)
         await self._products()
         await self._staff()
         await self.session.flush()

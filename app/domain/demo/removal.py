@@ -19,6 +19,7 @@ from app.i18n import gettext
 from app.models.attachments import Attachment
 from app.models.billing import (
     Document,
+    DocumentTemplate,
     ExchangeRate,
     Expense,
     Invoice,
@@ -27,6 +28,7 @@ from app.models.billing import (
     Payer,
     Payment,
     PaymentMethod,
+    TaxRate,
 )
 from app.models.catalog import Product, ProductGroup, ProductProject, Service
 from app.models.consent import Subscription
@@ -162,7 +164,8 @@ async def _money(session: AsyncSession, going: Sequence[int], removed: Removed) 
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]
         await _delete(session, Entry, Entry.transaction_id.in_(some), removed=removed)
-        await _delete(session, Transaction, Transaction.id.in_(some), removed=removed)
+        for first in (Transaction.reverses_id.is_not(None), Transaction.reverses_id.is_(None)):
+            await _delete(session, Transaction, Transaction.id.in_(some), first, removed=removed)
     await _delete(session, Account, Account.customer_id.in_(going), removed=removed)
     empty = ~exists().where(Entry.account_id == Account.id)
     await _delete(session, Account, Account.customer_id.is_(None), empty, removed=removed)  # opened anew when needed
@@ -197,7 +200,8 @@ async def _dictionaries(session: AsyncSession, removed: Removed) -> None:
     await _delete(session, PaymentMethod, _marked(PaymentMethod), *unused(
         GroupPaymentMethod.payment_method_id == PaymentMethod.id, Payment.method_id == PaymentMethod.id,
     ), removed=removed)  # fmt: skip
-    await _delete(session, ExchangeRate, _marked(ExchangeRate), removed=removed)
+    for of_money in (ExchangeRate, TaxRate, DocumentTemplate):
+        await _delete(session, of_money, _marked(of_money), removed=removed)
     products = [_marked(Product), *unused(Service.product_id == Product.id, GroupProduct.product_id == Product.id)]
     await _delete(session, Product, *products, removed=removed)
     await _delete(session, ProductGroup, _marked(ProductGroup), *unused(Product.group_id == ProductGroup.id),

@@ -81,4 +81,4 @@ def _drop(dialect: str) -> list[str]:
     return [f"DROP FUNCTION IF EXISTS {name}() CASCADE" for name in functions]
 
 
-extras.append(Extra("invoices", _create, _drop))
+extras.append(Extra("invoices", _create, _drop, guard=True))

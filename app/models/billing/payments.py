@@ -58,7 +58,7 @@ class Payment(Base, Versioned, Stamped, Searchable):
         ForeignKey("account.id", ondelete="RESTRICT"), index=True, info=about(_("Account"), filtered=False)
     )
     payer_id: Mapped[int | None] = mapped_column(
-        ForeignKey("payer.id", ondelete="SET NULL"), index=True, info=about(_("Payer"), listed=True, css="meta")
+        ForeignKey("payer.id", ondelete="SET NULL"), index=True, info=about(_("Payer"), listed=True, css="least")
     )
     project_id: Mapped[int] = mapped_column(
         ForeignKey("project.id", ondelete="RESTRICT"), info=about(_("Payee"), listed=True, css="lesser")

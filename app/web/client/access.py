@@ -28,6 +28,7 @@ VISIT: Mapping[str, Literal["always", "act"]] = {
     "client.service.order": "act",
     "client.service.renew": "act",
     "client.service.cancel": "act",
+    "client.invoice.pay": "act",
 }
 """What staff may change while they are inside a customer's account: always, or only with leave to act. Everything else
 that is not a GET is refused, so a new route is closed until somebody opens it here. Never to be opened: password,

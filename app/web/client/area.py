@@ -37,6 +37,7 @@ def _nav(path: str, unread: int) -> list[dict[str, Any]]:
         (gettext("Overview"), "/client/", "home", path in ("/client", "/client/"), 0),
         (gettext("Services"), "/client/services", "server-2", path.startswith("/client/services"), 0),
         (gettext("Messages"), "/client/messages", "inbox", inside, unread),
+        (gettext("Invoices"), "/client/invoices", "file-invoice", path.startswith("/client/invoices"), 0),
         (gettext("Payments"), "/client/payments", "credit-card", path.startswith("/client/payments"), 0),
         (gettext("Profile"), "/client/profile", "user-circle", path.startswith("/client/profile"), 0),
     ]  # fmt: skip

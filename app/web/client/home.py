@@ -6,17 +6,21 @@ from typing import Any
 
 from litestar import Response, get, post
 from markupsafe import Markup
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.domain import sessions
 from app.errors import NotFound
-from app.i18n import _, gettext, show_date, show_money
+from app.i18n import _, gettext, show_amount, show_date, show_money
 from app.models.catalog import Period, Service, ServiceStatus
+from app.models.ledger import Account
 from app.models.sessions import LoginSession
 from app.web.auth import see_other
 from app.web.client import queries
 from app.web.client.access import why_not
 from app.web.client.area import Asked, me, respond
+from app.web.client.invoices import open_ones
 from app.web.forms import AccountForm, choices, number, posted
 
 BADGES = {
@@ -46,18 +50,33 @@ def _visit(row: LoginSession) -> dict[str, Any]:
     return {"text": str(row.staff) if row.staff else gettext("Our support"), "note": row.reason, "when": row.created_at}
 
 
+async def _balance(session: AsyncSession, customer_id: int, add_url: str | None) -> dict[str, Any] | None:
+    """Of the account that was opened first; the others stand with the payments."""
+    query = select(Account).where(Account.customer_id == customer_id).order_by(Account.id).limit(1)
+    account = await session.scalar(query)
+    if account is None:
+        return None
+    return {
+        "value": show_amount(account.balance, account.currency), "currency": account.currency, "note": None,
+        "add_url": add_url,
+    }  # fmt: skip
+
+
 @get("/client", name="client.home")
 async def home(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
     ask = {"label": gettext("Ask a question"), "url": "/client/tickets/new", "icon": "headset"}
+    may_pay = not why_not(view, "client.payment.add")
     async with db.reads() as session:
         messages, _more = await queries.inbox(session, customer_id, view.project_name, size=5, unread_only=True)
         return await respond(
             request, session, "client/home.html",
+            balance=await _balance(session, customer_id, "/client/payments/new" if may_pay else None),
             services=[service_line(s) for s in await queries.services(session, customer_id)],
             services_url="/client/services",
             messages=[m.shown() for m in messages],
             inbox_url="/client/messages",
+            invoices=await open_ones(session, customer_id, may_pay=may_pay),
             visits=[_visit(v) for v in await queries.visits(session, customer_id)],
             buttons=[] if why_not(view, "client.ticket.open") else [ask],
         )  # fmt: skip

@@ -23,7 +23,7 @@ from app.domain import ledger
 from app.domain.billing import gateways, payments
 from app.errors import AppError, Conflict, Invalid, NotFound
 from app.flash import flash
-from app.i18n import _, exponent, gettext, read_amount, show_money, type_amount
+from app.i18n import _, exponent, gettext, read_amount, say_money, show_money, type_amount
 from app.integrations.payments import Happened, What, gateway_of
 from app.models.billing import Gateway, Invoice, InvoiceStatus, Payment, PaymentMethod, PaymentStatus
 from app.models.customers import Customer
@@ -114,7 +114,7 @@ async def _form(request: Asked, session: AsyncSession, data: Any = None) -> _Fun
     form = FundsForm(data, data=start)
     several = len({a.project_id for a in accounts}) > 1
     shown = [
-        (str(a.id), f"{a.currency}, {show_money(a.balance, a.currency).striptags()}"
+        (str(a.id), f"{a.currency}, {say_money(a.balance, a.currency)}"
          + (f", {a.project.name}" if several else ""))
         for a in accounts
     ]  # fmt: skip
