@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator
@@ -11,22 +12,25 @@ from urllib.parse import urlencode
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
-from wtforms import DateField, validators
+from starlette.responses import Response, StreamingResponse
+from wtforms import DateField, RadioField, validators
 
 from admin_views.base import AppForm, Button, Done, Flow, Press
 from admin_views.base.cells import money, ready
 from admin_views.base.export import money as decimal
 from admin_views.base.export import neutral
 from app import db
-from app.domain.ledger.statement import lines, statement
+from app.domain.ledger.statement import Statement, lines, statement
 from app.errors import Invalid
-from app.i18n import _, gettext, show_date, show_moment, show_number, zone
+from app.i18n import _, gettext, language, show_amount, show_date, show_moment, show_number, zone
+from app.integrations.pdf import Column, Pdf
 from app.models import audit
 from app.models.ledger import Account
 from app.render import page
 
 PAGE = 25
+MOST_PRINTED = 1000
+"""Lines of a statement on paper."""
 
 
 def _day(text: str) -> date | None:
@@ -90,6 +94,11 @@ class StatementForm(AppForm):
         render_kw={"max": "9999-12-31"},
     )  # fmt: skip
 
+    kind = RadioField(
+        _("File"), [validators.InputRequired()], default="csv",
+        choices=[("csv", _("CSV, for spreadsheets")), ("pdf", _("PDF, to print"))],
+    )  # fmt: skip
+
 
 class StatementFlow(Flow):
     form = StatementForm
@@ -101,8 +110,15 @@ class StatementFlow(Flow):
             raise Invalid(gettext("Nothing was booked in this period."))
         period = {"from": [None, str(first or "")], "until": [None, str(until or "")]}
         await session.run_sync(lambda s: audit.write(s, "statement", "account", account.id, period))
-        name = f"statement-{account.id}-{db.utcnow():%Y-%m-%d}.csv"
+        kind = form.kind.data
+        name = f"statement-{account.id}-{db.utcnow():%Y-%m-%d}.{kind}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        if kind == "pdf":
+            if found.n > MOST_PRINTED:
+                raise Invalid(kind=gettext("This is too long to be printed. Take CSV or a shorter period."))
+            whole = await statement(session, account_id=account.id, first=first, until=until)
+            made = await asyncio.to_thread(as_pdf, whole)
+            return Done("", response=Response(made, media_type="application/pdf", headers=headers))
         body = as_csv(account.id, account.currency, first, until)
         return Done("", response=StreamingResponse(body, media_type="text/csv; charset=utf-8", headers=headers))
 
@@ -144,7 +160,50 @@ async def as_csv(account_id: int, currency: str, first: date | None, until: date
     yield taken()
 
 
+def as_pdf(found: Statement) -> bytes:
+    """The same on paper, in the reader's language. Takes a while: ask for it in a thread."""
+    account, currency = found.account, found.account.currency
+    assert account.customer is not None
+    seller = account.project.legal_name or account.project.name
+    title = gettext("Statement")
+    made = Pdf(
+        title=title, author=seller, created=db.utcnow(), language=language(),
+        numbering=gettext("Page %(page)s of %(pages)s"),
+    )  # fmt: skip
+    made.heading(title)
+    made.pairs(
+        [
+            (gettext("Customer"), f"{account.customer.legal_name or account.customer.name} (#{account.customer_id})"),
+            (gettext("Account"), f"#{account.id}, {seller}, {currency}"),
+            (gettext("From"), show_date(found.first) if found.first else "–"),
+            (gettext("Until"), show_date(found.until or db.utcnow())),
+            (gettext("Opening balance"), show_amount(found.opening, currency)),
+        ]
+    )
+    made.table(
+        [
+            Column(gettext("Date"), 2), Column(gettext("Description"), 6), Column(gettext("Amount"), 2, "R"),
+            Column(gettext("Balance"), 2, "R"),
+        ],
+        [
+            (
+                show_date(line.at), f"{line.kind.label} {line.description}".strip(), show_amount(line.amount, currency),
+                show_amount(line.balance, currency),
+            )
+            for line in found.lines
+        ],
+    )  # fmt: skip
+    made.totals(
+        [
+            (gettext("Came in"), f"{show_amount(found.incoming, currency)} {currency}"),
+            (gettext("Went out"), f"{show_amount(found.outgoing, currency)} {currency}"),
+            (gettext("Closing balance"), f"{show_amount(found.closing, currency)} {currency}"),
+        ]
+    )
+    return made.bytes()
+
+
 STATEMENT = Button(
     "statement", _("Statement as a file"), "download", on=frozenset({"card"}), flow=StatementFlow(), more=True,
-    submit=_("Download"), lede=_("Every entry of the period with the balance after it, as CSV."),
+    submit=_("Download"), lede=_("Every entry of the period with the balance after it."),
 )  # fmt: skip

@@ -145,6 +145,8 @@ async def test_a_statement_is_paged_and_comes_as_a_file(desk: httpx.AsyncClient)
     assert answer.headers["content-type"].startswith("text/csv")
     lines = answer.text.lstrip("\ufeff").splitlines()
     assert len(lines) == 33 and lines[2].split(",")[2] == "'=Payment 0" and lines[-1].split(",")[-2] == "30.00"
+    paper = await _press(desk, "account", "statement", account.id, first="", until="", kind="pdf")
+    assert paper.headers["content-type"] == "application/pdf" and paper.content.startswith(b"%PDF-")
     empty = await _press(desk, "account", "statement", account.id, first="2000-01-01", until="2000-01-02")
     assert empty.status_code == 422
 
