@@ -13,7 +13,6 @@ from app import db
 from app.domain import sessions
 from app.errors import NotFound
 from app.i18n import _, gettext, show_amount, show_date, show_money
-from app.models.billing import Invoice, InvoiceKind, InvoiceStatus
 from app.models.catalog import Period, Service, ServiceStatus
 from app.models.ledger import Account
 from app.models.sessions import LoginSession
@@ -63,28 +62,6 @@ async def _balance(session: AsyncSession, customer_id: int, add_url: str | None)
     }  # fmt: skip
 
 
-async def _invoices(session: AsyncSession, customer_id: int, may_pay: bool) -> list[dict[str, Any]]:
-    """What is to be paid, the most urgent first."""
-    rows = await session.scalars(
-        select(Invoice)
-        .where(
-            Invoice.customer_id == customer_id, Invoice.kind == InvoiceKind.INVOICE,
-            Invoice.status.in_((InvoiceStatus.ISSUED, InvoiceStatus.OVERDUE)),
-        )
-        .order_by(Invoice.due_on, Invoice.id)
-        .limit(10)
-    )  # fmt: skip
-    return [
-        {
-            "number": i.number, "url": f"/client/payments/new?invoice={i.id}",
-            "amount": show_money(i.total - i.paid, i.currency),
-            "note": gettext("due on %(date)s") % {"date": show_date(i.due_on)} if i.due_on else "",
-            "pay_url": f"/client/payments/new?invoice={i.id}" if may_pay else None,
-        }
-        for i in rows
-    ]  # fmt: skip
-
-
 @get("/client", name="client.home")
 async def home(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
@@ -95,7 +72,6 @@ async def home(request: Asked) -> Response[Any]:
         return await respond(
             request, session, "client/home.html",
             balance=await _balance(session, customer_id, "/client/payments/new" if may_pay else None),
-            invoices=await _invoices(session, customer_id, may_pay),
             services=[service_line(s) for s in await queries.services(session, customer_id)],
             services_url="/client/services",
             messages=[m.shown() for m in messages],
