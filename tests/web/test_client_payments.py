@@ -165,7 +165,7 @@ async def test_the_overview_shows_the_balance_and_what_is_to_be_paid(
         row = (await session.scalars(select(Invoice).where(Invoice.id == invoice.id))).one()
         row.status, row.number, row.due_on = InvoiceStatus.ISSUED, "2026-7", utcnow().date()
     page = (await ada.get("/client/")).text
-    assert "7.00" in page and f'href="{URL}/new?invoice={invoice.id}"' in page and "2026-7" in page
+    assert "7.00" in page and f'href="{URL}/new"' in page and "2026-7" in page
     form = (await ada.get(f"{URL}/new?invoice={invoice.id}")).text
     assert 'value="42.00"' in form and "2026-7" in form
     data = {"account": str(account.id), "amount": "42", "method": str(ways["test"].id)}
