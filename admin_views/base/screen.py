@@ -21,6 +21,7 @@ from admin_views.base.buttons import DELETE, PLACES, Button
 from admin_views.base.cells import Cell, badge, cell_of, copied, copyable, mail, ready, relation_of
 from admin_views.base.export import EXPORT
 from admin_views.base.fields import AppForm, Converter, LookupField
+from admin_views.base.hooks import Hooks
 from admin_views.base.needed import still_used
 from admin_views.base.plan import Column, Plan, plan_of
 from admin_views.base.related import Related
@@ -49,7 +50,7 @@ class _ScreenMeta(ModelViewMeta):
         return cls
 
 
-class AppView(ModelView, metaclass=_ScreenMeta):
+class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
     """Attributes a screen may set: `name`, `name_plural`, `icon`, `category`, `columns`, `readonly`, `leave_out`,
     `buttons`, `related`, `can_*`, `help`. Methods that a screen with rules overrides: `save`, `remove`, `attached`,
     `refusals`, `form_fields`, `initial`, and for the card `title`, `facts`, `tags`, `strip`, `side`."""
@@ -415,12 +416,6 @@ class AppView(ModelView, metaclass=_ScreenMeta):
         pk = self.pk_of(obj)
         return ready(copyable(pk, f"#{pk}"))
 
-    def tags(self, obj: Any) -> list[dict[str, Any]]:
-        return []
-
-    def responsible(self, obj: Any) -> str | None:
-        return None
-
     async def strip(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         """At most five figures: [{label, value, note}]."""
         return []
@@ -446,12 +441,6 @@ class AppView(ModelView, metaclass=_ScreenMeta):
     async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
         """More for the template of the card, such as the progress of a campaign."""
         return {}
-
-    def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
-        return []  # what stands among the buttons of the card and only leads somewhere: as `lists.Offer`
-
-    def editable(self, obj: Any) -> bool:
-        return True  # whether the row may be edited as it is; `save` checks again
 
     def all_buttons(self) -> tuple[Button, ...]:
         last = (DELETE,) if self.can_delete and not self.readonly else ()

@@ -1,0 +1,24 @@
+"""Small things that a screen may say of a row and that are nothing by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from admin_views.base.plan import Plan
+
+
+class Hooks:
+    """Part of `AppView`; a screen overrides what it has to say."""
+
+    def tags(self, obj: Any) -> list[dict[str, Any]]:
+        return []
+
+    def responsible(self, obj: Any) -> str | None:
+        return None
+
+    def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
+        return []  # what stands among the buttons of the card and only leads somewhere: as `lists.Offer`
+
+    def editable(self, obj: Any) -> bool:
+        return True  # whether the row may be edited as it is; `save` checks again
