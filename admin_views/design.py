@@ -138,7 +138,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         " {'label': _('Open tickets'), 'value': '7', 'note': none}])",
         "ui.kv([{'label': _('Country'), 'value': 'DE'}, {'label': _('Phone'), 'value': ''}])",
         "ui.explain({'list_price': 2000, 'currency': 'EUR', 'won': 1, 'considered': ["
-        "{'id': 1, 'name': 'DACH', 'off': 200, 'why': 'won'}, {'id': 2, 'name': 'VIP', 'off': 100, 'why': 'smaller'}]})",
+        "{'id': 1, 'name': 'DACH', 'off': 200, 'why': 'won'},"
+        " {'id': 2, 'name': 'VIP', 'off': 100, 'why': 'smaller'}]})",
         "ui.meter([{'share': 60, 'kind': 'ok'}, {'share': 12, 'kind': 'warn'}, {'share': 4, 'kind': 'bad'}],"
         " _('Progress'), true)",
         "ui.progress(40, 100, _('Progress'))",
