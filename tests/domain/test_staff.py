@@ -191,7 +191,7 @@ def demo_grants() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 async def test_the_roles_of_the_demo_are_well_formed_and_limited() -> None:
-    known = {*staff.ACTIONS, *staff.CUSTOMER_ACTIONS, *staff.CAMPAIGN_ACTIONS}
+    known = {*staff.ACTIONS, *staff.CUSTOMER_ACTIONS, *staff.CAMPAIGN_ACTIONS, *staff.PAYMENT_ACTIONS}
     assert all(screen in (*staff.SCREENS, "*") and action in known for screen, action in demo_grants())
     support = {(screen, a) for screen, actions in ROLES["Support"][1] for a in actions}
     assert granted(support, "customer", "action:enter") and not granted(support, "customer", "action:message_all")

@@ -26,7 +26,7 @@ AMOUNTS = (1000, 1500, 2500, 4900, 5000, 7500, 10_000, 12_000, 25_000)
 """In cents; where people pay in roubles, a hundred times as much."""
 FATES = ("paid", "pending", "refunded", "part", "cancelled", "fraud")
 CHANCES = (88, 3, 2, 2, 4, 1)
-SHARE = 0.5
+SHARE = 0.35
 """Of the customers who pay at all."""
 
 
