@@ -186,8 +186,9 @@ async def test_money_that_comes_calls_a_job_only_where_something_waits() -> None
         _fine, other = await running(session)
     await charge(JAN)
     async with unit() as session:
-        await charging.account_credited(session, account.id)
-        await charging.account_credited(session, other.id)
+        for credited in (account, other):
+            await book(session, credited, 100)
+            await book(session, credited, -100)
         jobs = (await session.scalars(select(Job))).all()
     assert [(j.name, j.args) for j in jobs] == [("charging.account", {"account_id": account.id})]
 
@@ -451,5 +452,6 @@ async def test_the_demo_is_charged_for_its_last_months() -> None:
         service, account = await running(session, balance=0, next_charge_on=now.date() + timedelta(days=5))
         service.created_at = now - timedelta(days=300)
         customer = await session.get(Customer, account.customer_id)
-        assert await make_charges(session, now, [customer]) in (3, 4)
+        made = await make_charges(session, now, [customer])
+        assert len(made) in (2, 3) and {type(row) for row in made} == {Expense}
     await is_sound()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -42,10 +41,8 @@ async def rows_per_table() -> dict[str, int]:
     return {name: n for name, n in found.items() if n}
 
 
-async def test_a_lively_provider_in_less_than_8_seconds() -> None:
-    started = time.monotonic()
+async def test_a_lively_provider() -> None:
     counts = await demo.load(now=NOW)
-    assert time.monotonic() - started < 8
     assert [counts[n] for n in ("project", "staff", "campaign", "message_template")] == [3, 5, 2, 6]
     async with reads() as session:
         assert await demo.loaded(session)

@@ -121,8 +121,8 @@ async def test_sensitive_values_are_shown_nowhere(
 
 # ---- files of this machine ------------------------------------------------------------------------------------------
 
-KEPT = {"login_session.token_hash", "role_grant.screen", "role_grant.action", "invoice.number"}
-"""Without these nobody could look; a draft has no number."""
+KEPT = {"login_session.token_hash", "role_grant.screen", "role_grant.action"}
+"""Without these nobody could look."""
 
 
 def _texts(table: Table) -> list[Column[Any]]:
@@ -151,8 +151,8 @@ async def test_a_path_in_a_text_column_serves_no_file(house: House) -> None:
     async with db.unit() as session:
         connection = await session.connection()
         for table in Base.metadata.sorted_tables:
-            if table.name in ("ledger_entry", "ledger_transaction"):
-                continue  # it only grows
+            if table.name in ("ledger_entry", "ledger_transaction", "invoice", "invoice_line"):
+                continue  # the ledger only grows, and what is issued stays
             keys = list(table.primary_key.columns)
             rows = (await connection.execute(select(*keys))).all()
             for n, row in enumerate(rows):

@@ -7,10 +7,10 @@ what is left is decided in Python, account by account (`deciding`), and booked b
 
 from __future__ import annotations
 
-from app.domain.charging.chunks import Charged, account_credited, charge_account, charge_chunk, count_due, next_chunk
+from app.domain.charging.chunks import Charged, charge_account, charge_chunk, count_due, next_chunk
 from app.domain.charging.forecast import Coming, coming, days_left
 
 __all__ = [
-    "Charged", "Coming", "account_credited", "charge_account", "charge_chunk", "coming", "count_due", "days_left",
+    "Charged", "Coming", "charge_account", "charge_chunk", "coming", "count_due", "days_left",
     "next_chunk",
 ]  # fmt: skip

@@ -40,7 +40,6 @@ from app.models.catalog import Period, Product, Service, ServiceStatus
 from app.models.customers import Customer
 from app.models.ledger import Account, AccountKind
 from app.models.projects import Project
-from app.queue import enqueue
 
 _ACTIVE, _SUSPENDED = ServiceStatus.ACTIVE, ServiceStatus.SUSPENDED
 LARGEST = 10**14
@@ -84,20 +83,6 @@ async def next_chunk(session: AsyncSession, *, day: date, after: int, size: int)
     if found is not None:
         return found
     return await session.scalar(select(func.max(Service.customer_id)).where(waiting(day), Service.customer_id > after))
-
-
-async def account_credited(session: AsyncSession, account_id: int) -> None:
-    """To be called when money has come to an account, or its credit was raised: what waits for it is charged by a job
-    after this transaction."""
-    unpaid = (
-        select(Service.id)
-        .join(Account, and_(Account.customer_id == Service.customer_id, Account.currency == Service.currency))
-        .where(Account.id == account_id, Service.unpaid_since.is_not(None), Service.status.in_((_ACTIVE, _SUSPENDED)))
-        .limit(1)
-        .execution_options(unscoped=True)
-    )
-    if await session.scalar(unpaid) is not None:
-        await enqueue(session, "charging.account", account_id=account_id)
 
 
 async def charge_account(session: AsyncSession, *, account_id: int, day: date | None = None) -> Charged:

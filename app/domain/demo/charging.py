@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,14 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain import charging, ledger
 from app.domain.catalog import MONTHS
 from app.domain.catalog.periods import later
+from app.models.billing import Expense
 from app.models.catalog import Period, Product, ProductPrice, Service, ServiceStatus
 from app.models.customers import Customer, CustomerKind, Group
 from app.models.discounts import Discount, DiscountScope, DiscountTarget
+from app.models.ledger import Account
 from app.models.projects import Project
 
-BACK = 3
+BACK = 2
 """Months of charges."""
-STEP = timedelta(days=6)
+STEP = timedelta(days=10)
 CREDIT = 30_000
 
 
@@ -41,15 +44,17 @@ def make_discounts(groups: Mapping[str, Group], projects: Mapping[str, Project])
     ]  # fmt: skip
 
 
-async def make_charges(session: AsyncSession, now: datetime, customers: Iterable[Customer]) -> int:
+async def make_charges(session: AsyncSession, now: datetime, customers: Iterable[Customer]) -> list[Any]:
     """Charge the running services of these customers for the last months, by the verb of the daily task. Companies pay
-    afterwards, all others have some credit. Returns how many charges there were."""
+    afterwards, all others have some credit. Returns the expenses, and the accounts that were opened for them."""
     kept = {c.id: c for c in customers}
     rows = await session.scalars(
         select(Service).where(
             Service.customer_id.in_(kept), Service.status == ServiceStatus.ACTIVE, Service.next_charge_on.is_not(None)
         )
     )
+    known = set(await session.scalars(select(Account.id).where(Account.customer_id.in_(kept))))
+    charged = set(await session.scalars(select(Expense.id).where(Expense.customer_id.in_(kept))))
     first: date | None = None
     for service in rows:
         customer, due = kept[service.customer_id], service.next_charge_on
@@ -66,8 +71,10 @@ async def make_charges(session: AsyncSession, now: datetime, customers: Iterable
         account.credit_limit = CREDIT * (100 if service.currency == "RUB" else 1)
     await session.flush()
     last = await session.scalar(select(func.max(Customer.id))) or 0
-    day, n = first or now.date(), 0
+    day = first or now.date()
     while day < now.date():
         day = min(day + STEP, now.date())
-        n += (await charging.charge_chunk(session, day=day, customers=(min(kept, default=1) - 1, last))).charges
-    return n
+        await charging.charge_chunk(session, day=day, customers=(min(kept, default=1) - 1, last))
+    opened = select(Account).where(Account.customer_id.in_(kept), Account.id.not_in(known))
+    made = select(Expense).where(Expense.customer_id.in_(kept), Expense.id.not_in(charged))
+    return [*await session.scalars(opened), *await session.scalars(made)]

@@ -15,7 +15,7 @@ from stdnum.eu import vat as eu_vat
 
 from app.db import Base, fold
 from app.domain import checks
-from app.domain.demo import invoices, money, paying
+from app.domain.demo import charging, invoices, money, paying
 from app.domain.demo.dictionaries import Dictionaries
 from app.domain.demo.people import COUNTRIES, FAMILY_FIRST, Country
 from app.domain.demo.texts import CONVERSATIONS, INTERNAL, NOTES, TEMPLATES
@@ -88,6 +88,7 @@ class Maker:
         accounts = await money.open_accounts(self, customers)
         await paying.pay(self, customers, accounts)
         await invoices.make_invoices(self, customers)
+        self.mark(*await charging.make_charges(self.session, self.now, customers))
         await money.note_the_last(self)
         await self.make_messages(customers)
         await self.make_choices(customers)

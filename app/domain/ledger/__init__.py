@@ -12,12 +12,13 @@ from app.domain.ledger.accounts import (
     set_terms,
     usual_currency,
 )
+from app.domain.ledger.credited import account_credited
 from app.domain.ledger.exchange import convert, half_up, rate_on, save_rate
 from app.domain.ledger.moving import check_reason, correct, refund, transfer
 from app.domain.ledger.posting import LARGEST, Booking, Move, check_amount, post, post_many, reverse
 
 __all__ = [
-    "LARGEST", "Booking", "Move", "account_of", "check_amount", "check_currency", "check_open", "check_reason",
-    "convert", "correct", "half_up", "locked", "open_account", "own_account", "post", "post_many", "rate_on", "refund",
-    "reverse", "save_rate", "set_terms", "transfer", "usual_currency",
+    "LARGEST", "Booking", "Move", "account_credited", "account_of", "check_amount", "check_currency", "check_open",
+    "check_reason", "convert", "correct", "half_up", "locked", "open_account", "own_account", "post", "post_many",
+    "rate_on", "refund", "reverse", "save_rate", "set_terms", "transfer", "usual_currency",
 ]  # fmt: skip

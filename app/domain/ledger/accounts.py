@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.ledger.credited import account_credited
 from app.domain.ledger.posting import LARGEST
 from app.errors import Conflict, Invalid, NotFound
 from app.i18n import gettext
@@ -142,9 +143,12 @@ async def set_terms(
         enabled = await session.scalar(select(PaymentMethod.enabled).where(PaymentMethod.id == method_id))
         if enabled is None or (not enabled and method_id != account.method_id):
             raise Invalid(method_id=gettext("This payment method is not in use."))
+    more = credit_limit > account.credit_limit or (post_paid and not account.post_paid)
     account.credit_limit, account.post_paid, account.auto_invoice = credit_limit, post_paid, auto_invoice
     account.payer_id, account.method_id = payer_id, method_id
     await session.flush()
+    if more:
+        await account_credited(session, account.id)
 
 
 async def own_account(session: AsyncSession, *, project_id: int, kind: AccountKind, currency: str) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import utcnow
+from app.domain.ledger.credited import account_credited
 from app.errors import Conflict, Invalid, NotFound
 from app.i18n import exponent, gettext
 from app.models.ledger import Account, Entry, Transaction, TransactionKind
@@ -55,11 +56,12 @@ async def post(
     Limits of balances are the caller's to check, with the account locked.
     """
     moves = [Move(*m) for m in moves if m.amount]
-    rows = await session.execute(
-        select(Account.id, Account.currency)
+    found = await session.execute(
+        select(Account.id, Account.currency, Account.customer_id)
         .where(Account.id.in_({m.account_id for m in moves}))
         .execution_options(unscoped=True)
     )
+    rows = found.all()
     currencies = {row[0]: row[1] for row in rows}
     sums: Counter[str] = Counter()
     for move in moves:
@@ -93,6 +95,9 @@ async def post(
     for account_id in currencies:  # their balances have moved in the database
         if (known := session.identity_map.get(session.sync_session.identity_key(Account, account_id))) is not None:
             await session.refresh(known, ["balance"])
+    theirs = {row[0] for row in rows if row[2] is not None}
+    for account_id in {m.account_id for m in moves if m.amount > 0} & theirs:
+        await account_credited(session, account_id)
     return new, True
 
 
