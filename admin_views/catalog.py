@@ -67,6 +67,7 @@ class Products(AppView, model=Product):
     name, name_plural, icon, category = _("Product"), _("Products"), "package", "Money"
     letter = "p"
     purpose = _("What you sell, with its price and how often it is charged.")
+    summed = False
     related = (Related("service"),)
     group_help: ClassVar[dict[str, str]] = {
         _("More prices"): _("In other periods and currencies. A row without a period does not count.")

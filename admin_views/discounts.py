@@ -12,17 +12,18 @@ from wtforms import DateField, Field, TextAreaField, ValidationError, validators
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press
+from admin_views.base.cells import figure, money
 from admin_views.base.fields import ChoiceField, plain
 from admin_views.messaging.segments import in_words
 from app import db, filters
 from app.db import utcnow
 from app.domain import catalog, discounts
 from app.errors import Forbidden, Invalid
-from app.i18n import _, gettext, ngettext, show_amount, show_money, show_number
+from app.i18n import _, gettext, ngettext, show_amount, show_money, show_number, show_percent
 from app.models import scope
 from app.models.catalog import Period, Product
 from app.models.customers import Customer
-from app.models.discounts import Discount
+from app.models.discounts import Discount, DiscountKind
 from app.models.messaging import Segment
 from app.models.projects import Project
 from app.observe import actor
@@ -114,6 +115,8 @@ def _bare(minor: int, currency: str) -> str:
 class Discounts(AppView, model=Discount):
     name, name_plural, icon, category = _("Discount"), _("Discounts"), "discount", "Money"
     purpose = _("For whom, on what, how much, and until when.")
+    summed = False
+    needs = ("kind",)
     extra_groups = ((_("For whom"), ("segment", "condition")),)
     group_help: ClassVar[dict[str, str]] = {
         _("For whom"): _("All conditions hold together: the group or customer, and the filter.")
@@ -125,6 +128,14 @@ class Discounts(AppView, model=Discount):
             submit=_("Explain"),
         ),
     )  # fmt: skip
+
+    @staticmethod
+    def cell_percent(discount: Discount) -> str:
+        return figure(show_percent(discount.percent)) if discount.kind is DiscountKind.PERCENT else ""
+
+    @staticmethod
+    def cell_amount(discount: Discount) -> str:
+        return "" if discount.kind is DiscountKind.PERCENT else money(discount.amount, discount.currency)
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
         fields: dict[str, Any] = {

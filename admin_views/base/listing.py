@@ -318,7 +318,7 @@ async def totals(session: AsyncSession, plan: Plan, asked: Asked) -> list[tuple[
     """The sums of money columns over all rows that match: (label, currency, minor units), per currency."""
     found: list[tuple[str, str, int]] = []
     view = plan.view
-    for column in (c for c in plan.columns if c.stored):
+    for column in (c for c in plan.columns if c.stored and view.summed):
         info = view.mapper.column_attrs[column.key].columns[0].info
         if info.get("widget") != "money":
             continue

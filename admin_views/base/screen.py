@@ -72,6 +72,8 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
     group_help: ClassVar[Mapping[str, str]] = {}
     """Section of the form -> one sentence under its heading."""
     readonly: ClassVar[bool] = False
+    summed: ClassVar[bool] = True
+    """Whether the money of all rows of a list makes a sum that means something."""
     help: ClassVar[str] = ""
     purpose: ClassVar[str] = ""
     """What the screen is for, in one sentence: said where there is nothing to show yet."""
