@@ -42,7 +42,7 @@ fmt: $(VENV)/dev.stamp ## put the code in order
 pages: $(VENV)/dev.stamp ## in Chromium: every page under the policy and axe-core, each part by hand
 	@$(BIN)/python -m pytest --numprocesses auto -m pages $(ARGS)
 
-again: $(VENV)/dev.stamp ## the long and the generated tests once more, on PostgreSQL
+again: $(VENV)/dev.stamp ## the long tests and those of screens and pages once more, on PostgreSQL
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m again $(ARGS)
 
 faults: $(VENV)/dev.stamp ## only the tests that kill processes (FULL=1: with the long numbers)

@@ -89,6 +89,18 @@ def postgres_template(postgres_server: str) -> str:
     return name
 
 
+ONCE_MORE = ("admin_views", "filters", "generated", "web")
+"""Folders whose tests run on PostgreSQL by `make again`: all in one command take longer than `make test` may."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folders = {Path(__file__).parent / name for name in ONCE_MORE}
+    for item in items:
+        case = getattr(item, "callspec", None)
+        if case is not None and case.params.get("engine_name") == "postgres" and folders & set(item.path.parents):
+            item.add_marker("again")
+
+
 LONG = pytest.param("postgres", marks=pytest.mark.again)
 """``@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)``: on PostgreSQL by `make again`."""
 

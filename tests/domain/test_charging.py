@@ -357,15 +357,16 @@ async def _empty_again() -> None:
     """Rows away, as the ledger allows it to nobody but tests."""
     from sqlalchemy import text
 
-    from app.models.ledger import _create, _drop
+    from app.db import extras
 
+    guards = [extra for extra in extras if extra.guard]
     dialect = db.engine().dialect.name
     async with db.engine().begin() as connection:
-        for statement in _drop(dialect):
+        for statement in (s for guard in guards for s in guard.drop(dialect)):
             await connection.execute(text(statement))
         for table in reversed(db.Base.metadata.sorted_tables):
             await connection.execute(table.delete())
-        for statement in _create(dialect):
+        for statement in (s for guard in guards for s in guard.create(dialect)):
             await connection.execute(text(statement))
 
 

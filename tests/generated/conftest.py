@@ -46,15 +46,6 @@ def _made(work: Coroutine[Any, Any, World]) -> World:
         return pool.submit(asyncio.run, work).result()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Once more on PostgreSQL is a command of its own: both together take longer than `make test` may."""
-    here = Path(__file__).parent
-    for item in items:
-        case = getattr(item, "callspec", None)
-        if here in item.path.parents and case is not None and case.params.get("engine_name") == "postgres":
-            item.add_marker("again")
-
-
 @pytest.fixture(autouse=True)
 def fast_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real algorithm with cheap parameters."""
