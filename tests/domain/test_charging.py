@@ -21,6 +21,7 @@ from app.models.customers import Customer, CustomerKind, Membership
 from app.models.discounts import DiscountKind, DiscountScope, DiscountTarget
 from app.models.jobs import Job
 from app.models.ledger import Account, Entry, Transaction
+from tests.conftest import LONG
 from tests.domain import plain_charging as plain
 from tests.factories import (
     book,
@@ -370,6 +371,7 @@ async def _empty_again() -> None:
             await connection.execute(text(statement))
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
 @pytest.mark.parametrize("seeds", [range(3), range(21, 24)], ids=["a", "b"])
 async def test_both_ways_do_what_the_plain_reference_does(seeds: range) -> None:
     plain_charges = 0

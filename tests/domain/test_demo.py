@@ -41,6 +41,7 @@ async def rows_per_table() -> dict[str, int]:
     return {name: n for name, n in found.items() if n}
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
 async def test_a_lively_provider() -> None:
     counts = await demo.load(now=NOW)
     assert [counts[n] for n in ("project", "staff", "campaign", "message_template")] == [3, 5, 2, 6]
@@ -110,6 +111,7 @@ async def test_the_same_moment_makes_the_same_demo_and_twice_is_refused() -> Non
     assert await look() == first
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
 async def test_removing_leaves_nothing_but_the_audit() -> None:
     async with unit() as session:
         await create_customer(session, attitude_id=(await create_attitude(session, name="Loyal")).id)
