@@ -73,8 +73,8 @@ def _find_pages(served: Served, who: str) -> list[str]:
     with httpx.Client(base_url=served.url, headers=headers) as browser:
         for url in wanted:
             answer = browser.get(url)
-            if answer.status_code != 200:
-                continue
+            if answer.status_code != 200 or not answer.headers["content-type"].startswith("text/html"):
+                continue  # no page: refused, or a file
             found.append(url)
             found += sorted(a for a in addresses(answer.text) if "?tab=" in a and "&" not in a)
     return list(dict.fromkeys(found))
