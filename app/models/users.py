@@ -20,6 +20,28 @@ class UserRole(Choice):
     READ_ONLY = "read_only", _("Read-only")
 
 
+class Right(Choice):
+    """What a role opens in the client area besides looking at services and messages, which everybody there may."""
+
+    SEE_MONEY = "see_money", _("See balance, invoices and payments")
+    PAY = "pay", _("Add funds and pay")
+    SERVICES = "services", _("Order, renew and cancel services")
+    WRITE = "write", _("Write messages and questions")
+    PROFILE = "profile", _("Change profile and contacts")
+    PAYERS = "payers", _("Change payers")
+    USERS = "users", _("Invite and change users")
+    DATA = "data", _("Export the data, ask for deletion, see visits")
+
+
+RIGHTS: dict[UserRole, frozenset[Right]] = {
+    UserRole.OWNER: frozenset(Right),
+    UserRole.FINANCE: frozenset({Right.SEE_MONEY, Right.PAY, Right.PAYERS, Right.WRITE}),
+    UserRole.TECHNICAL: frozenset({Right.SERVICES, Right.WRITE}),
+    UserRole.READ_ONLY: frozenset({Right.SEE_MONEY}),
+}
+"""What the roles that every customer has may do."""
+
+
 class User(Base, Versioned, Stamped, Customised, Searchable):
     """A login. `username` is kept folded to lower case, so that it is unique per project whatever the case."""
 
@@ -59,8 +81,26 @@ class User(Base, Versioned, Stamped, Customised, Searchable):
         return self.full_name or self.username
 
 
+class CustomerRole(Base, Versioned, Stamped):
+    """A role that a customer made: a name and some of the rights."""
+
+    __tablename__ = "customer_role"
+    __table_args__ = (UniqueConstraint("customer_id", "name"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), css="id"))
+    customer_id: Mapped[int] = mapped_column(
+        ForeignKey("customer.id", ondelete="CASCADE"), info=about(_("Customer"), listed=True)
+    )
+    name: Mapped[str] = mapped_column(String(60), info=about(_("Name"), listed=True, css="lead"))
+    rights: Mapped[list[str]] = mapped_column(default=list, info=about(_("Rights"), filtered=False))
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class UserCustomer(Base):
-    """One user may serve several customers, with a role in each."""
+    """One user may serve several customers, with a role in each. `own_role` takes the place of `role`, which holds
+    again when the customer deletes it (so it is `read_only` then)."""
 
     __tablename__ = "user_customer"
 
@@ -72,9 +112,20 @@ class UserCustomer(Base):
         info=about(_("Customer"), listed=True),
     )  # fmt: skip
     role: Mapped[UserRole] = mapped_column(choice(UserRole), default=UserRole.OWNER, info=about(_("Role"), listed=True))
+    own_role_id: Mapped[int | None] = mapped_column(
+        ForeignKey("customer_role.id", ondelete="SET NULL"), index=True, info={"hidden": True}
+    )
     receives: Mapped[bool] = mapped_column(
         default=False, info=about(_("Receives messages"), listed=True, help=_("Besides the customer's own address."))
     )
 
     user: Mapped[User] = relationship(lazy="raise", back_populates="customers")
     customer: Mapped[Customer] = relationship(lazy="raise")
+    own_role: Mapped[CustomerRole | None] = relationship(lazy="raise")
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """`own_role` is loaded."""
+        if self.own_role is None:
+            return RIGHTS[self.role]
+        return frozenset(right for right in Right if right.value in self.own_role.rights)

@@ -40,8 +40,8 @@ MAIL_KEY = hashlib.sha256(MAIL).hexdigest()
 PASSWORD = "correct horse battery"
 MISSING = 999_999
 STAFF = ("owner", "support", "marketing", "read-only", "limited")
-CLIENTS = ("user", "other", "reader", "visit", "acting")
-"""A user of customer A, one of customer B, a read-only user of A; staff inside A's account, looking and acting."""
+CLIENTS = ("user", "other", "finance", "technical", "reader", "visit", "acting")
+"""An owner of customer A, one of B, users of A in the other roles; staff inside A's account, looking and acting."""
 
 Dump = dict[str, list[dict[str, Any]]]
 
@@ -221,7 +221,8 @@ async def _signed_in(session: AsyncSession, world: World, people: dict[str, Staf
             session, world, name, cookies.STAFF, kind=SessionKind.STAFF, staff_id=staff.id
         )
     for name, customer, role in (
-        ("user", a, UserRole.OWNER), ("other", b, UserRole.OWNER), ("reader", a, UserRole.READ_ONLY)
+        ("user", a, UserRole.OWNER), ("other", b, UserRole.OWNER), ("finance", a, UserRole.FINANCE),
+        ("technical", a, UserRole.TECHNICAL), ("reader", a, UserRole.READ_ONLY),
     ):  # fmt: skip
         mark = FOREIGN if customer is b else "Mine"
         hashed = people["owner"].password_hash

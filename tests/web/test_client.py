@@ -502,7 +502,7 @@ async def test_a_read_only_user_changes_nothing_but_their_own_things(
     assert (await ada.post("/client/profile", data={"name": "x"})).status_code == 403
     assert (await ada.post(f"/client/messages/{post.campaign.id}/read")).status_code == 303
     page = (await ada.get(f"/client/messages/{post.campaign.id}")).text
-    assert "Your role in this account is read-only." in page
+    assert "Your role in this account does not allow this." in page
 
 
 # ---- several accounts, and accounts that are closed ------------------------------------------------------------------

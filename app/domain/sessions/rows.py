@@ -20,7 +20,7 @@ from app.models import audit
 from app.models.customers import Customer, CustomerStatus
 from app.models.sessions import LoginSession, SessionKind
 from app.models.staff import Grant, Staff, StaffProject, StaffRole
-from app.models.users import User, UserCustomer, UserRole
+from app.models.users import Right, User, UserCustomer, UserRole
 
 STAFF_IDLE = timedelta(hours=12)
 TOUCH_EVERY = timedelta(minutes=1)
@@ -45,6 +45,7 @@ class SessionView:
     user_id: int | None = None
     user_name: str = ""
     role: UserRole | None = None
+    rights: frozenset[Right] = frozenset()
     customer_id: int | None = None
     customer_name: str = ""
     project_id: int | None = None
@@ -168,10 +169,13 @@ async def _with_user(
 ) -> SessionView | None:
     if user is None or customer is None or not user.enabled:
         return None
-    link = await session.get(UserCustomer, (user.id, customer.id))
+    link = await session.get(UserCustomer, (user.id, customer.id), options=[joinedload(UserCustomer.own_role)])
     if link is None:
         return None
-    return replace(view, user_id=user.id, user_name=str(user), role=link.role, language=user.language or view.language)
+    return replace(
+        view, user_id=user.id, user_name=str(user), role=link.role, rights=link.rights,
+        language=user.language or view.language,
+    )  # fmt: skip
 
 
 async def _with_visit(session: AsyncSession, view: SessionView, row: Any, now: datetime) -> SessionView | None:

@@ -12,5 +12,8 @@ HANDLERS = [
 
 
 def router() -> Router:
-    """All routes under ``/client``, behind one guard."""
+    """All routes under ``/client``, behind one guard. Raises at the start when one is not in its table."""
+    unknown = {handler.name or str(handler) for handler in HANDLERS} ^ access.TABLE.keys()
+    if unknown:
+        raise AssertionError(f"app/web/client/access.py and the routes of the client area differ: {sorted(unknown)}")
     return Router(path="/", route_handlers=HANDLERS, guards=[access.check])

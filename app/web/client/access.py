@@ -1,9 +1,11 @@
-"""Who may do what in the client area. What is not in these tables is closed."""
+"""Who may do what in the client area: one table of its routes. A route that is not in it is closed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -12,68 +14,127 @@ from app.domain.sessions import SessionView
 from app.errors import Forbidden, SignInNeeded
 from app.i18n import _
 from app.models.sessions import SessionKind
-from app.models.users import UserRole
-from app.web.guard import SAFE, visitor
+from app.models.users import Right
+from app.web.guard import visitor
 
-OPEN = frozenset({"client.login", "client.login.post", "client.language", "client.logout", "client.leave"})
-"""Routes that need nobody signed in."""
 
-VISIT: Mapping[str, Literal["always", "act"]] = {
-    "client.leave": "always",
-    "client.answer": "act",
-    "client.ticket.open": "act",
-    "client.ticket.reply": "act",
-    "client.ticket.close": "act",
-    "client.profile.save": "act",
-    "client.service.order": "act",
-    "client.service.renew": "act",
-    "client.service.cancel": "act",
-    "client.invoice.pay": "act",
-}
-"""What staff may change while they are inside a customer's account: always, or only with leave to act. Everything else
-that is not a GET is refused, so a new route is closed until somebody opens it here. Never to be opened: password,
-e-mail, language of the user, consent, "read" marks (the customer has not read it)."""
+class Visit(Enum):
+    """What staff may who have entered the account."""
 
-READER = frozenset(
-    {"client.login.post", "client.logout", "client.language", "client.password.save", "client.account.pick",
-     "client.message.read", "client.ticket.read"}
-)  # fmt: skip
-"""What a user with the role "read-only" may change: what concerns only themselves."""
+    SEE = "see"
+    ACT = "act"
+    """Only with leave to act."""
+    NEVER = "never"
+    """Whatever the grant: password, e-mail, two-factor, tokens, payment methods, payer details, consent, deletion,
+    language of the user, "read" marks (the customer has not read it)."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    right: Right | None = None
+    """What the role of the user must hold; None: nothing, everybody who is signed in."""
+    visit: Visit = Visit.SEE
+    open: bool = False
+    """Needs nobody signed in."""
+
+
+_OWN = Rule(visit=Visit.NEVER)
+"""What concerns the signed-in user alone."""
+_OPEN = Rule(visit=Visit.NEVER, open=True)
+_MONEY = Rule(Right.SEE_MONEY)
+
+TABLE: Mapping[str, Rule] = {
+    # signing in
+    "client.login": Rule(open=True),
+    "client.login.post": _OPEN,
+    "client.logout": _OPEN,
+    "client.language": _OPEN,
+    "client.leave": Rule(open=True),
+    # the signed-in user
+    "client.account": _OWN,
+    "client.account.pick": _OWN,
+    "client.password": _OWN,
+    "client.password.save": _OWN,
+    # the account
+    "client.home": Rule(),
+    "client.profile": Rule(),
+    "client.profile.save": Rule(Right.PROFILE, Visit.ACT),
+    "client.subscriptions": Rule(),
+    "client.subscriptions.save": _OWN,
+    # services
+    "client.services": Rule(),
+    "client.service": Rule(),
+    "client.service.new": Rule(),
+    "client.service.order": Rule(Right.SERVICES, Visit.ACT),
+    "client.service.renew": Rule(Right.SERVICES, Visit.ACT),
+    "client.service.cancel": Rule(Right.SERVICES, Visit.ACT),
+    # money
+    "client.invoices": _MONEY,
+    "client.invoice": _MONEY,
+    "client.invoice.pdf": _MONEY,
+    "client.invoice.pay": Rule(Right.PAY, Visit.ACT),
+    "client.payments": _MONEY,
+    "client.payment": _MONEY,
+    "client.payment.new": _MONEY,
+    "client.payment.add": Rule(Right.PAY, Visit.NEVER),
+    "client.payment.start": Rule(Right.PAY, Visit.NEVER),
+    "client.payment.test": _MONEY,
+    "client.payment.try": Rule(Right.PAY, Visit.NEVER),
+    # messages
+    "client.messages": Rule(),
+    "client.message": Rule(),
+    "client.message.body": Rule(),
+    "client.message.file": Rule(),
+    "client.message.read": _OWN,
+    "client.answer": Rule(Right.WRITE, Visit.ACT),
+    "client.ticket": Rule(),
+    "client.ticket.file": Rule(),
+    "client.ticket.read": _OWN,
+    "client.ticket.reply": Rule(Right.WRITE, Visit.ACT),
+    "client.ticket.close": Rule(Right.WRITE, Visit.ACT),
+    "client.ticket.new": Rule(),
+    "client.ticket.open": Rule(Right.WRITE, Visit.ACT),
+}  # fmt: skip
+"""Name of a route -> what it needs."""
 
 LOOKING = _("You are only looking at this account. To change something, enter it again with leave to act.")
 NEVER = _("This is not open to staff, only to the customer.")
-READS = _("Your role in this account is read-only.")
+ROLE = _("Your role in this account does not allow this.")
 
 
 def check(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """The Litestar guard of every route of the client area."""
     name, view = handler.name or "", visitor(connection.scope)
+    rule = TABLE[name]
     if view is None or view.kind is SessionKind.STAFF:
-        if name in OPEN and not connection.scope["state"].get("visit_ended"):
-            return
-        if name == "client.login":
-            return
-        raise SignInNeeded
-    if connection.scope["method"] not in SAFE:  # type: ignore[typeddict-item]
+        ended = connection.scope["state"].get("visit_ended")
+        if not rule.open or (ended and rule.visit is Visit.NEVER):
+            raise SignInNeeded
+    else:
         refuse(view, name)
 
 
 def refuse(view: SessionView, name: str) -> None:
-    """Raises Forbidden unless this person may use the changing route `name`."""
+    """Raises Forbidden unless this person may use the route `name`."""
+    rule = TABLE[name]
     if view.is_visit:
-        needed = VISIT.get(name)
-        if needed is None:
+        if rule.visit is Visit.NEVER:
             raise Forbidden(NEVER if view.may_act else LOOKING)
-        if needed == "act" and not view.may_act:
+        if rule.visit is Visit.ACT and not view.may_act:
             raise Forbidden(LOOKING)
-    elif view.role is UserRole.READ_ONLY and name not in READER:
-        raise Forbidden(READS)
+    elif rule.right is not None and rule.right not in view.rights:
+        raise Forbidden(ROLE)
 
 
 def why_not(view: SessionView, name: str) -> str | None:
-    """The reason to show instead of a form; None when the route is open."""
+    """The reason to show instead of a form or a button; None when the route is open."""
     try:
         refuse(view, name)
     except Forbidden as error:
         return str(error)
     return None
+
+
+def may(view: SessionView, name: str) -> bool:
+    """Whether a link to the route `name` is to be shown."""
+    return why_not(view, name) is None

@@ -16,6 +16,7 @@ from app.i18n import gettext, language
 from app.render import initials
 from app.web import render
 from app.web.client import queries
+from app.web.client.access import may
 from app.web.errors import path_of
 from app.web.guard import visitor
 
@@ -31,17 +32,21 @@ def me(request: Asked) -> tuple[SessionView, int]:
     return view, view.customer_id
 
 
-def _nav(path: str, unread: int) -> list[dict[str, Any]]:
+def _nav(view: SessionView, path: str, unread: int) -> list[dict[str, Any]]:
     inside = path.startswith(("/client/messages", "/client/tickets"))
     items = [
-        (gettext("Overview"), "/client/", "home", path in ("/client", "/client/"), 0),
-        (gettext("Services"), "/client/services", "server-2", path.startswith("/client/services"), 0),
-        (gettext("Messages"), "/client/messages", "inbox", inside, unread),
-        (gettext("Invoices"), "/client/invoices", "file-invoice", path.startswith("/client/invoices"), 0),
-        (gettext("Payments"), "/client/payments", "credit-card", path.startswith("/client/payments"), 0),
-        (gettext("Profile"), "/client/profile", "user-circle", path.startswith("/client/profile"), 0),
+        ("client.home", gettext("Overview"), "/client/", "home", path in ("/client", "/client/"), 0),
+        ("client.services", gettext("Services"), "/client/services", "server-2", None, 0),
+        ("client.messages", gettext("Messages"), "/client/messages", "inbox", inside, unread),
+        ("client.invoices", gettext("Invoices"), "/client/invoices", "file-invoice", None, 0),
+        ("client.payments", gettext("Payments"), "/client/payments", "credit-card", None, 0),
+        ("client.profile", gettext("Profile"), "/client/profile", "user-circle", None, 0),
     ]  # fmt: skip
-    return [{"label": a, "url": b, "icon": c, "current": d, "count": e or None} for a, b, c, d, e in items]
+    return [
+        {"label": label, "url": url, "icon": icon, "count": count or None,
+         "current": path.startswith(url) if here is None else here}
+        for route, label, url, icon, here, count in items if may(view, route)
+    ]  # fmt: skip
 
 
 def _visit(view: SessionView) -> dict[str, Any] | None:
@@ -73,7 +78,7 @@ async def area(request: Asked, session: AsyncSession) -> dict[str, Any]:
         "customer": view.customer_name,
         "person": {"name": person, "initials": initials(person)},
         "profile_url": "/client/profile",
-        "nav": _nav(path, await queries.count_unread(session, customer_id)),
+        "nav": _nav(view, path, await queries.count_unread(session, customer_id)),
         "visit": _visit(view),
         "languages": [] if view.is_visit else render.languages(),  # the person's own choice: staff do not make it
         "language_url": "/client/language",

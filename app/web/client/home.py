@@ -18,7 +18,7 @@ from app.models.ledger import Account
 from app.models.sessions import LoginSession
 from app.web.auth import see_other
 from app.web.client import queries
-from app.web.client.access import why_not
+from app.web.client.access import may
 from app.web.client.area import Asked, me, respond
 from app.web.client.invoices import open_ones
 from app.web.forms import AccountForm, choices, number, posted
@@ -66,19 +66,20 @@ async def _balance(session: AsyncSession, customer_id: int, add_url: str | None)
 async def home(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
     ask = {"label": gettext("Ask a question"), "url": "/client/tickets/new", "icon": "headset"}
-    may_pay = not why_not(view, "client.payment.add")
+    may_pay, sees_money = may(view, "client.payment.add"), may(view, "client.invoices")
     async with db.reads() as session:
         messages, _more = await queries.inbox(session, customer_id, view.project_name, size=5, unread_only=True)
+        balance = await _balance(session, customer_id, "/client/payments/new" if may_pay else None)
         return await respond(
             request, session, "client/home.html",
-            balance=await _balance(session, customer_id, "/client/payments/new" if may_pay else None),
+            balance=balance if sees_money else None,
             services=[service_line(s) for s in await queries.services(session, customer_id)],
             services_url="/client/services",
             messages=[m.shown() for m in messages],
             inbox_url="/client/messages",
-            invoices=await open_ones(session, customer_id, may_pay=may_pay),
+            invoices=await open_ones(session, customer_id, may_pay=may_pay) if sees_money else [],
             visits=[_visit(v) for v in await queries.visits(session, customer_id)],
-            buttons=[] if why_not(view, "client.ticket.open") else [ask],
+            buttons=[ask] if may(view, "client.ticket.open") else [],
         )  # fmt: skip
 
 
