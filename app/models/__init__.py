@@ -8,6 +8,7 @@ from app.models import (
     consent,
     customers,
     discounts,
+    factors,
     fields,
     imports,
     inbound,
@@ -24,6 +25,6 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "consent", "customers", "discounts", "fields", "imports", "inbound",
-    "jobs", "ledger", "messaging", "projects", "scope", "sessions", "staff", "templates", "tickets", "users",
+    "attachments", "audit", "billing", "catalog", "consent", "customers", "discounts", "factors", "fields", "imports",
+    "inbound", "jobs", "ledger", "messaging", "projects", "scope", "sessions", "staff", "templates", "tickets", "users",
 ]  # fmt: skip

@@ -83,7 +83,77 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
             MacroSpec("reset.link", _("The link that leads to a new password"), "https://nordhost.example/reset/x7Kq"),
             MacroSpec("reset.minutes", _("For how many minutes the link works"), "30"),
         ),
-        in_use=False,
+    ),
+    MailKind.REGISTRATION: SystemMail(
+        _("To somebody who has registered, so that they confirm the address."),
+        _("Please confirm your registration at {{ project.name }}"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "somebody, probably you, has registered at {{ project.name }} with this address.\n\n"
+            "[Confirm the registration]({{ confirm.link }})\n\n"
+            "The link works once, for {{ confirm.hours }} hours. If it was not you, you need not do anything: without "
+            "it there is no account."
+        ),
+        (
+            MacroSpec("confirm.link", _("The link to confirm"), "https://nordhost.example/client/link/x7Kq"),
+            MacroSpec("confirm.hours", _("For how many hours the link works"), "48"),
+        ),
+    ),
+    MailKind.ADDRESS_KNOWN: SystemMail(
+        _("To somebody who registers although there is an account with the address."),
+        _("You have an account at {{ project.name }} already"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "somebody, probably you, has tried to register at {{ project.name }} with this address. There is an "
+            "account with it already, so nothing was changed.\n\n"
+            "[Sign in]({{ signin.link }}), or [choose a new password]({{ signin.reset }}) if you have forgotten "
+            "yours.\n\n"
+            "If it was not you, you need not do anything."
+        ),
+        (
+            MacroSpec("signin.link", _("The link to sign in"), "https://nordhost.example/client/login"),
+            MacroSpec("signin.reset", _("Where a new password is asked for"), "https://nordhost.example/client/forgot"),
+        ),
+    ),
+    MailKind.INVITATION: SystemMail(
+        _("To somebody who is invited to an account."),
+        _("You are invited to {{ project.name }}"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "{% if inviter.name %}{{ inviter.name }} has invited you{% else %}you are invited{% endif %} to the "
+            "account of {{ customer.name }} at {{ project.name }}.\n\n"
+            "[Accept and choose a password]({{ invite.link }})\n\n"
+            "The link works once, for {{ invite.days }} days."
+        ),
+        (
+            MacroSpec("invite.link", _("The link to accept"), "https://nordhost.example/client/link/x7Kq"),
+            MacroSpec("invite.days", _("For how many days the link works"), "7"),
+            MacroSpec("inviter.name", _("Who invites; empty: nobody is named"), "Jana Müller"),
+        ),
+    ),
+    MailKind.EMAIL_CONFIRM: SystemMail(
+        _("To a new address, so that it is confirmed before it is used."),
+        _("Please confirm your new address at {{ project.name }}"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "this address is to be used for your account at {{ project.name }} from now on.\n\n"
+            "[Use this address]({{ confirm.link }})\n\n"
+            "The link works once, for {{ confirm.hours }} hours. Without it nothing changes."
+        ),
+        (
+            MacroSpec("confirm.link", _("The link to confirm"), "https://nordhost.example/client/link/x7Kq"),
+            MacroSpec("confirm.hours", _("For how many hours the link works"), "24"),
+        ),
+    ),
+    MailKind.SECURITY: SystemMail(
+        _("To somebody whose password or second factor was changed."),
+        _("Your sign-in at {{ project.name }} was changed"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "{{ security.what }}\n\n"
+            "If it was not you, choose a new password at once and tell us."
+        ),
+        (MacroSpec("security.what", _("What has changed, as a sentence"), "Your password was changed."),),
     ),
     MailKind.EMAIL_CHANGED: SystemMail(
         _("To the old address, when an e-mail address was changed."),
