@@ -100,6 +100,11 @@ async def change_customer(
     return changed
 
 
+def same(customer: Customer, values: Mapping[str, Any]) -> bool:
+    """Whether `change_customer` with these values would change nothing. Raises Invalid with every bad field."""
+    return not checks.differs(cleaned(values, customer), customer, *values)
+
+
 async def _take_users_along(session: AsyncSession, customer: Customer, project_id: int) -> None:
     """Move the customer's users to the new project. Invalid when one serves others too, or the name is taken there."""
     query = select(User).join(UserCustomer).where(UserCustomer.customer_id == customer.id)
