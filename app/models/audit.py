@@ -29,7 +29,7 @@ from app.models.customers import Customer
 from app.models.jobs import Job
 from app.models.ledger import LedgerCheck
 from app.models.messaging import Delivery
-from app.models.sessions import Throttle
+from app.models.sessions import OneUse, Throttle
 from app.models.staff import Staff
 from app.models.templates import TemplateVersion
 from app.models.users import User
@@ -93,7 +93,7 @@ class AuditDetail(Base):
 
 
 UNAUDITED: tuple[type[Base], ...] = (
-    Audit, AuditDetail, Job, Delivery, DeliveryEvent, LedgerCheck, TemplateVersion, Throttle,
+    Audit, AuditDetail, Job, Delivery, DeliveryEvent, LedgerCheck, OneUse, TemplateVersion, Throttle,
 )  # fmt: skip
 """Rows of the program's own bookkeeping. What people decide about them is audited by the verb (`record`)."""
 
