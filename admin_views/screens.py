@@ -69,6 +69,7 @@ SCREENS: tuple[type[AppView], ...] = (
 )
 
 WITHOUT_SCREEN = {
+    "customer_role": "made by customers, shown with their users",
     "audit_detail": "shown on the audit card",
     "campaign_attachment": "shown on the campaign card",
     "campaign_text": "shown on the campaign card",

@@ -8,9 +8,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
-from app.domain.sessions import Person, letters
+from app.domain.sessions import Person, letters, links
 from app.models.sessions import OneUseKind
-from app.queue import enqueue
 from tasks import mails, posting
 from tasks.base import Again, JobRun, task
 
@@ -26,19 +25,10 @@ async def _post(job: JobRun, write: Letter) -> Again | None:
 
 
 @task("sessions.link", timeout=120)
-async def link(
-    job: JobRun, *, kind: str, user_id: int | None, staff_id: int | None, customer_id: int | None,
-    data: dict[str, Any], macros: dict[str, str],
-) -> Again | None:  # fmt: skip
+async def link(job: JobRun, *, kind: str, user_id: int | None, staff_id: int | None) -> Again | None:
     """Mail a link to a person."""
     person = Person(user_id, staff_id)
-
-    async def write(session: AsyncSession) -> dict[str, Any] | None:
-        return await letters.with_link(
-            session, kind=OneUseKind(kind), person=person, customer_id=customer_id, data=data, macros=macros
-        )
-
-    return await _post(job, write)
+    return await _post(job, lambda session: letters.with_link(session, kind=OneUseKind(kind), person=person))
 
 
 @task("sessions.notice", timeout=120)
@@ -51,9 +41,5 @@ async def notice(job: JobRun, *, what: str, user_id: int | None, staff_id: int |
 async def reset(job: JobRun, *, people: Sequence[dict[str, int | None]]) -> None:
     """One mail to each who has asked for a new password."""
     async with db.unit() as session:
-        for n, columns in enumerate(people):
-            await enqueue(
-                session, "sessions.link", key=f"reset:{job.id}:{n}", total=1, kind=OneUseKind.RESET.value,
-                user_id=columns["user_id"],
-                staff_id=columns["staff_id"], customer_id=None, data={}, macros={},
-            )  # fmt: skip
+        for n, who in enumerate(people):
+            await links.mail(session, kind=OneUseKind.RESET, key=f"reset:{job.id}:{n}", **who)

@@ -1,7 +1,7 @@
 """one use: links in mails, and the way to the second step of signing in
 
-Revision ID: 0018
-Revises: 0017
+Revision ID: 0019
+Revises: 0018
 Create Date: 2026-11-22 23:45:00
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 import app.db
 
-revision: str = '0018'
-down_revision: str | None = '0017'
+revision: str = '0019'
+down_revision: str | None = '0018'
 branch_labels: str | None = None
 depends_on: str | None = None
 

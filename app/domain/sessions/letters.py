@@ -16,7 +16,6 @@ from app.domain.sessions.person import Person
 from app.i18n import _, speaking
 from app.integrations.mail import valid_address
 from app.links import url
-from app.models.customers import Customer
 from app.models.messaging import MailKind
 from app.models.projects import Project
 from app.models.sessions import OneUseKind
@@ -24,13 +23,6 @@ from app.models.staff import Staff
 from app.models.users import UserCustomer
 
 PANEL = "Bursar"
-LETTERS: dict[OneUseKind, tuple[MailKind, str, str, int]] = {
-    OneUseKind.RESET: (MailKind.PASSWORD_RESET, "reset.link", "reset.minutes", 60),
-    OneUseKind.INVITE: (MailKind.INVITATION, "invite.link", "invite.days", 86_400),
-    OneUseKind.EMAIL: (MailKind.EMAIL_CONFIRM, "confirm.link", "confirm.hours", 3600),
-    OneUseKind.CONFIRM: (MailKind.REGISTRATION, "confirm.link", "confirm.hours", 3600),
-}
-"""Kind -> its mail, the fields for the link and for how long it works, and the seconds of that unit."""
 CHANGES: dict[str, str] = {
     "password": _("Your password was changed. Other devices are signed out."),
     "two_factor_on": _("Two-factor sign-in was switched on."),
@@ -43,19 +35,15 @@ CHANGES: dict[str, str] = {
 """What can be told of a sign-in."""
 
 
-async def with_link(
-    session: AsyncSession, *, kind: OneUseKind, person: Person, customer_id: int | None = None,
-    data: Mapping[str, Any], macros: Mapping[str, str],
-) -> dict[str, Any] | None:  # fmt: skip
-    """Make a link and the mail that carries it, as `system.mail_of` gives it; None: nothing can be sent."""
-    mail_kind, where, how_long, unit = LETTERS[kind]
+async def with_link(session: AsyncSession, *, kind: OneUseKind, person: Person) -> dict[str, Any] | None:
+    """Make a link to a new password and the mail that carries it, as `system.mail_of` gives it; None: nothing can be
+    sent."""
     if await person.row(session) is None:
         return None
-    path = await links.make(session, kind=kind, data=data, **person.columns)
-    life = str(int(links.LIFE[kind].total_seconds()) // unit)
-    fields = {"inviter.name": ""} | dict(macros) | {where: url(path), how_long: life}
-    to = str(data.get("email", "")) if kind is OneUseKind.EMAIL else ""
-    return await _letter(session, mail_kind, person, fields, customer_id=customer_id, to=to)
+    path = await links.make(session, kind=kind, **person.columns)
+    minutes = int(links.LIFE[kind].total_seconds()) // 60
+    fields = {"reset.link": url(path), "reset.minutes": str(minutes)}
+    return await _letter(session, MailKind.PASSWORD_RESET, person, fields)
 
 
 async def of_change(session: AsyncSession, *, person: Person, what: str) -> dict[str, Any] | None:
@@ -64,8 +52,7 @@ async def of_change(session: AsyncSession, *, person: Person, what: str) -> dict
 
 
 async def _letter(
-    session: AsyncSession, kind: MailKind, person: Person, macros: Mapping[str, str], *,
-    customer_id: int | None = None, to: str = "", says: str = "",
+    session: AsyncSession, kind: MailKind, person: Person, macros: Mapping[str, str], *, says: str = ""
 ) -> dict[str, Any] | None:  # fmt: skip
     who = await person.row(session)
     if who is None:
@@ -73,29 +60,24 @@ async def _letter(
     if isinstance(who, Staff):
         project_id, values = None, await _of_staff(session, who)
     else:
-        project_id, values = who.project_id, await _of_user(session, who.id, who.project_id, customer_id)
+        project_id, values = who.project_id, await _of_user(session, who.id, who.project_id)
         values |= {"user.name": str(who), "user.email": who.email}
     language = who.language or values["customer.language"]
-    to = to or who.email
-    if not valid_address(to) or await is_suppressed(session, to):
+    if not valid_address(who.email) or await is_suppressed(session, who.email):
         return None
     values |= macros
     if says:
         with speaking(language):
             values["security.what"] = str(says)
     code, message = await system.written(session, kind=kind, project_id=project_id, language=language, values=values)
-    return system.mail_of(message, language=code, to=to, values=values)
+    return system.mail_of(message, language=code, to=who.email, values=values)
 
 
-async def _of_user(session: AsyncSession, user_id: int, project_id: int, customer_id: int | None) -> dict[str, str]:
-    if customer_id is None:
-        served = select(UserCustomer.customer_id).where(UserCustomer.user_id == user_id)
-        customer_id = await session.scalar(served.order_by(UserCustomer.customer_id).limit(1))
-    if customer_id is not None:
-        of = await session.scalar(select(Customer.project_id).where(Customer.id == customer_id))
-        if of == project_id:
-            _more, values = await of_customer(session, customer_id, user_id=user_id)
-            return values
+async def _of_user(session: AsyncSession, user_id: int, project_id: int) -> dict[str, str]:
+    """In the name of the first customer whom the user serves."""
+    served = select(UserCustomer.customer_id).where(UserCustomer.user_id == user_id).order_by(UserCustomer.customer_id)
+    if (customer_id := await session.scalar(served.limit(1))) is not None:
+        return (await of_customer(session, customer_id, user_id=user_id))[1]
     project = await session.get_one(Project, project_id)
     return dict.fromkeys(SOURCES, "") | of_project(project) | {"customer.language": project.default_language}
 

@@ -24,7 +24,7 @@ from app.queue import enqueue
 STAFF_PASSWORD = 10
 USER_PASSWORD = 8
 LONGEST_PASSWORD = 1000
-ENDS_WITH_PASSWORD = (OneUseKind.RESET, OneUseKind.INVITE, OneUseKind.STEP)
+ENDS_WITH_PASSWORD = (OneUseKind.RESET, OneUseKind.STEP)
 
 hasher = PasswordHasher()
 _two_at_a_time = ThreadPoolExecutor(2, thread_name_prefix="argon2")

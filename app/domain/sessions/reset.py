@@ -1,4 +1,4 @@
-"""A forgotten password: asking for a link, and choosing a new one with it; also the first one, of who is invited.
+"""A forgotten password: asking for a link, and choosing a new one with it; also the first one, of who has none yet.
 
 Asking never tells whether there is such a person: the same answer, the same work, the same rows.
 """
@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.domain.sessions import links, throttle
-from app.domain.sessions.entering import Came, after_password
 from app.domain.sessions.links import Gone, Link
 from app.domain.sessions.passwords import STAFF_PASSWORD, USER_PASSWORD, check_new_password, hash_password, store
 from app.domain.sessions.person import Person
@@ -51,29 +50,22 @@ async def _serves(session: AsyncSession, user: User) -> bool:
     return await session.scalar(query.limit(1).execution_options(unscoped=True)) is not None
 
 
-async def choose(*, token: str, password: str, kind: OneUseKind = OneUseKind.RESET) -> Staff | User:
-    """Take the new password of a link: all sessions of the person end, and the link with all others of its kind.
+async def choose(*, token: str, password: str) -> Staff | User:
+    """Take the new password of a link: all sessions of the person end, and all such links. The second factor stays.
     Raises Gone, Invalid (`password`)."""
     async with db.reads() as session:
-        link = await links.look(session, token, kind)
+        link = await links.look(session, token, OneUseKind.RESET)
     who = _who(link)
     check_new_password(password, least=STAFF_PASSWORD if who.staff_id is not None else USER_PASSWORD)
     hashed = await hash_password(password)
     async with db.unit() as session:
-        await links.take(session, token, kind)
+        await links.take(session, token, OneUseKind.RESET)
         row = await who.row(session)
         if row is None:
             raise Gone
         await store(session, row, hashed)
-        await note(session, "password_chosen", who.noun, who.id, {}, reason=kind.value)
+        await note(session, "password_chosen", who.noun, who.id, {})
     return row
-
-
-async def accept(*, token: str, password: str, came: Came) -> str:
-    """Accept an invitation: choose a password and be signed in. Returns the token of the session. Raises as `choose`,
-    SecondStep, Forbidden."""
-    user = await choose(token=token, password=password, kind=OneUseKind.INVITE)
-    return await after_password(user, came)
 
 
 def _who(link: Link) -> Person:
