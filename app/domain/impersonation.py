@@ -38,6 +38,8 @@ ACT = ("customer", "action:act")
 MINUTES = 30
 FRESH_MINUTES = 120
 """For so long a sign-in is enough (`BURSAR_ENTER_MINUTES`)."""
+UNCHANGING = ("enter", "return", "door_opened")
+"""What the audit says of the visit itself; everything else was changed in it."""
 SHORTEST_REASON, LONGEST_REASON = 3, 500
 
 

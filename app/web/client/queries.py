@@ -11,6 +11,7 @@ from sqlalchemy import exists, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
+from app.domain.impersonation import UNCHANGING
 from app.domain.messaging.render import TemplateProblem, compile_message
 from app.errors import NotFound
 from app.i18n import gettext
@@ -73,7 +74,7 @@ async def visits(session: AsyncSession, customer_id: int, *, limit: int = 3, bef
     meanwhile = exists().where(
         Audit.customer_id == customer_id, Audit.staff_id == LoginSession.staff_id, Audit.at >= LoginSession.created_at,
         Audit.at <= func.coalesce(LoginSession.ended_at, LoginSession.expires_at), Audit.kind == ActorKind.STAFF,
-        Audit.action.not_in(("enter", "return", "door_opened")),
+        Audit.action.not_in(UNCHANGING),
     )  # fmt: skip
     rows = await session.execute(
         select(LoginSession, meanwhile.label("changed"))
