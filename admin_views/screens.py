@@ -71,6 +71,7 @@ SCREENS: tuple[type[AppView], ...] = (
 )
 
 WITHOUT_SCREEN = {
+    "customer_role": "made by customers, shown with their users",
     "audit_detail": "shown on the audit card",
     "campaign_attachment": "shown on the campaign card",
     "campaign_text": "shown on the campaign card",
@@ -85,6 +86,7 @@ WITHOUT_SCREEN = {
     "ledger_entry": "the statement on the account card",
     "ledger_transaction": "the statement on the account card",
     "ledger_check": "what is broken, on the first page",
+    "one_use": "links in mails; their use is audited",
     "membership": "part of the customer form",
     "message_template_text": "part of the template form",
     "message_template_version": "shown on the template card",

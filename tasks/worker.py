@@ -28,6 +28,7 @@ from tasks import (
     base,
     campaigns,
     charging,
+    confirmations,
     customers,
     daily,
     imports,
@@ -45,6 +46,7 @@ from tasks.base import Resources
 __all__ = [
     "campaigns",
     "charging",
+    "confirmations",
     "customers",
     "imports",
     "inbound",
