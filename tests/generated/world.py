@@ -108,7 +108,7 @@ async def _staff(session: AsyncSession, world: World) -> dict[str, Staff]:
 
 async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender: Staff) -> tuple[Project, Customer]:
     """A row of every table that belongs to a project, `mark` in its name."""
-    project = await factories.create_project(session, name=f"{mark} Project", languages=["en", "de"])
+    project = await factories.create_project(session, name=f"{mark} Project", languages=["en", "de"], terms=f"{mark} terms")
     customer = await factories.create_customer(
         session, project=project, name=f"{mark} Customer", email=f"{mark}@example.org".lower(), note=f"{mark} secret",
         country="DE",
