@@ -28,6 +28,7 @@ from admin_views.staff import Roles, StaffMembers
 from admin_views.tickets.canned import CannedReplies
 from admin_views.tickets.screens import Tickets
 from admin_views.users import Users
+from admin_views.visits import Visits
 
 SCREENS: tuple[type[AppView], ...] = (
     Customers,
@@ -65,6 +66,7 @@ SCREENS: tuple[type[AppView], ...] = (
     Roles,
     Imports,
     Jobs,
+    Visits,
     AuditRows,
 )
 
@@ -74,6 +76,7 @@ WITHOUT_SCREEN = {
     "campaign_attachment": "shown on the campaign card",
     "campaign_text": "shown on the campaign card",
     "customer_project": "part of the customer form",
+    "door_code": "short-lived; the client area shows it to its customer",
     "delivery_event": "counted in the report of a campaign",
     "external_ref": "bookkeeping of imports",
     "group_payment_method": "part of the group form",
@@ -83,7 +86,6 @@ WITHOUT_SCREEN = {
     "ledger_entry": "the statement on the account card",
     "ledger_transaction": "the statement on the account card",
     "ledger_check": "what is broken, on the first page",
-    "login_session": "bookkeeping of sign-ins; the audit shows them",
     "one_use": "links in mails; their use is audited",
     "membership": "part of the customer form",
     "message_template_text": "part of the template form",

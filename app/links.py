@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.settings import Settings
 
@@ -31,11 +32,19 @@ def configure(settings: Settings) -> None:
     _base = settings.public_url or f"http://{shown}:{settings.port}"
 
 
-def url(path: str) -> str:
-    """The whole address of a path of ours, as it stands in a mail."""
+def url(path: str, *, host: str = "") -> str:
+    """The whole address of a path of ours, as it stands in a mail. host: of a brand that has one of its own."""
     if not _base:
         raise RuntimeError("app.links.configure() was not called")
-    return _base + path
+    if not host:
+        return _base + path
+    parts = urlsplit(_base)
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{path}"
+
+
+def host() -> str:
+    """The host name of this installation, without a port; empty before `configure()`."""
+    return urlsplit(_base).hostname or ""
 
 
 class Signer:

@@ -68,6 +68,7 @@ class MailKind(Choice):
     TICKET_ANSWERED = "ticket_answered", _("Ticket answered")
     INVOICE = "invoice", _("Invoice")
     REMINDER = "reminder", _("Reminder of an invoice")
+    VISIT = "visit", _("Visit by staff")
 
 
 class Template(Base, Versioned, Searchable):

@@ -192,6 +192,23 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
         ),
         _OF_INVOICE,
     ),
+    MailKind.VISIT: SystemMail(
+        _("To a customer whose account staff have entered, where the project wants it."),
+        _("Our support is in your account at {{ project.name }}"),
+        _(
+            "Hello {% if customer.contact_person %}{{ customer.contact_person }}"
+            "{% else %}{{ customer.name }}{% endif %},\n\n"
+            "{{ visit.staff }} of {{ project.sender_name }} has entered your account on {{ visit.begin }}, for at most "
+            "30 minutes.\n\nThe reason: {{ visit.reason }}\n\n"
+            "Passwords, e-mail addresses and payment methods are closed to our staff. If you have a question, just "
+            "answer this message."
+        ),
+        (
+            MacroSpec("visit.staff", _("Who entered"), "Jana Berg"),
+            MacroSpec("visit.reason", _("Why"), "Ticket 381: the server is slow"),
+            MacroSpec("visit.begin", _("When it began"), "Nov 22, 2026, 11:45 AM"),
+        ),
+    ),
 }
 
 

@@ -185,7 +185,7 @@ async def pick_customer(session: AsyncSession, *, view: SessionView, customer_id
         .execution_options(audited=True, synchronize_session=False)
     )
     await note(
-        session, "pick_customer", "login_session", view.id, {"customer_id": [view.customer_id, customer_id]},
+        session, "pick_customer", "user", view.user_id, {"customer_id": [view.customer_id, customer_id]},
         customer_id=customer_id,
     )  # fmt: skip
 

@@ -3,11 +3,24 @@
 from litestar import Router
 
 from app.web import auth
-from app.web.client import access, home, invoices, messages, payments, profile, services, subscriptions, tickets
+from app.web.client import (
+    access,
+    brand,
+    door,
+    home,
+    invoices,
+    messages,
+    payments,
+    profile,
+    services,
+    subscriptions,
+    tickets,
+)
 
 HANDLERS = [
     *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
     *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
+    *brand.HANDLERS, *door.HANDLERS,
 ]  # fmt: skip
 
 

@@ -50,6 +50,9 @@ TABLE: Mapping[str, Rule] = {
     "client.logout": _OPEN,
     "client.language": _OPEN,
     "client.leave": Rule(open=True),
+    # the brand
+    "client.logo": Rule(open=True),
+    "client.terms": Rule(open=True),
     # the signed-in user
     "client.account": _OWN,
     "client.account.pick": _OWN,
@@ -61,6 +64,10 @@ TABLE: Mapping[str, Rule] = {
     "client.profile.save": Rule(Right.PROFILE, Visit.ACT),
     "client.subscriptions": Rule(),
     "client.subscriptions.save": _OWN,
+    # letting staff in
+    "client.door": Rule(Right.DATA),
+    "client.door.code": Rule(Right.DATA, Visit.NEVER),
+    "client.door.close": Rule(Right.DATA, Visit.NEVER),
     # services
     "client.services": Rule(),
     "client.service": Rule(),
