@@ -87,6 +87,8 @@ WITHOUT_SCREEN = {
     "ledger_transaction": "the statement on the account card",
     "ledger_check": "what is broken, on the first page",
     "one_use": "links in mails; their use is audited",
+    "passkey": "the person's own; shown on their security page",
+    "recovery_code": "the person's own; only hashes are kept",
     "membership": "part of the customer form",
     "message_template_text": "part of the template form",
     "message_template_version": "shown on the template card",
@@ -100,6 +102,7 @@ WITHOUT_SCREEN = {
     "throttle": "counters",
     "ticket_attachment": "shown in the ticket",
     "ticket_message": "shown in the ticket",
+    "two_factor": "the person's own; shown on their security page",
     "user_customer": "part of the user form",
 }
 """Table -> why it has no screen of its own; a test fails for any other table without one."""

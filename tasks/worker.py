@@ -39,6 +39,7 @@ from tasks import (
     mails,
     messaging,
     payments,
+    sessions,
     tickets,
 )
 from tasks.base import Resources
@@ -56,6 +57,7 @@ __all__ = [
     "models",
     "payments",
     "run",
+    "sessions",
     "tickets",
 ]  # importing the models registers every mapper, importing the tasks every task
 
