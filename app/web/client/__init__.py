@@ -3,11 +3,30 @@
 from litestar import Router
 
 from app.web import auth
-from app.web.client import access, home, invoices, messages, payments, profile, services, subscriptions, tickets
+from app.web.client import (
+    access,
+    emails,
+    home,
+    invoices,
+    joining,
+    kind,
+    messages,
+    payers,
+    payments,
+    phone,
+    profile,
+    roles,
+    services,
+    subscriptions,
+    tickets,
+    users,
+)
 
 HANDLERS = [
     *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
     *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
+    *emails.HANDLERS, *phone.HANDLERS, *kind.HANDLERS, *users.HANDLERS, *roles.HANDLERS, *joining.HANDLERS,
+    *payers.HANDLERS,
 ]  # fmt: skip
 
 
