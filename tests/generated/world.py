@@ -151,6 +151,8 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     session.add(TicketAttachment(message_id=answer.id, attachment_id=theirs.id))
     group = await factories.create_group(session, name="Members" if mark == "Mine" else "Guests")
     await factories.create_membership(session, customer=customer, group=group)
+    role = await factories.create_customer_role(session, customer=customer, name=f"{mark} role")
+    invited = await factories.create_confirmation(session, customer=customer, value=f"{mark}-new@example.org".lower())
     service = await factories.create_service(session, customer=customer, name=f"{mark}-service.example".lower())
     payer = await factories.create_payer(session, customer=customer, name=f"{mark} Payer")
     report = {"errors": [[3, "email", f"{mark} error"]], "notes": [[4, f"{mark} note"]], "mapping": {"Mail": "email"}}
@@ -198,6 +200,7 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "invoice": invoice.id, "issued invoice": issued.id, "expense": expense.id,
         "finance_document": document.id, "document_template": form.id,
         "tax_rate": tax.id, "discount": discount.id, "login_session": visit.id,
+        "tax_rate": tax.id, "discount": discount.id, "customer_role": role.id, "confirmation": invited.id,
     }  # fmt: skip
     return project, customer
 

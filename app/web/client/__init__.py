@@ -15,12 +15,21 @@ from app.web.client import (
     services,
     subscriptions,
     tickets,
+    emails,
+    joining,
+    kind,
+    payers,
+    phone,
+    roles,
+    users,
 )
 
 HANDLERS = [
     *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
     *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
     *brand.HANDLERS, *door.HANDLERS,
+    *emails.HANDLERS, *phone.HANDLERS, *kind.HANDLERS, *users.HANDLERS, *roles.HANDLERS, *joining.HANDLERS,
+    *payers.HANDLERS,
 ]  # fmt: skip
 
 
