@@ -108,7 +108,9 @@ async def _staff(session: AsyncSession, world: World) -> dict[str, Staff]:
 
 async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender: Staff) -> tuple[Project, Customer]:
     """A row of every table that belongs to a project, `mark` in its name."""
-    project = await factories.create_project(session, name=f"{mark} Project", languages=["en", "de"], terms=f"{mark} terms")
+    project = await factories.create_project(
+        session, name=f"{mark} Project", languages=["en", "de"], terms=f"{mark} terms"
+    )
     customer = await factories.create_customer(
         session, project=project, name=f"{mark} Customer", email=f"{mark}@example.org".lower(), note=f"{mark} secret",
         country="DE",
@@ -200,7 +202,7 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "invoice": invoice.id, "issued invoice": issued.id, "expense": expense.id,
         "finance_document": document.id, "document_template": form.id,
         "tax_rate": tax.id, "discount": discount.id, "login_session": visit.id,
-        "tax_rate": tax.id, "discount": discount.id, "customer_role": role.id, "confirmation": invited.id,
+        "customer_role": role.id, "confirmation": invited.id,
     }  # fmt: skip
     return project, customer
 
