@@ -50,6 +50,7 @@ NOUNS = {
     "ticket_attachment": _("File of a ticket"),
     "login_session": _("Session"),
     "throttle": _("Sign-in attempts"),
+    "data_request": _("Request about data"),
     "demo": _("Demo data"),
 }
 """What has no screen of its own."""

@@ -38,6 +38,7 @@ from tasks import (
     mails,
     messaging,
     payments,
+    privacy,
     tickets,
 )
 from tasks.base import Resources
@@ -53,6 +54,7 @@ __all__ = [
     "mails",
     "models",
     "payments",
+    "privacy",
     "run",
     "tickets",
 ]  # importing the models registers every mapper, importing the tasks every task

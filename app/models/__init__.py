@@ -14,6 +14,7 @@ from app.models import (
     jobs,
     ledger,
     messaging,
+    privacy,
     projects,
     scope,
     sessions,
@@ -25,5 +26,5 @@ from app.models import (
 
 __all__ = [
     "attachments", "audit", "billing", "catalog", "consent", "customers", "discounts", "fields", "imports", "inbound",
-    "jobs", "ledger", "messaging", "projects", "scope", "sessions", "staff", "templates", "tickets", "users",
+    "jobs", "ledger", "messaging", "privacy", "projects", "scope", "sessions", "staff", "templates", "tickets", "users",
 ]  # fmt: skip

@@ -157,6 +157,13 @@ class PasswordForm(AppForm):
     )  # fmt: skip
 
 
+class DeletionForm(AppForm):
+    reason = TextAreaField(
+        _("Why"), [_texts_only, Length(max=2000, message=_("This text is too long."))], filters=[_strip],
+        description=_("You need not say it."), render_kw={"rows": 3},
+    )  # fmt: skip
+
+
 class AccountForm(AppForm):
     customer = SelectField(_("Account"), coerce=int)
 

@@ -175,6 +175,7 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         },
     )  # fmt: skip
     document = await factories.create_document(session, customer=customer, title=f"{mark} act", number=f"{mark}-1")
+    copy = await factories.create_data_request(session, customer=customer, user_id=user.id, key=KEY, size=len(FILE))
     form = await factories.create_document_template(session, title=f"{mark} act", project_id=project.id)
     tax = await factories.create_tax_rate(session, name=f"{mark} tax", project_id=project.id)
     discount = await factories.create_discount(session, name=f"{mark} discount", project_id=project.id)
@@ -190,7 +191,7 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "ticket file": theirs.id, "delivery": campaign.id, "subscription": wants.id, "suppressed_address": gone.id,
         "canned_reply": canned.id, "inbound_mail": came.id, "account": account.id, "payment": payment.id,
         "invoice": invoice.id, "issued invoice": issued.id, "expense": expense.id,
-        "finance_document": document.id, "document_template": form.id,
+        "finance_document": document.id, "data_request": copy.id, "document_template": form.id,
         "tax_rate": tax.id, "discount": discount.id,
     }  # fmt: skip
     return project, customer

@@ -3,11 +3,11 @@
 from litestar import Router
 
 from app.web import auth
-from app.web.client import access, home, invoices, messages, payments, profile, services, subscriptions, tickets
+from app.web.client import access, data, home, invoices, messages, payments, profile, services, subscriptions, tickets
 
 HANDLERS = [
     *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
-    *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
+    *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS, *data.HANDLERS,
 ]  # fmt: skip
 
 

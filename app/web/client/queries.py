@@ -53,14 +53,14 @@ async def services(session: AsyncSession, customer_id: int) -> Sequence[Service]
     return rows.all()
 
 
-async def visits(session: AsyncSession, customer_id: int) -> Sequence[LoginSession]:
+async def visits(session: AsyncSession, customer_id: int, *, limit: int = 3) -> Sequence[LoginSession]:
     """The last visits by staff, newest first."""
     rows = await session.scalars(
         select(LoginSession)
         .where(LoginSession.customer_id == customer_id, LoginSession.kind == SessionKind.VISIT)
         .options(joinedload(LoginSession.staff))
         .order_by(LoginSession.id.desc())
-        .limit(3)
+        .limit(limit)
     )
     return rows.all()
 
