@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
 from app import db
@@ -54,7 +54,7 @@ Part = Callable[[Source], AsyncIterator[Row]]
 
 
 async def _rows(
-    statement: Select[Any], key: Any, *, amounts: tuple[str, ...] = (), currency: str = "currency"
+    statement: Any, key: Any, *, amounts: tuple[str, ...] = (), currency: str = "currency"
 ) -> AsyncIterator[Row]:
     """The rows of a statement by its column `id`; amounts: columns in minor units."""
     after: int | None = None

@@ -36,7 +36,7 @@ async def exports(session: AsyncSession, customer_id: int, *, limit: int = 5) ->
     return (await session.scalars(_of(customer_id, DataKind.EXPORT).limit(limit))).all()
 
 
-def _of(customer_id: int, kind: DataKind) -> Select[tuple[DataRequest]]:
+def _of(customer_id: int, kind: DataKind) -> Select[DataRequest]:
     return (
         select(DataRequest)
         .where(DataRequest.customer_id == customer_id, DataRequest.kind == kind)
