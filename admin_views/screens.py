@@ -69,6 +69,7 @@ SCREENS: tuple[type[AppView], ...] = (
 )
 
 WITHOUT_SCREEN = {
+    "customer_role": "made by customers, shown with their users",
     "audit_detail": "shown on the audit card",
     "campaign_attachment": "shown on the campaign card",
     "campaign_text": "shown on the campaign card",
@@ -84,6 +85,7 @@ WITHOUT_SCREEN = {
     "ledger_transaction": "the statement on the account card",
     "ledger_check": "what is broken, on the first page",
     "login_session": "bookkeeping of sign-ins; the audit shows them",
+    "one_use": "links in mails; their use is audited",
     "membership": "part of the customer form",
     "message_template_text": "part of the template form",
     "message_template_version": "shown on the template card",

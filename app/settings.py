@@ -61,6 +61,9 @@ class Settings:
     stripe_webhook_secret: str = field(default="", repr=False)
     stripe_url: str = ""
     """Of a server that speaks Stripe's API; empty: Stripe."""
+    sms_url: str = field(default="", repr=False)
+    """Where texts for phones are posted to; empty: codes go by e-mail, in development into the outbox."""
+    sms_secret: str = field(default="", repr=False)
 
     @property
     def production(self) -> bool:
@@ -115,6 +118,8 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         stripe_secret_key=_stripe(values, "BURSAR_STRIPE_SECRET_KEY", ("sk_", "rk_")),
         stripe_webhook_secret=_stripe(values, "BURSAR_STRIPE_WEBHOOK_SECRET", ("whsec_",)),
         stripe_url=_stripe_url(values.get("BURSAR_STRIPE_URL", "")),
+        sms_url=_sms_url(values),
+        sms_secret=values.get("BURSAR_SMS_SECRET", ""),
         data_dir=data_dir,
         secret_key=_secret_key(values.get("BURSAR_SECRET_KEY", ""), environment, data_dir),
         old_secret_keys=_old_secret_keys(values.get("BURSAR_OLD_SECRET_KEYS", "")),
@@ -256,6 +261,18 @@ def _stripe_url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise SettingError("BURSAR_STRIPE_URL must look like https://api.stripe.com")
     return value.rstrip("/")
+
+
+def _sms_url(values: Mapping[str, str]) -> str:
+    value, secret = values.get("BURSAR_SMS_URL", ""), values.get("BURSAR_SMS_SECRET", "")
+    if not value:
+        return ""
+    parts = _split("BURSAR_SMS_URL", value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        raise SettingError("BURSAR_SMS_URL must look like https://sms.example.com/send")
+    if len(secret) < SHORTEST_SECRET:
+        raise SettingError(f"BURSAR_SMS_URL needs BURSAR_SMS_SECRET, with at least {SHORTEST_SECRET} characters")
+    return value
 
 
 def _public_url(value: str) -> str | None:

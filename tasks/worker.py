@@ -28,6 +28,7 @@ from tasks import (
     base,
     campaigns,
     charging,
+    confirmations,
     customers,
     daily,
     imports,
@@ -46,6 +47,7 @@ from tasks.base import Resources
 __all__ = [
     "campaigns",
     "charging",
+    "confirmations",
     "customers",
     "imports",
     "inbound",

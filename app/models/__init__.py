@@ -5,6 +5,7 @@ from app.models import (
     audit,
     billing,
     catalog,
+    confirmations,
     consent,
     customers,
     discounts,
@@ -25,6 +26,7 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "consent", "customers", "discounts", "fields", "imports", "inbound",
-    "jobs", "ledger", "messaging", "privacy", "projects", "scope", "sessions", "staff", "templates", "tickets", "users",
+    "attachments", "audit", "billing", "catalog", "confirmations", "consent", "customers", "discounts", "fields",
+    "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects", "scope", "sessions", "staff",
+    "templates", "tickets", "users",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from app.models.attachments import Attachment
 from app.models.audit import Audit
 from app.models.billing import Document, DocumentTemplate, Expense, Invoice, Payer, Payment, PaymentEvent, TaxRate
 from app.models.catalog import Service
+from app.models.confirmations import Confirmation
 from app.models.consent import DeliveryEvent, Subscription, Suppression
 from app.models.customers import Customer, CustomerProject, Membership, Note
 from app.models.discounts import Discount
@@ -24,12 +25,12 @@ from app.models.messaging import Campaign, Delivery, Segment, Template
 from app.models.privacy import DataRequest
 from app.models.projects import Project
 from app.models.tickets import CannedReply, Ticket
-from app.models.users import User, UserCustomer
+from app.models.users import CustomerRole, User, UserCustomer
 from app.observe import Kind, actor
 
 OF_CUSTOMER = (
     Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer, Subscription, DeliveryEvent,
-    InboundMail, Payment, Invoice, Expense, Document, DataRequest,
+    InboundMail, Payment, Invoice, Expense, Document, CustomerRole, Confirmation, DataRequest,
 )  # fmt: skip
 """Tables that belong to a customer and thereby to the customer's project."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -61,3 +62,29 @@ class Throttle(Base):
     key: Mapped[str] = mapped_column(String(120), primary_key=True)
     failures: Mapped[int] = mapped_column(default=0)
     since: Mapped[datetime]
+
+
+class OneUseKind(Choice):
+    CONFIRM = "confirm", _("Confirm a registration")
+    RESET = "reset", _("Choose a new password")
+    INVITE = "invite", _("Accept an invitation")
+    EMAIL = "email", _("Confirm another e-mail address")
+    STEP = "step", _("Second step of signing in")
+    PASSKEY = "passkey", _("Question to a passkey")
+
+
+class OneUse(Base, Stamped):
+    """What counts once and for a while: links in mails, the way to the second step of signing in, the questions that
+    passkeys have answered. Only the SHA-256 of the token is kept."""
+
+    __tablename__ = "one_use"
+    __table_args__ = (Index("ix_one_use_expires", "expires_at"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    kind: Mapped[OneUseKind] = mapped_column(choice(OneUseKind))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True, info=about(_("Token"), sensitive=True))
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]

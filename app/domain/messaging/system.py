@@ -98,6 +98,55 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
             MacroSpec("email.new", _("The address from now on"), "jana.mueller@example.org"),
         ),
     ),
+    MailKind.ADDRESS_CONFIRM: SystemMail(
+        _("To a new e-mail address, before it takes the place of the old one."),
+        _("Please confirm your new e-mail address"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "this address is to be yours at {{ project.name }} from now on.\n\n"
+            "[Confirm this address]({{ confirm.link }})\n\n"
+            "The link works once, for {{ confirm.span }}. If you did not ask for this, you need not do anything: "
+            "nothing changes."
+        ),
+        (
+            MacroSpec("email.new", _("The address from now on"), "jana.mueller@example.org"),
+            MacroSpec("confirm.link", _("The link that confirms it"), "https://nordhost.example/client/confirm/x7Kq"),
+            MacroSpec("confirm.span", _("How long the link works"), "1 day"),
+        ),
+    ),
+    MailKind.INVITATION: SystemMail(
+        _("To somebody whom a customer invites as a user of their account."),
+        _("{{ invite.by }} invites you to the account of {{ customer.name }}"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "{{ invite.by }} invites you to the account of {{ customer.name }} at {{ project.name }}. Your role there: "
+            "{{ invite.role }}.\n\n"
+            "[Look at the invitation]({{ confirm.link }})\n\n"
+            "The link works once, for {{ confirm.span }}. If you do not know them, you need not do anything."
+        ),
+        (
+            MacroSpec("invite.by", _("Who invites"), "Jana Müller"),
+            MacroSpec("invite.role", _("The role that they get"), "Finance"),
+            MacroSpec("confirm.link", _("The link that confirms it"), "https://nordhost.example/client/join/x7Kq"),
+            MacroSpec("confirm.span", _("How long the link works"), "7 days"),
+        ),
+    ),
+    MailKind.PHONE_CODE: SystemMail(
+        _("To a customer who verifies a phone number, where codes do not go by SMS."),
+        _("Your code for {{ project.name }}"),
+        _(
+            "Hello {% if customer.contact_person %}{{ customer.contact_person }}"
+            "{% else %}{{ customer.name }}{% endif %},\n\n"
+            "your code is {{ code.digits }}. It verifies the phone number {{ code.phone }} and works for "
+            "{{ confirm.span }}.\n\n"
+            "If you did not ask for it, you need not do anything."
+        ),
+        (
+            MacroSpec("code.digits", _("The code"), "481 516"),
+            MacroSpec("code.phone", _("The phone number"), "+49 30 1234567"),
+            MacroSpec("confirm.span", _("How long the link works"), "10 minutes"),
+        ),
+    ),
     MailKind.TICKET_ANSWERED: SystemMail(
         _("To a customer whose ticket was answered."),
         _("Re: {{ ticket.subject }}"),

@@ -15,7 +15,7 @@ from app.flash import take_flashes
 from app.i18n import gettext, language
 from app.render import initials
 from app.web import render
-from app.web.client import queries
+from app.web.client import queries, settings
 from app.web.client.access import may
 from app.web.errors import path_of
 from app.web.guard import visitor
@@ -40,7 +40,7 @@ def _nav(view: SessionView, path: str, unread: int) -> list[dict[str, Any]]:
         ("client.messages", gettext("Messages"), "/client/messages", "inbox", inside, unread),
         ("client.invoices", gettext("Invoices"), "/client/invoices", "file-invoice", None, 0),
         ("client.payments", gettext("Payments"), "/client/payments", "credit-card", None, 0),
-        ("client.profile", gettext("Profile"), "/client/profile", "user-circle", None, 0),
+        ("client.profile", gettext("Profile"), "/client/profile", "user-circle", settings.inside(path), 0),
     ]  # fmt: skip
     return [
         {"label": label, "url": url, "icon": icon, "count": count or None,
@@ -79,6 +79,7 @@ async def area(request: Asked, session: AsyncSession) -> dict[str, Any]:
         "person": {"name": person, "initials": initials(person)},
         "profile_url": "/client/profile",
         "nav": _nav(view, path, await queries.count_unread(session, customer_id)),
+        "tabs": settings.tabs(view, path) if settings.inside(path) else [],
         "visit": _visit(view),
         "languages": [] if view.is_visit else render.languages(),  # the person's own choice: staff do not make it
         "language_url": "/client/language",
