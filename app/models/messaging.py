@@ -260,6 +260,12 @@ class CampaignText(Base):
     language: Mapped[str] = mapped_column(String(12), primary_key=True)
     subject: Mapped[str] = mapped_column(String(300), info=about(_("Subject")))
     body: Mapped[str] = mapped_column(Text, info=about(_("Text")))
+    words_folded: Mapped[str] = folded("words")
+
+    @property
+    def words(self) -> str:
+        """What the search of the client area looks through."""
+        return f"{self.subject} {self.body}"
 
 
 class CampaignAttachment(Base):

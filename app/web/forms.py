@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import Request
@@ -113,11 +113,16 @@ def _text_field(label: str, rows: int = 5) -> TextAreaField:
 
 
 class ReplyForm(AppForm):
+    kept: Sequence[Mapping[str, str]] = ()
+    """Files of an earlier try that are stored already: {token, name, size}."""
+
     text = _text_field(_("Your answer"))
     files = MultipleFileField(_("Attach files"), [_few_files], filters=[_chosen])
 
 
 class QuestionForm(AppForm):
+    kept: Sequence[Mapping[str, str]] = ()
+
     category = SelectField(_("About"), validate_choice=True)
     subject = StringField(
         _("Subject"), [_texts_only, DataRequired(REQUIRED), Length(max=300, message=_("This subject is too long."))],
