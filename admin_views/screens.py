@@ -77,6 +77,7 @@ WITHOUT_SCREEN = {
     "campaign_text": "shown on the campaign card",
     "customer_project": "part of the customer form",
     "door_code": "short-lived; the client area shows it to its customer",
+    "data_request": "the customer sees it; a deletion is a ticket for staff",
     "delivery_event": "counted in the report of a campaign",
     "external_ref": "bookkeeping of imports",
     "group_payment_method": "part of the group form",

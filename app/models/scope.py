@@ -32,6 +32,7 @@ from app.models.imports import ImportRun
 from app.models.inbound import InboundMail
 from app.models.ledger import Account, Entry
 from app.models.messaging import Campaign, Delivery, Segment, Template
+from app.models.privacy import DataRequest
 from app.models.projects import Project
 from app.models.sessions import DoorCode, LoginSession
 from app.models.tickets import CannedReply, Ticket
@@ -40,7 +41,7 @@ from app.observe import Kind, actor
 
 OF_CUSTOMER = (
     Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer, Subscription, DeliveryEvent,
-    InboundMail, Payment, Invoice, Expense, Document, CustomerRole, Confirmation, DoorCode,
+    InboundMail, Payment, Invoice, Expense, Document, CustomerRole, Confirmation, DoorCode, DataRequest,
 )  # fmt: skip
 """Tables that belong to a customer and thereby to the customer's project."""
 

@@ -144,6 +144,12 @@ TABLE: Mapping[str, Rule] = {
     "client.ticket.close": Rule(Right.WRITE, Visit.ACT),
     "client.ticket.new": Rule(),
     "client.ticket.open": Rule(Right.WRITE, Visit.ACT),
+    # the data
+    "client.data": Rule(Right.DATA),
+    "client.data.export": Rule(Right.DATA, Visit.NEVER),
+    "client.data.file": Rule(Right.DATA, Visit.NEVER),
+    "client.data.delete": Rule(Right.DATA, Visit.NEVER),
+    "client.data.withdraw": Rule(Right.DATA, Visit.NEVER),
 }  # fmt: skip
 """Name of a route -> what it needs."""
 
