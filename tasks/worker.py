@@ -39,6 +39,7 @@ from tasks import (
     mails,
     messaging,
     payments,
+    privacy,
     sessions,
     tickets,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "mails",
     "models",
     "payments",
+    "privacy",
     "run",
     "sessions",
     "tickets",

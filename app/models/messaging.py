@@ -72,6 +72,7 @@ class MailKind(Choice):
     INVOICE = "invoice", _("Invoice")
     REMINDER = "reminder", _("Reminder of an invoice")
     VISIT = "visit", _("Visit by staff")
+    DATA_READY = "data_ready", _("Copy of the data is ready")
 
 
 class Template(Base, Versioned, Searchable):
@@ -263,6 +264,12 @@ class CampaignText(Base):
     language: Mapped[str] = mapped_column(String(12), primary_key=True)
     subject: Mapped[str] = mapped_column(String(300), info=about(_("Subject")))
     body: Mapped[str] = mapped_column(Text, info=about(_("Text")))
+    words_folded: Mapped[str] = folded("words")
+
+    @property
+    def words(self) -> str:
+        """What the search of the client area looks through."""
+        return f"{self.subject} {self.body}"
 
 
 class CampaignAttachment(Base):

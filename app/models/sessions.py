@@ -34,7 +34,7 @@ class LoginSession(Base, Stamped):
         Index("ix_login_session_customer", "customer_id", "kind", "created_at"),
     )
 
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), css="id"))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True, info=about(_("Token"), sensitive=True))
     kind: Mapped[SessionKind] = mapped_column(choice(SessionKind))
     created_at: Mapped[datetime] = mapped_column(default=utcnow, info=about(_("Begin"), listed=True, css="when"))
