@@ -20,6 +20,7 @@ from app.db.base import (
     like,
     model_of,
     moment,
+    unindexed,
     utcnow,
 )
 from app.db.extra import Extra, extras
@@ -48,5 +49,5 @@ __all__ = [
     "Narrowed", "Prepared", "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "ask",
     "choice", "configure", "database", "dispose", "engine", "estimated_rows", "extras", "fold", "folded", "given",
     "is_sqlite", "kept", "like", "make_engine", "model_of", "moment", "narrow", "read_sessions", "reads",
-    "took_too_long", "unit", "utcnow", "violated", "weigh",
+    "took_too_long", "unindexed", "unit", "utcnow", "violated", "weigh",
 ]  # fmt: skip
