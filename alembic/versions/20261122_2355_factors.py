@@ -1,7 +1,7 @@
 """factors: authenticator apps, recovery codes and passkeys of staff and users
 
-Revision ID: 0021
-Revises: 0020v
+Revision ID: 0020
+Revises: 0019
 Create Date: 2026-11-22 23:55:00
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 import app.db
 
-revision: str = '0021'
-down_revision: str | None = '0020v'
+revision: str = '0020'
+down_revision: str | None = '0019'
 branch_labels: str | None = None
 depends_on: str | None = None
 
