@@ -19,6 +19,7 @@ from app.web.client import (
     phone,
     profile,
     roles,
+    security,
     services,
     subscriptions,
     tickets,
@@ -31,7 +32,7 @@ HANDLERS = [
     *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
     *brand.HANDLERS, *door.HANDLERS, *data.HANDLERS,
     *emails.HANDLERS, *phone.HANDLERS, *kind.HANDLERS, *users.HANDLERS, *roles.HANDLERS, *joining.HANDLERS,
-    *payers.HANDLERS,
+    *payers.HANDLERS, *security.HANDLERS,
 ]  # fmt: skip
 
 
