@@ -25,7 +25,7 @@ APP = f"{URL}/app"
 
 class Security(PanelBase):
     @login_required
-    async def security(self, request: Request) -> Response:
+    async def own_security(self, request: Request) -> Response:
         """GET: the page. POST: every button of it; recovery codes stand in the answer alone."""
         who = await _who(request)
         if request.method == "GET":
