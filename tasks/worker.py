@@ -40,6 +40,7 @@ from tasks import (
     messaging,
     payments,
     privacy,
+    sessions,
     tickets,
 )
 from tasks.base import Resources
@@ -58,6 +59,7 @@ __all__ = [
     "payments",
     "privacy",
     "run",
+    "sessions",
     "tickets",
 ]  # importing the models registers every mapper, importing the tasks every task
 

@@ -28,6 +28,7 @@ from app.models.billing import (
     TaxRate,
 )
 from app.models.catalog import Product, ProductGroup, Service
+from app.models.confirmations import Confirmation, ConfirmationKind
 from app.models.consent import Subscription, Suppression
 from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
 from app.models.discounts import Discount
@@ -49,7 +50,7 @@ from app.models.privacy import DataKind, DataRequest, DataState
 from app.models.projects import Project
 from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
 from app.models.tickets import CannedReply, Ticket, TicketMessage
-from app.models.users import User, UserCustomer, UserRole
+from app.models.users import CustomerRole, User, UserCustomer, UserRole
 
 T = TypeVar("T")
 _numbers = itertools.count(1)
@@ -152,6 +153,22 @@ async def create_note(session: AsyncSession, **kw: Any) -> Note:
     if "customer" in kw:
         kw["customer_id"] = kw.pop("customer").id
     return await _save(session, Note(**{"text": "Called them."} | kw))
+
+
+async def create_customer_role(session: AsyncSession, **kw: Any) -> CustomerRole:
+    if "customer" in kw:
+        kw["customer_id"] = kw.pop("customer").id
+    return await _save(session, CustomerRole(**{"name": f"Role {next(_numbers)}", "rights": []} | kw))
+
+
+async def create_confirmation(session: AsyncSession, **kw: Any) -> Confirmation:
+    """An invitation, unless `kind` says otherwise."""
+    kw["customer_id"] = kw.pop("customer").id
+    kw = {
+        "kind": ConfirmationKind.JOIN, "salt": "salt", "expires_at": utcnow() + timedelta(hours=1),
+        "args": {"role": "read_only", "word": "read_only", "receives": False},
+    } | kw  # fmt: skip
+    return await _save(session, Confirmation(**kw))
 
 
 async def create_payer(session: AsyncSession, **kw: Any) -> Payer:

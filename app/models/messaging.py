@@ -65,10 +65,14 @@ class MailKind(Choice):
     ADDRESS_CONFIRM = "address_confirm", _("Confirm a new e-mail address")
     INVITATION = "invitation", _("Invitation of a user")
     PHONE_CODE = "phone_code", _("Code for a phone number")
+    REGISTRATION = "registration", _("Confirm a registration")
+    ADDRESS_KNOWN = "address_known", _("Registration with a known address")
+    SECURITY = "security", _("Change of the sign-in")
     TICKET_ANSWERED = "ticket_answered", _("Ticket answered")
     INVOICE = "invoice", _("Invoice")
     REMINDER = "reminder", _("Reminder of an invoice")
     DATA_READY = "data_ready", _("Copy of the data is ready")
+    VISIT = "visit", _("Visit by staff")
 
 
 class Template(Base, Versioned, Searchable):

@@ -3,11 +3,34 @@
 from litestar import Router
 
 from app.web import auth
-from app.web.client import access, data, home, invoices, messages, payments, profile, services, subscriptions, tickets
+from app.web.client import (
+    access,
+    brand,
+    data,
+    door,
+    emails,
+    home,
+    invoices,
+    joining,
+    kind,
+    messages,
+    payers,
+    payments,
+    phone,
+    profile,
+    roles,
+    services,
+    subscriptions,
+    tickets,
+    users,
+)
 
 HANDLERS = [
     *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
-    *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS, *data.HANDLERS,
+    *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
+    *brand.HANDLERS, *door.HANDLERS,
+    *emails.HANDLERS, *phone.HANDLERS, *kind.HANDLERS, *users.HANDLERS, *roles.HANDLERS, *joining.HANDLERS,
+    *payers.HANDLERS, *data.HANDLERS,
 ]  # fmt: skip
 
 

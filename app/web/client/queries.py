@@ -11,10 +11,12 @@ from sqlalchemy import exists, false, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
+from app.domain.impersonation import UNCHANGING
 from app.domain.messaging.render import TemplateProblem, compile_message
 from app.errors import NotFound
 from app.i18n import gettext
 from app.models.attachments import Attachment
+from app.models.audit import ActorKind, Audit
 from app.models.catalog import Service, ServiceStatus
 from app.models.customers import Customer
 from app.models.messaging import (
@@ -26,6 +28,7 @@ from app.models.messaging import (
     Delivery,
     DeliveryState,
 )  # fmt: skip
+from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
 from app.models.tickets import Ticket, TicketAttachment, TicketMessage, TicketStatus
 from app.web.client import finding
@@ -54,16 +57,42 @@ async def services(session: AsyncSession, customer_id: int) -> Sequence[Service]
     return rows.all()
 
 
-async def visits(session: AsyncSession, customer_id: int, *, limit: int = 3) -> Sequence[LoginSession]:
-    """The last visits by staff, newest first."""
-    rows = await session.scalars(
-        select(LoginSession)
-        .where(LoginSession.customer_id == customer_id, LoginSession.kind == SessionKind.VISIT)
+@dataclass(frozen=True)
+class VisitLine:
+    """A visit by staff, as its customer may see it."""
+
+    staff: str
+    reason: str
+    created_at: datetime
+    ended_at: datetime
+    """Or when it will end by itself."""
+    changed: bool
+    """Whether something was changed meanwhile."""
+
+
+async def visits(session: AsyncSession, customer_id: int, *, limit: int = 3, before: int = 0) -> Sequence[VisitLine]:
+    """The last visits by staff, newest first; none where the project does not show them."""
+    meanwhile = exists().where(
+        Audit.customer_id == customer_id, Audit.staff_id == LoginSession.staff_id, Audit.at >= LoginSession.created_at,
+        Audit.at <= func.coalesce(LoginSession.ended_at, LoginSession.expires_at), Audit.kind == ActorKind.STAFF,
+        Audit.action.not_in(UNCHANGING),
+    )  # fmt: skip
+    rows = await session.execute(
+        select(LoginSession, meanwhile.label("changed"))
+        .join(Customer, Customer.id == LoginSession.customer_id)
+        .join(Project, Project.id == Customer.project_id)
+        .where(
+            LoginSession.customer_id == customer_id, LoginSession.kind == SessionKind.VISIT, Project.visits_shown,
+            *([LoginSession.id < before] if before else []),
+        )
         .options(joinedload(LoginSession.staff))
         .order_by(LoginSession.id.desc())
         .limit(limit)
-    )
-    return rows.all()
+    )  # fmt: skip
+    return [
+        VisitLine(str(v.staff or ""), v.reason, v.created_at, v.ended_at or v.expires_at, bool(changed))
+        for v, changed in rows
+    ]
 
 
 async def categories(session: AsyncSession) -> Sequence[Category]:
