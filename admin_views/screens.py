@@ -95,6 +95,7 @@ WITHOUT_SCREEN = {
     "message_template_version": "shown on the template card",
     "number_series": "counters",
     "payment_event": "shown on the payment card",
+    "payment_invoice": "shown on the payment card",
     "product_price": "part of the product form",
     "product_project": "part of the product form",
     "role_grant": "part of the role form",

@@ -203,7 +203,7 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "invoice": invoice.id, "issued invoice": issued.id, "expense": expense.id,
         "finance_document": document.id, "data_request": copy.id, "document_template": form.id,
         "tax_rate": tax.id, "discount": discount.id, "login_session": visit.id,
-        "tax_rate": tax.id, "discount": discount.id, "customer_role": role.id, "confirmation": invited.id,
+        "customer_role": role.id, "confirmation": invited.id,
     }  # fmt: skip
     return project, customer
 
