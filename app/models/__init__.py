@@ -28,6 +28,6 @@ from app.models import (
 
 __all__ = [
     "attachments", "audit", "billing", "catalog", "confirmations", "consent", "customers", "discounts", "factors",
-    "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects", "scope", "sessions", "staff",
-    "templates", "tickets", "users",
+    "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects", "scope", "sessions",
+    "staff", "templates", "tickets", "users",
 ]  # fmt: skip

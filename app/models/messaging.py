@@ -71,8 +71,8 @@ class MailKind(Choice):
     TICKET_ANSWERED = "ticket_answered", _("Ticket answered")
     INVOICE = "invoice", _("Invoice")
     REMINDER = "reminder", _("Reminder of an invoice")
-    DATA_READY = "data_ready", _("Copy of the data is ready")
     VISIT = "visit", _("Visit by staff")
+    DATA_READY = "data_ready", _("Copy of the data is ready")
 
 
 class Template(Base, Versioned, Searchable):

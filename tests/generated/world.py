@@ -179,13 +179,13 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         },
     )  # fmt: skip
     document = await factories.create_document(session, customer=customer, title=f"{mark} act", number=f"{mark}-1")
-    copy = await factories.create_data_request(session, customer=customer, user_id=user.id, key=KEY, size=len(FILE))
     now = utcnow()
     visit = LoginSession(
         token_hash=token_hash(f"visit of {mark}"), kind=SessionKind.VISIT, staff_id=sender.id, customer_id=customer.id,
         reason=f"{mark} visit", last_seen_at=now, expires_at=now, ended_at=now,
     )  # fmt: skip
     session.add(visit)
+    copy = await factories.create_data_request(session, customer=customer, user_id=user.id, key=KEY, size=len(FILE))
     form = await factories.create_document_template(session, title=f"{mark} act", project_id=project.id)
     tax = await factories.create_tax_rate(session, name=f"{mark} tax", project_id=project.id)
     discount = await factories.create_discount(session, name=f"{mark} discount", project_id=project.id)
@@ -201,9 +201,9 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "ticket file": theirs.id, "delivery": campaign.id, "subscription": wants.id, "suppressed_address": gone.id,
         "canned_reply": canned.id, "inbound_mail": came.id, "account": account.id, "payment": payment.id,
         "invoice": invoice.id, "issued invoice": issued.id, "expense": expense.id,
-        "finance_document": document.id, "data_request": copy.id, "document_template": form.id,
+        "finance_document": document.id, "document_template": form.id,
         "tax_rate": tax.id, "discount": discount.id, "login_session": visit.id,
-        "customer_role": role.id, "confirmation": invited.id,
+        "customer_role": role.id, "confirmation": invited.id, "data_request": copy.id,
     }  # fmt: skip
     return project, customer
 

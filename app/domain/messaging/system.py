@@ -232,23 +232,6 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
         ),
         _OF_INVOICE,
     ),
-    MailKind.DATA_READY: SystemMail(
-        _("To a user who has asked for a copy of all data of the customer."),
-        _("Your data at {{ project.name }}"),
-        _(
-            "Hello {{ user.name }},\n\n"
-            "the copy of the data of {{ customer.name }} is ready. It can be downloaded until {{ data.until }}, after "
-            "signing in.\n\n"
-            "[My data]({{ data.link }})\n\n"
-            "If you did not ask for it, please tell us: just answer this message."
-        ),
-        (
-            MacroSpec(
-                "data.link", _("The page where the copy can be downloaded"), "https://nordhost.example/client/data"
-            ),
-            MacroSpec("data.until", _("The day until which it is kept"), "Dec 6, 2026"),
-        ),
-    ),
     MailKind.VISIT: SystemMail(
         _("To a customer whose account staff have entered, where the project wants it."),
         _("Our support is in your account at {{ project.name }}"),
@@ -264,6 +247,23 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
             MacroSpec("visit.staff", _("Who entered"), "Jana Berg"),
             MacroSpec("visit.reason", _("Why"), "Ticket 381: the server is slow"),
             MacroSpec("visit.begin", _("When it began"), "Nov 22, 2026, 11:45 AM"),
+        ),
+    ),
+    MailKind.DATA_READY: SystemMail(
+        _("To a user who has asked for a copy of all data of the customer."),
+        _("Your data at {{ project.name }}"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "the copy of the data of {{ customer.name }} is ready. It can be downloaded until {{ data.until }}, after "
+            "signing in.\n\n"
+            "[My data]({{ data.link }})\n\n"
+            "If you did not ask for it, please tell us: just answer this message."
+        ),
+        (
+            MacroSpec(
+                "data.link", _("The page where the copy can be downloaded"), "https://nordhost.example/client/data"
+            ),
+            MacroSpec("data.until", _("The day until which it is kept"), "Dec 6, 2026"),
         ),
     ),
 }

@@ -28,9 +28,9 @@ from app.web.client import (
 HANDLERS = [
     *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
     *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
-    *brand.HANDLERS, *door.HANDLERS,
+    *brand.HANDLERS, *door.HANDLERS, *data.HANDLERS,
     *emails.HANDLERS, *phone.HANDLERS, *kind.HANDLERS, *users.HANDLERS, *roles.HANDLERS, *joining.HANDLERS,
-    *payers.HANDLERS, *data.HANDLERS,
+    *payers.HANDLERS,
 ]  # fmt: skip
 
 
