@@ -46,6 +46,7 @@ from app.models.messaging import (
     Template,
     TemplateText,
 )
+from app.models.privacy import DataKind, DataRequest, DataState
 from app.models.projects import Project
 from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
 from app.models.tickets import CannedReply, Ticket, TicketMessage
@@ -365,6 +366,16 @@ async def create_document(session: AsyncSession, *, customer: Customer, **kw: An
         "on_day": utcnow().date(),
     } | kw  # fmt: skip
     return await _save(session, Document(customer_id=customer.id, **kw))
+
+
+async def create_data_request(session: AsyncSession, *, customer: Customer, **kw: Any) -> DataRequest:
+    """A copy of the data that is ready; of what there is only in the store of whoever asks for it."""
+    now = utcnow()
+    kw = {
+        "kind": DataKind.EXPORT, "state": DataState.READY, "key": "0" * 64, "size": 1, "finished_at": now,
+        "expires_at": now + timedelta(days=7),
+    } | kw  # fmt: skip
+    return await _save(session, DataRequest(customer_id=customer.id, **kw))
 
 
 async def create_document_template(session: AsyncSession, **kw: Any) -> DocumentTemplate:

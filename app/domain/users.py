@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import func, select
@@ -199,6 +199,12 @@ async def taken(session: AsyncSession, *, project_id: int, username: str) -> boo
     """Whether the project has a user of this name (in lower case)."""
     query = select(User.id).where(User.project_id == project_id, User.username == username)
     return await session.scalar(query.execution_options(unscoped=True)) is not None
+
+
+async def those_taken(session: AsyncSession, *, project_id: int, usernames: Iterable[str]) -> set[str]:
+    """Which of these names (in lower case) users of the project have."""
+    query = select(User.username).where(User.project_id == project_id, User.username.in_(set(usernames)))
+    return set(await session.scalars(query.execution_options(unscoped=True)))
 
 
 async def _refuse_taken(session: AsyncSession, project_id: int, username: str) -> None:

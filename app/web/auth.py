@@ -13,12 +13,12 @@ from app.domain import impersonation, sessions
 from app.errors import AppError, Forbidden, Invalid, SignInNeeded, TooMany
 from app.flash import flash
 from app.i18n import LANGUAGES, gettext
-from app.models.projects import Project
 from app.models.staff import Staff
 from app.models.users import User
 from app.observe import actor
 from app.web import recovery, render
-from app.web.errors import in_client_area, local_path, path_of, sign_in_page
+from app.web.branding import at_brand, brand_asked
+from app.web.errors import local_path, sign_in_page
 from app.web.forms import posted
 from app.web.guard import visitor
 
@@ -32,16 +32,7 @@ def see_other(path: str) -> Redirect:
     return Redirect(path, status_code=303)
 
 
-async def _brand() -> dict[str, Any] | None:
-    """Name and colour of the project, while there is only one: who asks is not known before the sign-in."""
-    async with db.reads() as session:
-        found = (await session.scalars(select(Project).where(Project.enabled).order_by(Project.id).limit(2))).all()
-    return {"name": found[0].name, "hue": found[0].hue} if len(found) == 1 else None
-
-
 async def _form(request: Asked, status: int = 200, **context: Any) -> Response[str]:
-    if in_client_area(path_of(request.scope)):
-        context["brand"] = await _brand()
     return Response(sign_in_page(request.scope, **context), status_code=status, media_type=HTML)
 
 
@@ -119,7 +110,9 @@ async def client_login_form(request: Asked) -> Response[Any]:
 @post("/client/login", name="client.login.post", status_code=200)
 async def client_login(request: Asked) -> Response[Any]:
     async def sign_in(name: str, password: str, **more: Any) -> str:
-        return await sessions.sign_in_user(login=name, password=password, **more)
+        brand = brand_asked(request.scope)
+        project_id = brand.id if brand is not None else None
+        return await sessions.sign_in_user(login=name, password=password, project_id=project_id, **more)
 
     return await _signed_in(request, cookies.CLIENT, sign_in, "/client/", 30 * cookies.DAY)
 
@@ -148,7 +141,7 @@ async def leave(request: Asked) -> Response[Any]:
 async def _choose_language(request: Asked, default: str) -> Response[Any]:
     form = await posted(request)
     code = form.get("language", "")
-    if code not in LANGUAGES:
+    if code not in request.scope["state"].get("languages", LANGUAGES):
         raise AppError(gettext("This language is not offered."), 422)
     view = visitor(request.scope)
     if view is not None:
@@ -173,7 +166,8 @@ async def language(request: Asked) -> Response[Any]:
 
 @post("/client/language", name="client.language", status_code=200)
 async def client_language(request: Asked) -> Response[Any]:
-    return await _choose_language(request, "/client/login" if visitor(request.scope) is None else "/client/")
+    login = at_brand(request.scope, "/client/login")
+    return await _choose_language(request, login if visitor(request.scope) is None else "/client/")
 
 
 STAFF_HANDLERS = [login_form, login, logout, language]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import Request
@@ -132,11 +132,16 @@ def _text_field(label: str, rows: int = 5) -> TextAreaField:
 
 
 class ReplyForm(AppForm):
+    kept: Sequence[Mapping[str, str]] = ()
+    """Files of an earlier try that are stored already: {token, name, size}."""
+
     text = _text_field(_("Your answer"))
     files = MultipleFileField(_("Attach files"), [_few_files], filters=[_chosen])
 
 
 class QuestionForm(AppForm):
+    kept: Sequence[Mapping[str, str]] = ()
+
     category = SelectField(_("About"), validate_choice=True)
     subject = StringField(
         _("Subject"), [_texts_only, DataRequired(REQUIRED), Length(max=300, message=_("This subject is too long."))],
@@ -178,6 +183,13 @@ class PasswordForm(AppForm):
     again = PasswordField(
         _("New password, once more"), [EqualTo("new", _("The two new passwords differ."))],
         render_kw={"autocomplete": "new-password"},
+    )  # fmt: skip
+
+
+class DeletionForm(AppForm):
+    reason = TextAreaField(
+        _("Why"), [_texts_only, Length(max=2000, message=_("This text is too long."))], filters=[_strip],
+        description=_("You need not say it."), render_kw={"rows": 3},
     )  # fmt: skip
 
 

@@ -101,6 +101,11 @@ async def change_customer(
     return changed
 
 
+def same(customer: Customer, values: Mapping[str, Any]) -> bool:
+    """Whether `change_customer` with these values would change nothing. Raises Invalid with every bad field."""
+    return not checks.differs(cleaned(values, customer), customer, *values)
+
+
 def _unverified(wanted: dict[str, Any], customer: Customer) -> dict[str, Any]:
     """Another phone number is not verified, unless whoever changes it says so."""
     was, now = customer.verified_phone, wanted.get("phone", customer.phone)

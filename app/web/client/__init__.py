@@ -5,6 +5,9 @@ from litestar import Router
 from app.web import auth
 from app.web.client import (
     access,
+    brand,
+    data,
+    door,
     emails,
     home,
     invoices,
@@ -25,6 +28,7 @@ from app.web.client import (
 HANDLERS = [
     *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
     *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
+    *brand.HANDLERS, *door.HANDLERS, *data.HANDLERS,
     *emails.HANDLERS, *phone.HANDLERS, *kind.HANDLERS, *users.HANDLERS, *roles.HANDLERS, *joining.HANDLERS,
     *payers.HANDLERS,
 ]  # fmt: skip

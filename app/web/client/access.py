@@ -55,6 +55,9 @@ TABLE: Mapping[str, Rule] = {
     "client.logout": _OPEN,
     "client.language": _OPEN,
     "client.leave": Rule(open=True),
+    # the brand
+    "client.logo": Rule(open=True),
+    "client.terms": Rule(open=True),
     # the signed-in user
     "client.account": _OWN,
     "client.account.pick": _OWN,
@@ -104,6 +107,10 @@ TABLE: Mapping[str, Rule] = {
     "client.payer.delete": _CHANGE_PAYERS,
     "client.subscriptions": Rule(),
     "client.subscriptions.save": _OWN,
+    # letting staff in
+    "client.door": Rule(Right.DATA),
+    "client.door.code": Rule(Right.DATA, Visit.NEVER),
+    "client.door.close": Rule(Right.DATA, Visit.NEVER),
     # services
     "client.services": Rule(),
     "client.service": Rule(),
@@ -137,6 +144,12 @@ TABLE: Mapping[str, Rule] = {
     "client.ticket.close": Rule(Right.WRITE, Visit.ACT),
     "client.ticket.new": Rule(),
     "client.ticket.open": Rule(Right.WRITE, Visit.ACT),
+    # the data
+    "client.data": Rule(Right.DATA),
+    "client.data.export": Rule(Right.DATA, Visit.NEVER),
+    "client.data.file": Rule(Right.DATA, Visit.NEVER),
+    "client.data.delete": Rule(Right.DATA, Visit.NEVER),
+    "client.data.withdraw": Rule(Right.DATA, Visit.NEVER),
 }  # fmt: skip
 """Name of a route -> what it needs."""
 

@@ -15,7 +15,7 @@ from app.errors import NotFound
 from app.i18n import _, gettext, show_amount, show_date, show_money
 from app.models.catalog import Period, Service, ServiceStatus
 from app.models.ledger import Account
-from app.models.sessions import LoginSession
+from app.models.users import Right
 from app.web.auth import see_other
 from app.web.client import queries
 from app.web.client.access import may
@@ -46,8 +46,8 @@ def service_line(service: Service) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _visit(row: LoginSession) -> dict[str, Any]:
-    return {"text": str(row.staff) if row.staff else gettext("Our support"), "note": row.reason, "when": row.created_at}
+def _visit(row: queries.VisitLine) -> dict[str, Any]:
+    return {"text": row.staff or gettext("Our support"), "note": row.reason, "when": row.created_at}
 
 
 async def _balance(session: AsyncSession, customer_id: int, add_url: str | None) -> dict[str, Any] | None:
@@ -67,6 +67,7 @@ async def home(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
     ask = {"label": gettext("Ask a question"), "url": "/client/tickets/new", "icon": "headset"}
     may_pay, sees_money = may(view, "client.payment.add"), may(view, "client.invoices")
+    sees_visits = view.is_visit or Right.DATA in view.rights
     async with db.reads() as session:
         messages, _more = await queries.inbox(session, customer_id, view.project_name, size=5, unread_only=True)
         balance = await _balance(session, customer_id, "/client/payments/new" if may_pay else None)
@@ -78,7 +79,7 @@ async def home(request: Asked) -> Response[Any]:
             messages=[m.shown() for m in messages],
             inbox_url="/client/messages",
             invoices=await open_ones(session, customer_id, may_pay=may_pay) if sees_money else [],
-            visits=[_visit(v) for v in await queries.visits(session, customer_id)],
+            visits=[_visit(v) for v in await queries.visits(session, customer_id)] if sees_visits else [],
             buttons=[ask] if may(view, "client.ticket.open") else [],
         )  # fmt: skip
 
