@@ -98,7 +98,7 @@ class VersionedForm(AppForm):
     def stale(self, row: Any) -> bool:
         """Whether the row is not the one that was shown any more. The form then takes its version: who sends it once
         more has been told."""
-        shown, self.version.data = self.version.data, str(row.version)
+        shown, self.version.data = str(self.version.data or ""), str(row.version)
         return bool(shown) and shown != str(row.version)
 
 
