@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import fold, utcnow
+from app.domain import brands
 from app.domain.sessions import throttle
 from app.domain.sessions.passwords import hash_password, hasher, set_password, verify_password
 from app.domain.sessions.rows import SessionView, end, note, open_session, token_hash
@@ -96,6 +97,9 @@ async def sign_in_user(
         customers = await customers_of(session, user_id=user.id)
     if not customers:
         await _refused("user", user.id, "no open account")
+        brand = await brands.brand(user.project_id)
+        if brand is not None and not brand.enabled:
+            raise Forbidden(brands.CLOSED % {"name": brand.name})
         raise Forbidden(_("This account is closed. Please write to us."))
     customer = customers[0]
     with acting(replace(actor.get(NOBODY), kind=Kind.USER, user_id=user.id, customer_id=customer.id)):
@@ -116,10 +120,10 @@ async def sign_in_user(
 
 
 async def _users_named(session: AsyncSession, login: str, project_id: int | None) -> list[User]:
-    """Enabled users with this user name, then with this e-mail, of projects in use."""
+    """Enabled users with this user name, then with this e-mail; those of projects that are switched off come last."""
     if not login or len(login) > 254:
         return []
-    projects = select(Project.id).where(Project.enabled)  # named, so that the index (project, user name) serves
+    projects = select(Project.id)  # named, so that the index (project, user name) serves
     if project_id is not None:
         projects = projects.where(Project.id == project_id)
     found: dict[int, User] = {}
@@ -133,7 +137,9 @@ async def _users_named(session: AsyncSession, login: str, project_id: int | None
             # the folded e-mail drops accents; the account must not be found by another's address
             if condition is by_name or user.email.casefold() == login.casefold():
                 found.setdefault(user.id, user)
-    return list(found.values())[:MOST_ACCOUNTS]
+    known = (await brands.brands()).by_id
+    off = {user.id for user in found.values() if (brand := known.get(user.project_id)) and not brand.enabled}
+    return sorted(found.values(), key=lambda user: user.id in off)[:MOST_ACCOUNTS]
 
 
 async def _fitting(found: Sequence[Who], password: str) -> Who | None:
