@@ -52,6 +52,7 @@ NOUNS = {
     "ticket_attachment": _("File of a ticket"),
     "door_code": _("Code that opens an account"),
     "throttle": _("Sign-in attempts"),
+    "data_request": _("Request about data"),
     "demo": _("Demo data"),
 }
 """What has no screen of its own."""

@@ -17,10 +17,10 @@ from wtforms import DateField, RadioField, validators
 
 from admin_views.base import AppForm, Button, Done, Flow, Press
 from admin_views.base.cells import money, ready
-from admin_views.base.export import money as decimal
-from admin_views.base.export import neutral
 from app import db
 from app.domain.ledger.statement import Statement, lines, statement
+from app.domain.sheets import money as decimal
+from app.domain.sheets import neutral
 from app.errors import Invalid
 from app.i18n import _, gettext, language, show_amount, show_date, show_moment, show_number, zone
 from app.integrations.pdf import Column, Pdf

@@ -1,7 +1,7 @@
 """brands and visits: the address of a project, what its customers learn of visits, the code that opens the door
 
-Revision ID: 0020v
-Revises: 0019
+Revision ID: 0021
+Revises: 0020
 Create Date: 2026-11-22 23:45:00
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 import app.db
 
-revision: str = '0020v'
-down_revision: str | None = '0019'
+revision: str = '0021'
+down_revision: str | None = '0020'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -87,8 +87,6 @@ class Throttle(Base):
 class OneUseKind(Choice):
     CONFIRM = "confirm", _("Confirm a registration")
     RESET = "reset", _("Choose a new password")
-    INVITE = "invite", _("Accept an invitation")
-    EMAIL = "email", _("Confirm another e-mail address")
     STEP = "step", _("Second step of signing in")
     PASSKEY = "passkey", _("Question to a passkey")
 

@@ -5,6 +5,15 @@ make is never taken over. Signing in is not one unit of work: the hash must not 
 refusal is written although nothing else is; so `sign_in_staff` and `sign_in_user` open their own units.
 """
 
+from app.domain.sessions.entering import (
+    CLIENT_LIFE,
+    STAFF_LIFE,
+    Came,
+    SecondStep,
+    customers_of,
+    second_step,
+    step_of,
+)  # fmt: skip
 from app.domain.sessions.passwords import (
     STAFF_PASSWORD,
     USER_PASSWORD,
@@ -13,6 +22,7 @@ from app.domain.sessions.passwords import (
     set_password,
     verify_password,
 )  # fmt: skip
+from app.domain.sessions.person import Person
 from app.domain.sessions.rows import (
     Grants,
     SessionView,
@@ -27,11 +37,8 @@ from app.domain.sessions.rows import (
     touch,
 )  # fmt: skip
 from app.domain.sessions.signing import (
-    CLIENT_LIFE,
-    STAFF_LIFE,
     WRONG,
     change_own_password,
-    customers_of,
     pick_customer,
     sign_in_staff,
     sign_in_user,
@@ -43,7 +50,10 @@ __all__ = [
     "STAFF_PASSWORD",
     "USER_PASSWORD",
     "WRONG",
+    "Came",
     "Grants",
+    "Person",
+    "SecondStep",
     "SessionView",
     "change_own_password",
     "check_new_password",
@@ -54,12 +64,14 @@ __all__ = [
     "living_of_staff",
     "open_session",
     "pick_customer",
+    "second_step",
     "session_of",
     "set_password",
     "shut_project",
     "sign_in_staff",
     "sign_in_user",
     "sign_out",
+    "step_of",
     "token_hash",
     "touch",
     "verify_password",

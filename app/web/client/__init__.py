@@ -6,21 +6,31 @@ from app.web import auth
 from app.web.client import (
     access,
     brand,
+    data,
     door,
+    emails,
     home,
     invoices,
+    joining,
+    kind,
     messages,
+    payers,
     payments,
+    phone,
     profile,
+    roles,
     services,
     subscriptions,
     tickets,
+    users,
 )
 
 HANDLERS = [
     *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
     *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
-    *brand.HANDLERS, *door.HANDLERS,
+    *brand.HANDLERS, *door.HANDLERS, *data.HANDLERS,
+    *emails.HANDLERS, *phone.HANDLERS, *kind.HANDLERS, *users.HANDLERS, *roles.HANDLERS, *joining.HANDLERS,
+    *payers.HANDLERS,
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, func, literal, select, union_all
+from sqlalchemy import exists, false, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -31,6 +31,7 @@ from app.models.messaging import (
 from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
 from app.models.tickets import Ticket, TicketAttachment, TicketMessage, TicketStatus
+from app.web.client import finding
 
 PAGE = 20
 
@@ -125,9 +126,7 @@ def _unread_answer() -> Any:
 
 
 async def count_unread(session: AsyncSession, customer_id: int) -> int:
-    messages = select(func.count()).select_from(Delivery).where(*_delivered(customer_id), Delivery.read_at.is_(None))
-    answers = select(func.count()).select_from(Ticket).where(Ticket.customer_id == customer_id, _unread_answer())
-    return (await session.scalar(messages) or 0) + (await session.scalar(answers) or 0)
+    return sum((await unread(session, customer_id)).values())
 
 
 @dataclass(frozen=True)
@@ -149,6 +148,13 @@ class Entry:
         }  # fmt: skip
 
 
+async def unread(session: AsyncSession, customer_id: int) -> dict[str, int]:
+    """How many messages and how many tickets hold something that was not read."""
+    messages = select(func.count()).select_from(Delivery).where(*_delivered(customer_id), Delivery.read_at.is_(None))
+    answers = select(func.count()).select_from(Ticket).where(Ticket.customer_id == customer_id, _unread_answer())
+    return {"messages": await session.scalar(messages) or 0, "tickets": await session.scalar(answers) or 0}
+
+
 async def inbox(
     session: AsyncSession,
     customer_id: int,
@@ -157,13 +163,23 @@ async def inbox(
     page: int = 1,
     size: int = PAGE,
     unread_only: bool = False,
+    text: str = "",
+    kind: str = "",
 ) -> tuple[list[Entry], bool]:
-    """Messages and tickets, newest first, and whether there are more."""  # fmt: skip
+    """Messages and tickets (kind: only "message" or "ticket"), newest first, and whether there are more."""
     messages = select(literal("message").label("kind"), Delivery.campaign_id.label("id"), Delivery.sent_at.label("at"))
     messages = messages.where(*_delivered(customer_id))
     tickets = select(literal("ticket"), Ticket.id, Ticket.updated_at).where(*_visible(customer_id))
     if unread_only:
         messages, tickets = messages.where(Delivery.read_at.is_(None)), tickets.where(_unread_answer())
+    if (test := finding.in_message(text)) is not None:
+        messages = messages.where(test)
+    if (test := finding.in_ticket(text)) is not None:
+        tickets = tickets.where(test)
+    if kind:
+        messages, tickets = (
+            (messages, tickets.where(false())) if kind == "message" else (messages.where(false()), tickets)
+        )
     both = union_all(messages, tickets).subquery()
     found = await session.execute(
         select(both.c.kind, both.c.id)
