@@ -1,7 +1,7 @@
 """data requests: what customers ask about their data, a copy or its deletion
 
-Revision ID: 0020
-Revises: 0019
+Revision ID: 0023
+Revises: 0022
 Create Date: 2026-11-22 23:40:00
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 import app.db
 
-revision: str = '0020'
-down_revision: str | None = '0019'
+revision: str = '0023'
+down_revision: str | None = '0022'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -1,7 +1,7 @@
 """search of the inbox: the texts of messages and tickets as they are searched
 
-Revision ID: 0021
-Revises: 0020
+Revision ID: 0024
+Revises: 0023
 Create Date: 2026-11-22 23:55:00
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 from app.db.base import fold
 
-revision: str = '0021'
-down_revision: str | None = '0020'
+revision: str = '0024'
+down_revision: str | None = '0023'
 branch_labels: str | None = None
 depends_on: str | None = None
 
