@@ -52,6 +52,9 @@ TABLE: Mapping[str, Rule] = {
     # signing in
     "client.login": Rule(open=True),
     "client.login.post": _OPEN,
+    "client.passkey": _OPEN,
+    "client.second": _OPEN,
+    "client.second.post": _OPEN,
     "client.logout": _OPEN,
     "client.language": _OPEN,
     "client.leave": Rule(open=True),
