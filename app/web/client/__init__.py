@@ -2,7 +2,7 @@
 
 from litestar import Router
 
-from app.web import auth
+from app.web import auth, passwords
 from app.web.client import (
     access,
     brand,
@@ -26,7 +26,8 @@ from app.web.client import (
 )
 
 HANDLERS = [
-    *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
+    *auth.CLIENT_HANDLERS, *passwords.CLIENT_HANDLERS,
+    *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
     *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
     *brand.HANDLERS, *door.HANDLERS, *data.HANDLERS,
     *emails.HANDLERS, *phone.HANDLERS, *kind.HANDLERS, *users.HANDLERS, *roles.HANDLERS, *joining.HANDLERS,

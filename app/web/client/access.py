@@ -58,6 +58,13 @@ TABLE: Mapping[str, Rule] = {
     "client.logout": _OPEN,
     "client.language": _OPEN,
     "client.leave": Rule(open=True),
+    "client.passkey": _OPEN,
+    "client.second": _OPEN,
+    "client.second.post": _OPEN,
+    "client.forgot": _OPEN,
+    "client.forgot.post": _OPEN,
+    "client.link": _OPEN,
+    "client.link.post": _OPEN,
     # the brand
     "client.logo": Rule(open=True),
     "client.terms": Rule(open=True),
