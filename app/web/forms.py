@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request
 from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.exceptions import HTTPException
-from wtforms import Form, MultipleFileField, PasswordField, SelectField, StringField, TextAreaField
+from wtforms import Form, HiddenField, MultipleFileField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, EqualTo, InputRequired, Length, ValidationError
 
 from app.errors import AppError, Invalid, NotFound, TooLarge
 from app.i18n import _, gettext
 
 NUMBER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_KEY = re.compile(r"[\w-]{16,40}", re.ASCII)
 LONGEST_TEXT = 20_000
 MOST_FILES = 10
 _UNSEEN = {c: None for c in (*range(32), *range(127, 160)) if c not in (9, 10, 13)}
@@ -88,6 +90,17 @@ class AppForm(Form):
             name = "files" if name == "attachments" else name
             field = self[name if name in self else default]
             field.errors = [*field.errors, str(text)]
+
+
+class OnceForm(AppForm):
+    """A form that does something only once, however often it is sent: by the key that its page was made with."""
+
+    once_key = HiddenField(default=lambda: secrets.token_urlsafe(18))
+
+    def once(self, customer_id: int) -> str | None:
+        """The key as it is kept, of this customer alone; None for a form without."""
+        key = self.once_key.data
+        return f"{customer_id}:{key}" if isinstance(key, str) and _KEY.fullmatch(key) else None
 
 
 def _texts_only(form: Form, field: Any) -> None:

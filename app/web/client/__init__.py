@@ -3,11 +3,25 @@
 from litestar import Router
 
 from app.web import auth
-from app.web.client import access, home, invoices, messages, payments, profile, services, subscriptions, tickets
+from app.web.client import (
+    access,
+    expenses,
+    home,
+    invoices,
+    messages,
+    ordering,
+    payments,
+    profile,
+    services,
+    statement,
+    subscriptions,
+    tickets,
+)  # fmt: skip
 
 HANDLERS = [
     *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
-    *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
+    *ordering.HANDLERS, *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
+    *expenses.HANDLERS, *statement.HANDLERS,
 ]  # fmt: skip
 
 
