@@ -9,11 +9,13 @@ from app.web.client import (
     data,
     door,
     emails,
+    expenses,
     home,
     invoices,
     joining,
     kind,
     messages,
+    ordering,
     payers,
     payments,
     phone,
@@ -21,18 +23,18 @@ from app.web.client import (
     roles,
     security,
     services,
+    statement,
     subscriptions,
     tickets,
     users,
 )
 
 HANDLERS = [
-    *auth.CLIENT_HANDLERS, *passwords.CLIENT_HANDLERS,
-    *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
-    *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
-    *brand.HANDLERS, *door.HANDLERS, *data.HANDLERS,
-    *emails.HANDLERS, *phone.HANDLERS, *kind.HANDLERS, *users.HANDLERS, *roles.HANDLERS, *joining.HANDLERS,
-    *payers.HANDLERS, *security.HANDLERS,
+    *auth.CLIENT_HANDLERS, *passwords.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS,
+    *profile.HANDLERS, *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
+    *brand.HANDLERS, *door.HANDLERS, *data.HANDLERS, *emails.HANDLERS, *phone.HANDLERS, *kind.HANDLERS,
+    *users.HANDLERS, *roles.HANDLERS, *joining.HANDLERS, *payers.HANDLERS, *ordering.HANDLERS, *expenses.HANDLERS,
+    *statement.HANDLERS, *security.HANDLERS,
 ]  # fmt: skip
 
 
