@@ -19,7 +19,6 @@ from app.flash import flash
 from app.i18n import gettext, language, show_bytes, show_date, show_moment
 from app.models.consent import Subscription
 from app.models.privacy import DataRequest, DataState
-from app.models.sessions import LoginSession
 from app.models.users import User
 from app.web import render
 from app.web.auth import see_other
@@ -89,13 +88,10 @@ def _consent(row: Subscription) -> list[str]:
     ]  # fmt: skip
 
 
-def _visit(row: LoginSession) -> list[str]:
-    over = row.ended_at or (row.expires_at if row.expires_at <= db.utcnow() else None)
-    return [
-        str(row.staff) if row.staff else gettext("Our support"), show_moment(row.created_at),
-        show_moment(over) if over else gettext("now"), row.reason,
-        gettext("May act here") if row.may_act else gettext("Only looking"),
-    ]  # fmt: skip
+def _visit(line: queries.VisitLine) -> list[str]:
+    over = show_moment(line.ended_at) if line.ended_at <= db.utcnow() else gettext("now")
+    did = gettext("Something was changed") if line.changed else gettext("Only looked")
+    return [line.staff or gettext("Our support"), show_moment(line.created_at), over, line.reason, did]
 
 
 async def _page(request: Asked, session: AsyncSession, form: DeletionForm, status: int = 200) -> Response[Any]:
