@@ -19,11 +19,11 @@ from app.flash import flash
 from app.i18n import gettext, language, show_bytes, show_date, show_moment
 from app.models.consent import Subscription
 from app.models.privacy import DataRequest, DataState
-from app.models.sessions import LoginSession
 from app.models.users import User
 from app.web import render
 from app.web.auth import see_other
-from app.web.client import queries
+from app.web.branding import brand_of
+from app.web.client import door, queries
 from app.web.client.access import may, why_not
 from app.web.client.area import HTML, Asked, me, respond
 from app.web.files import stored
@@ -89,17 +89,19 @@ def _consent(row: Subscription) -> list[str]:
     ]  # fmt: skip
 
 
-def _visit(row: LoginSession) -> list[str]:
-    over = row.ended_at or (row.expires_at if row.expires_at <= db.utcnow() else None)
+def _visit(row: queries.VisitLine) -> list[str]:
+    over = row.ended_at <= db.utcnow()
     return [
-        str(row.staff) if row.staff else gettext("Our support"), show_moment(row.created_at),
-        show_moment(over) if over else gettext("now"), row.reason,
+        row.staff or gettext("Our support"), show_moment(row.created_at),
+        show_moment(row.ended_at) if over else gettext("now"), row.reason,
         gettext("May act here") if row.may_act else gettext("Only looking"),
+        gettext("Yes") if row.changed else gettext("No"),
     ]  # fmt: skip
 
 
 async def _page(request: Asked, session: AsyncSession, form: DeletionForm, status: int = 200) -> Response[Any]:
     view, customer_id = me(request)
+    brand = brand_of(request.scope)
     asked = await privacy.deletion(session, customer_id)
     pending = None
     if asked is not None:
@@ -114,6 +116,8 @@ async def _page(request: Asked, session: AsyncSession, form: DeletionForm, statu
                   "closed": why_not(view, "client.data.delete")},
         consents=[_consent(row) for row in await _consents(session, customer_id)],
         visits=[_visit(row) for row in await queries.visits(session, customer_id, limit=SHOWN)],
+        visits_shown=brand is not None and brand.visits_shown,
+        door_url=door.URL if door.asked_for(request) and may(view, "client.door") else None,
         choose_url="/client/profile/subscriptions",
     )  # fmt: skip
 
