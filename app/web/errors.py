@@ -55,7 +55,8 @@ def local_path(given: str, default: str) -> str:
         return default
     if given.startswith("/client/p/") and urlsplit(given).path.endswith("/login"):
         return default
-    if urlsplit(given).path.rstrip("/") in ("/login", "/logout", "/client/login", "/client/logout"):
+    path = urlsplit(given).path.rstrip("/")
+    if path in ("/login", "/logout", "/client/login", "/client/logout") or path.endswith(("/login/second", "/passkey")):
         return default
     return given
 
@@ -115,10 +116,11 @@ def _response(
 def sign_in_page(scope: Scope, **context: Any) -> str:
     """The sign-in form of the area that the path belongs to. context: error, notice, username, next."""
     if not in_client_area(path_of(scope)):
-        own = {"action_url": "/login", "language_url": "/language", "here_url": "/login", "home_url": "/"}
+        own = {"action_url": "/login", "language_url": "/language", "here_url": "/login", "home_url": "/",
+               "forgot_url": "/forgot"}  # fmt: skip
         return render.page("auth/login.html", {**own, "languages": render.languages()}, **context)
     return render.page("client/login.html", gate(scope, "/client/login"), action_url=at_brand(scope, "/client/login"),
-                       **context)  # fmt: skip
+                       forgot_url=at_brand(scope, "/client/forgot"), **context)  # fmt: skip
 
 
 def gate(scope: Scope, here: str) -> dict[str, Any]:

@@ -263,14 +263,19 @@ def consent(source: Source) -> AsyncIterator[Row]:
 
 
 def visits(source: Source) -> AsyncIterator[Row]:
+    """Where the project shows them to its customers."""
     names = "id created_at ended_at expires_at reason may_act"
-    statement = select(*_columns(LoginSession, names), Staff.full_name.label("staff"))
-    return _rows(
-        statement.outerjoin(LoginSession.staff).where(
-            LoginSession.customer_id == source.customer_id, LoginSession.kind == SessionKind.VISIT
-        ),
-        LoginSession.id,
-    )
+    statement = (
+        select(*_columns(LoginSession, names), Staff.full_name.label("staff"))
+        .outerjoin(LoginSession.staff)
+        .join(Customer, Customer.id == LoginSession.customer_id)
+        .join(Customer.project)
+        .where(
+            LoginSession.customer_id == source.customer_id, LoginSession.kind == SessionKind.VISIT,
+            Project.visits_shown,
+        )
+    )  # fmt: skip
+    return _rows(statement, LoginSession.id)
 
 
 def sign_ins(source: Source) -> AsyncIterator[Row]:

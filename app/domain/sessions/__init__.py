@@ -12,8 +12,11 @@ from app.domain.sessions.entering import (
     SecondStep,
     customers_of,
     second_step,
+    second_step_by_passkey,
+    sign_in_by_passkey,
     step_of,
 )  # fmt: skip
+from app.domain.sessions.passkeys import Place
 from app.domain.sessions.passwords import (
     STAFF_PASSWORD,
     USER_PASSWORD,
@@ -53,6 +56,7 @@ __all__ = [
     "Came",
     "Grants",
     "Person",
+    "Place",
     "SecondStep",
     "SessionView",
     "change_own_password",
@@ -65,9 +69,11 @@ __all__ = [
     "open_session",
     "pick_customer",
     "second_step",
+    "second_step_by_passkey",
     "session_of",
     "set_password",
     "shut_project",
+    "sign_in_by_passkey",
     "sign_in_staff",
     "sign_in_user",
     "sign_out",

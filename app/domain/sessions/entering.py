@@ -6,7 +6,7 @@ step. It ends with the password that it followed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import db
 from app.db import utcnow
 from app.domain import brands
-from app.domain.sessions import links, throttle, totp
+from app.domain.sessions import links, passkeys, throttle, totp
+from app.domain.sessions.passkeys import Place
 from app.domain.sessions.person import Person, print_of
 from app.domain.sessions.rows import end, note, open_session, token_hash
 from app.errors import Forbidden, Invalid
@@ -106,11 +107,6 @@ async def _customer_of(who: Staff | User) -> int | None:
     return customers[0].id
 
 
-async def open_for(session: AsyncSession, who: Staff | User, came: Came, *, customer_id: int | None, how: str) -> str:
-    """The token of a new session for somebody who has proved everything that is asked."""
-    return await _open(session, Person.of(who), customer_id, came, NOTHING, how)
-
-
 def _actor(person: Person, customer_id: int | None) -> Any:
     if person.staff_id is not None:
         return replace(actor.get(NOBODY), kind=Kind.STAFF, staff_id=person.staff_id)
@@ -159,10 +155,30 @@ def counter_of(person: Person) -> str:
     return throttle.key_of("second step", person.key)
 
 
+Check = Callable[[AsyncSession, Person], Awaitable[bool]]
+
+
 async def second_step(token: str, code: str, came: Came) -> str:
     """Sign in with a code of the app, or a recovery code. Returns the token of a new session.
 
     Raises Gone (too late, used, or the password was changed meanwhile), Invalid (`code`), TooMany, Forbidden."""
+
+    async def fits(session: AsyncSession, person: Person) -> bool:
+        return await totp.use(session, person=person, code=code)
+
+    return await _second(token, came, fits, Invalid(code=gettext("This code is wrong, or it was used already.")))
+
+
+async def second_step_by_passkey(token: str, answer: str, place: Place, came: Came) -> str:
+    """The same with a passkey of this person."""
+
+    async def fits(session: AsyncSession, person: Person) -> bool:
+        return await passkeys.use(session, answer=answer, place=place, person=person) == person
+
+    return await _second(token, came, fits, passkeys.Refused())
+
+
+async def _second(token: str, came: Came, fits: Check, wrong: Invalid) -> str:
     person = await step_of(token)
     address = throttle.key_of_address(came.ip) if came.ip else None
     account = counter_of(person)
@@ -173,11 +189,40 @@ async def second_step(token: str, code: str, came: Came) -> str:
         raise links.Gone
     customer_id = await _customer_of(who)
     with acting(_actor(person, customer_id)):
-        async with db.unit() as session:
-            fits = await totp.use(session, person=person, code=code)
-            if fits:
-                await links.take(session, token, OneUseKind.STEP)
-                await throttle.forgive(session, account, address)
-                return await _open(session, person, customer_id, came, NOTHING, "second step")
+        try:
+            async with db.unit() as session:
+                if await fits(session, person):
+                    await links.take(session, token, OneUseKind.STEP)
+                    await throttle.forgive(session, account, address)
+                    return await _open(session, person, customer_id, came, NOTHING, "second step")
+        except Invalid as error:
+            wrong = error
     await refused(person.noun, person.id, "second step")
-    raise Invalid(code=gettext("This code is wrong, or it was used already."))
+    raise wrong
+
+
+async def sign_in_by_passkey(
+    *, answer: str, place: Place, staff: bool, came: Came, project_id: int | None = None
+) -> str:
+    """Sign in without a password: the passkey and the PIN or finger of its owner are two factors already. Returns the
+    token of a new session. Raises Refused, TooMany, Forbidden."""
+    address = throttle.key_of_address(came.ip) if came.ip else None
+    account = throttle.key_of("passkey", passkeys.credential_of(answer))
+    await throttle.admit(account, address)
+    noun = "staff" if staff else "user"
+    try:
+        async with db.unit() as session:  # the answer is spent whatever follows
+            person = await passkeys.use(session, answer=answer, place=place)
+            who = await person.row(session)
+    except Invalid:
+        await refused(noun, None, "passkey")
+        raise
+    fits = isinstance(who, Staff) if staff else isinstance(who, User) and project_id in (None, who.project_id)
+    if who is None or not fits:
+        await refused(person.noun, person.id, "passkey")
+        raise passkeys.Refused
+    customer_id = await _customer_of(who)
+    with acting(_actor(person, customer_id)):
+        async with db.unit() as session:
+            await throttle.forgive(session, account, address)
+            return await _open(session, person, customer_id, came, NOTHING, "passkey")

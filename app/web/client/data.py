@@ -89,14 +89,10 @@ def _consent(row: Subscription) -> list[str]:
     ]  # fmt: skip
 
 
-def _visit(row: queries.VisitLine) -> list[str]:
-    over = row.ended_at <= db.utcnow()
-    return [
-        row.staff or gettext("Our support"), show_moment(row.created_at),
-        show_moment(row.ended_at) if over else gettext("now"), row.reason,
-        gettext("May act here") if row.may_act else gettext("Only looking"),
-        gettext("Yes") if row.changed else gettext("No"),
-    ]  # fmt: skip
+def _visit(line: queries.VisitLine) -> list[str]:
+    over = show_moment(line.ended_at) if line.ended_at <= db.utcnow() else gettext("now")
+    did = gettext("Something was changed") if line.changed else gettext("Only looked")
+    return [line.staff or gettext("Our support"), show_moment(line.created_at), over, line.reason, did]
 
 
 async def _page(request: Asked, session: AsyncSession, form: DeletionForm, status: int = 200) -> Response[Any]:

@@ -60,7 +60,11 @@ class PayerForm(VersionedForm):
 
 
 def _form(payer: Payer | None = None, data: Any = None) -> PayerForm:
-    now = {name: getattr(payer, name) for name in (*FIELDS, "version")} if payer else {"kind": PayerKind.INDIVIDUAL}
+    now = (
+        {name: getattr(payer, name) for name in (*FIELDS, "version")}
+        if payer
+        else {"kind": PayerKind.INDIVIDUAL, "country": ""}
+    )
     form = PayerForm(data, data=now)
     form.kind.choices = choices([(kind.value, kind.label) for kind in PayerKind])
     form.country.choices = country_choices(payer.country if payer else "")
