@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 import app.models  # noqa: F401
 from admin_views.screens import SCREENS, WITHOUT_SCREEN
@@ -58,3 +62,13 @@ def test_files_stay_readable() -> None:
     for folder in ("app", "admin_views", "tasks"):
         for path in (ROOT / folder).rglob("*.py"):
             assert len(path.read_text("utf-8").splitlines()) <= 480, path
+
+
+@pytest.mark.parametrize("process", ["tasks.worker", "app.asgi"])
+def test_what_makes_documents_and_asks_gateways_is_loaded_when_it_is_used(process: str) -> None:
+    """They are as large as all the rest; a worker that only sends and charges stays small."""
+    heavy = {"stripe", "fpdf", "fontTools", "uharfbuzz", "lxml", "facturx", "PIL", "pypdf", "httpx", "openpyxl"}
+    code = f"import sys, {process}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "sqlalchemy" in loaded.stdout.split()
+    assert not heavy & set(loaded.stdout.split())

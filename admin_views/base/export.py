@@ -23,7 +23,7 @@ from admin_views.base.listing import Asked, beyond, conditions, keys_of, order_b
 from admin_views.base.plan import Plan, plan_of
 from app import db
 from app.db import UtcDateTime
-from app.domain.spreadsheet import FORMULA, money, neutral
+from app.domain.sheets import FORMULA, money, neutral
 from app.errors import NotFound
 from app.i18n import _
 from app.models import audit, scope

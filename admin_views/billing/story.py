@@ -16,6 +16,7 @@ from admin_views.access import may
 from admin_views.base.cells import link, moment, money, ready
 from app.errors import NotFound
 from app.i18n import gettext, language, say_money, show_date
+from app.integrations.pdf import Pdf
 from app.models.audit import ActorKind, Audit
 from app.models.billing import Gateway, Payment, PaymentEvent, PaymentEventKind
 from app.models.ledger import Entry, Transaction
@@ -151,8 +152,6 @@ async def receipt_file(session: AsyncSession, payment: Payment) -> Response:
 
 
 def _file(shown: dict[str, Any], payment: Payment) -> Response:
-    from app.integrations.pdf import Pdf  # the fonts take their time
-
     file = Pdf(
         title=shown["title"], author=shown["name"], created=payment.paid_at or payment.created_at,
         language=language(),

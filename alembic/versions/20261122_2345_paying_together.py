@@ -1,7 +1,7 @@
 """paying together: the payer of a service, one payment for several invoices, forms that are sent twice
 
-Revision ID: 0018
-Revises: 0017
+Revision ID: 0022
+Revises: 0021
 Create Date: 2026-11-22 23:45:00
 """
 
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 
 
-revision: str = '0018'
-down_revision: str | None = '0017'
+revision: str = '0022'
+down_revision: str | None = '0021'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache, partial
 from typing import Any, ClassVar, cast
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Integer, MetaData, String, Text, TypeDecorator, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.inspection import inspect
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, UOWTransaction, mapped_column
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, Session, UOWTransaction, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
 
 # ---- types ----------------------------------------------------------------------------------------------------
@@ -87,6 +89,26 @@ def _moment_postgresql(element: moment, _compiler: Any, **_kw: Any) -> str:
     return f"(clock_timestamp() + interval '{element.seconds:.3f} seconds')"
 
 
+class unindexed(FunctionElement[Any]):
+    """A column by which SQLite is not to look rows up: it has no statistics and may take the wrong index."""
+
+    inherit_cache = True
+
+    def __init__(self, column: InstrumentedAttribute[Any]) -> None:
+        super().__init__(column)
+        self.type = column.type
+
+
+@compiles(unindexed)
+def _as_it_is(element: unindexed, compiler: Any, **kw: Any) -> str:
+    return str(compiler.process(element.clauses, **kw))
+
+
+@compiles(unindexed, "sqlite")
+def _unindexed_sqlite(element: unindexed, compiler: Any, **kw: Any) -> str:
+    return f"+{compiler.process(element.clauses, **kw)}"
+
+
 # ---- declaring columns ----------------------------------------------------------------------------------------
 
 
@@ -128,8 +150,11 @@ def fold(text: str) -> str:
 
     Both databases then answer the same with LIKE. Straße and STRASSE, Köhler and kohler, ① and 1 fold alike.
     """
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    kept = "".join(c for c in plain if not unicodedata.combining(c))
+    if text.isascii():
+        kept = text.lower()
+    else:
+        plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+        kept = "".join(c for c in plain if not unicodedata.combining(c))
     return "".join(f"  {word}" for word in kept.split())
 
 
@@ -202,11 +227,25 @@ class AppSession(Session):
 @event.listens_for(AppSession, "before_flush")
 def _keep_folded(session: Session, _context: UOWTransaction, _instances: object) -> None:
     for obj in [*session.new, *session.dirty]:
-        mapper = inspect(obj).mapper
-        for attr in mapper.column_attrs:
-            source = attr.columns[0].info.get("folds")
-            if source:
-                setattr(obj, attr.key, fold(getattr(obj, source) or ""))
-        if isinstance(obj, Searchable):
-            words = [getattr(obj, a.key) for a in mapper.column_attrs if a.columns[0].info.get("searched")]
-            obj.search_text = fold(" ".join(str(w) for w in words if w))
+        for key, text in folded_of(type(obj), partial(getattr, obj)).items():
+            setattr(obj, key, text)
+
+
+def folded_of(entity: type[Base], value: Callable[[str], Any]) -> dict[str, str]:
+    """The folded columns of a row and its `search_text`. value: gives what a column of the row holds."""
+    folds, searched = _derived(entity)
+    found = {key: fold(value(source) or "") for key, source in folds}
+    if issubclass(entity, Searchable):
+        words = (value(key) for key in searched)
+        found["search_text"] = fold(" ".join(str(w) for w in words if w))
+    return found
+
+
+@cache
+def _derived(entity: type[Base]) -> tuple[list[tuple[str, str]], list[str]]:
+    """(folded column, its source) and the columns that are searched."""
+    columns = [(attr.key, attr.columns[0].info) for attr in inspect(entity).column_attrs]
+    return (
+        [(key, info["folds"]) for key, info in columns if "folds" in info],
+        [key for key, info in columns if info.get("searched")],
+    )

@@ -6,23 +6,14 @@ the same bytes. A document has the form of PDF/A-3, so that an e-invoice can be 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal, NamedTuple
 
-from fpdf import FPDF
-from fpdf.enums import TableBordersLayout, TableHeadingsDisplay
-from fpdf.fonts import FontFace
-from PIL import Image, UnidentifiedImageError
-
 _MOMENT = re.compile(rb'(xmp:(?:Modify|Metadata)Date=")[^"]{25}')
-_FONTS = Path(__file__).parent / "fonts"
-_INK, _SOFT, _LINE = (24, 28, 40), (92, 99, 115), (205, 209, 218)
-_MARGIN, _LEADING, _SIZE, _SMALL = 18.0, 4.8, 9.5, 8.0
+_LEADING, _SIZE, _SMALL = 4.8, 9.5, 8.0
 _LOGO = (60.0, 20.0)
 """Millimetres, at most."""
 LOGO_PIXELS = 4000
@@ -45,6 +36,8 @@ class Column(NamedTuple):
 
 def picture_kind(data: bytes) -> str:
     """The type of a picture by its content: image/png or image/jpeg. Raises NotAPicture."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(io.BytesIO(data), formats=list(LOGO_KINDS)) as image:
             if max(image.size) > LOGO_PIXELS:
@@ -53,33 +46,6 @@ def picture_kind(data: bytes) -> str:
             return LOGO_KINDS[str(image.format)]
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise NotAPicture from None
-
-
-class _Pages(FPDF):
-    """The paper: A4, with a footer on each page."""
-
-    foot = ""
-    numbering = ""
-    name = b""
-
-    def file_id(self) -> str:
-        """Of what it is and when it was made; the library would take the second in which it is written."""
-        name = hashlib.sha256(self.name).hexdigest()[:32].upper()
-        return f"<{name}><{name}>"
-
-    def footer(self) -> None:
-        self.set_y(-_MARGIN + 4)
-        self.set_font("text", size=7.5)
-        self.set_text_color(*_SOFT)
-        width = self.epw * 0.75
-        self.cell(width, 4, _fitting(self, self.foot, width))
-        self.cell(0, 4, self.numbering % {"page": self.page_no(), "pages": "{nb}"}, align="R")
-
-
-def _fitting(pages: FPDF, text: str, width: float) -> str:
-    while text and pages.get_string_width(text) > width - 2:
-        text = text[:-2].rstrip() + "…"
-    return text
 
 
 class Pdf:
@@ -96,12 +62,10 @@ class Pdf:
         foot: str = "",
         numbering: str = "%(page)s / %(pages)s",
     ) -> None:
-        pages = self._pages = _Pages(format="A4", enforce_compliance="PDF/A-3B")
+        from app.integrations.paper import Pages
+
+        pages = self._pages = Pages()
         pages.foot, pages.numbering = foot, numbering
-        pages.add_font("text", "", _FONTS / "DejaVuSansCondensed.ttf")
-        pages.add_font("text", "B", _FONTS / "DejaVuSansCondensed-Bold.ttf")
-        pages.set_margins(_MARGIN, _MARGIN)
-        pages.set_auto_page_break(True, _MARGIN + 4)
         pages.set_title(title)
         pages.set_author(author)
         pages.set_subject(subject)
@@ -116,8 +80,7 @@ class Pdf:
         self._plain()
 
     def _plain(self, size: float = _SIZE, *, bold: bool = False, soft: bool = False) -> None:
-        self._pages.set_font("text", "B" if bold else "", size)
-        self._pages.set_text_color(*(_SOFT if soft else _INK))
+        self._pages.write_as(size, bold=bold, soft=soft)
 
     def _lines(self, text: str, width: float = 0, *, align: Align = "L", leading: float = _LEADING) -> None:
         self._pages.multi_cell(width, leading, text, align=align, new_x="LMARGIN", new_y="NEXT")
@@ -125,15 +88,8 @@ class Pdf:
     def logo(self, data: bytes) -> None:
         """A PNG or JPEG at the top on the left. Raises NotAPicture."""
         picture_kind(data)
-        with Image.open(io.BytesIO(data)) as image:
-            flat = Image.new("RGB", image.size, "white")  # PDF/A is particular about transparency
-            clear = image.convert("RGBA")
-            flat.paste(clear, mask=clear.getchannel("A"))
-        width, height = flat.size
-        scale = min(_LOGO[0] / width, _LOGO[1] / height)
-        top = self._pages.get_y()
-        self._pages.image(flat, x=_MARGIN, y=top, w=width * scale, h=height * scale, alt_text="")
-        self._pages.set_y(top + height * scale + 6)
+        self._pages.picture(data, _LOGO)
+        self.space(6)
 
     def heading(self, text: str, level: int = 1) -> None:
         self.space(2 if level == 1 else 4)
@@ -162,7 +118,7 @@ class Pdf:
                 if self._pages.will_page_break(_LEADING):
                     self._pages.add_page()
                 self._plain(soft=True)
-                self._pages.cell(48, _LEADING, _fitting(self._pages, label, 48))
+                self._pages.cell(48, _LEADING, self._pages.fitting(label, 48))
                 self._plain()
                 self._lines(value)
         self.space(1.6)
@@ -186,24 +142,8 @@ class Pdf:
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
         """A table; its head is repeated on each page, and a row is not torn apart."""
-        pages = self._pages
         self._plain(_SMALL + 0.5)
-        pages.set_draw_color(*_LINE)
-        pages.set_line_width(0.2)
-        with pages.table(
-            borders_layout=TableBordersLayout.HORIZONTAL_LINES,
-            headings_style=FontFace(emphasis="BOLD", color=_SOFT, size_pt=_SMALL),
-            repeat_headings=TableHeadingsDisplay.ON_TOP_OF_EVERY_PAGE,
-            col_widths=tuple(c.width for c in columns),
-            text_align=tuple(c.align for c in columns),
-            line_height=4.6,
-            padding=(1.1, 1.2, 1.1, 1.2),
-            v_align="TOP",
-            width=pages.epw,
-        ) as table:
-            table.row([c.label for c in columns])
-            for row in rows:
-                table.row(list(row))
+        self._pages.grid(columns, rows, head_size=_SMALL)
         self._plain()
         self.space(3)
 
@@ -215,13 +155,11 @@ class Pdf:
         for at, (label, value) in enumerate(rows, 1):
             last = at == len(rows)
             if last and len(rows) > 1:
-                pages.set_draw_color(*_LINE)
-                height = pages.get_y() + 0.6
-                pages.line(pages.l_margin + pages.epw * 0.45, height, pages.w - _MARGIN, height)
+                pages.rule(pages.l_margin + pages.epw * 0.45)
                 pages.ln(1.4)
             pages.set_x(pages.l_margin + pages.epw * 0.45)
             self._plain(11 if last else _SIZE, bold=last, soft=not last)
-            pages.cell(pages.epw * 0.3, _LEADING + 1, _fitting(pages, label, pages.epw * 0.3))
+            pages.cell(pages.epw * 0.3, _LEADING + 1, pages.fitting(label, pages.epw * 0.3))
             self._plain(11 if last else _SIZE, bold=last)
             pages.cell(0, _LEADING + 1, value, align="R", new_x="LMARGIN", new_y="NEXT")
         self._plain()

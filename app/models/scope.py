@@ -24,6 +24,7 @@ from app.models.billing import (
     TaxRate,
 )  # fmt: skip
 from app.models.catalog import Service
+from app.models.confirmations import Confirmation
 from app.models.consent import DeliveryEvent, Subscription, Suppression
 from app.models.customers import Customer, CustomerProject, Membership, Note
 from app.models.discounts import Discount
@@ -31,14 +32,16 @@ from app.models.imports import ImportRun
 from app.models.inbound import InboundMail
 from app.models.ledger import Account, Entry
 from app.models.messaging import Campaign, Delivery, Segment, Template
+from app.models.privacy import DataRequest
 from app.models.projects import Project
+from app.models.sessions import DoorCode, LoginSession
 from app.models.tickets import CannedReply, Ticket
-from app.models.users import User, UserCustomer
+from app.models.users import CustomerRole, User, UserCustomer
 from app.observe import Kind, actor
 
 OF_CUSTOMER = (
     Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer, Subscription, DeliveryEvent,
-    InboundMail, Payment, Invoice, Expense, Document,
+    InboundMail, Payment, Invoice, Expense, Document, CustomerRole, Confirmation, DoorCode, DataRequest,
 )  # fmt: skip
 """Tables that belong to a customer and thereby to the customer's project."""
 
@@ -114,6 +117,9 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
             Attachment, or_(Attachment.staff_id == staff_id, mine(Attachment.customer_id)), include_aliases=True
         ),
         with_loader_criteria(Audit, Audit.staff_id == staff_id, include_aliases=True),
+        with_loader_criteria(
+            LoginSession, or_(LoginSession.customer_id.is_(None), mine(LoginSession.customer_id)), include_aliases=True
+        ),
     ]  # fmt: skip
     options += [with_loader_criteria(cls, mine(cls.customer_id), include_aliases=True) for cls in OF_CUSTOMER]
     return tuple(options)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from facturx import generate_from_binary, generate_xml
-
 from app.domain.billing.lines import ONE, of_rates
 from app.domain.billing.taxes import is_eu_number
 from app.errors import Conflict
@@ -31,6 +29,8 @@ def e_invoice(invoice: Invoice, *, credits: str = "") -> bytes:
         raise Conflict(gettext("An e-invoice needs the country of the project: enter it there, for later invoices."))
     if not payer.get("country"):
         raise Conflict(gettext("An e-invoice needs the country of the payer."))
+    from facturx import generate_xml  # this library and those it needs are for e-invoices alone
+
     made: bytes = generate_xml(
         _data(invoice, seller, payer, credits), flavor="factur-x", level=LEVEL, check_xsd=True, check_schematron=False
     )
@@ -39,6 +39,8 @@ def e_invoice(invoice: Invoice, *, credits: str = "") -> bytes:
 
 def with_e_invoice(pdf: bytes, xml: bytes, *, title: str, author: str, language: str) -> bytes:
     """The PDF with the XML inside: one file for people and machines."""
+    from facturx import generate_from_binary
+
     about = {"author": author, "title": title, "subject": title, "keywords": "Factur-X"}
     made: bytes = generate_from_binary(
         pdf, xml, flavor="factur-x", level=LEVEL, check_xsd=False, check_schematron=False, pdf_metadata=about,

@@ -25,6 +25,7 @@ from app.integrations.storage import Content, FileMissing, FileTooLarge, Storage
 from app.models.attachments import Attachment
 from app.models.imports import ImportRun, ImportState
 from app.models.inbound import InboundMail
+from app.models.privacy import DataRequest
 from app.models.projects import Project
 from app.observe import actor
 from app.queue import enqueue
@@ -112,7 +113,7 @@ async def forget_file(storage: Storage, *, import_id: int) -> None:
         if run.state in OPEN or not key:
             return
         await session.flush()
-        for model in (Attachment, ImportRun, InboundMail):
+        for model in (Attachment, ImportRun, InboundMail, DataRequest):
             if await session.scalar(select(model.id).where(model.key == key).limit(1)) is not None:
                 return
     await storage.delete(key)

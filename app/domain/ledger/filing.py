@@ -9,8 +9,8 @@ from datetime import date
 
 from app import db
 from app.domain.ledger.statement import Statement, lines, statement
-from app.domain.spreadsheet import money as decimal
-from app.domain.spreadsheet import neutral
+from app.domain.sheets import money as decimal
+from app.domain.sheets import neutral
 from app.i18n import gettext, language, show_amount, show_date, zone
 from app.integrations.pdf import Column, Pdf
 

@@ -10,7 +10,7 @@ from app import db
 from app.domain import sessions
 from app.errors import NotFound
 from app.i18n import gettext
-from app.models.sessions import LoginSession
+from app.models.users import Right
 from app.web.auth import see_other
 from app.web.client import queries
 from app.web.client.access import may
@@ -21,8 +21,8 @@ from app.web.client.showing import service_line
 from app.web.forms import AccountForm, choices, number, posted
 
 
-def _visit(row: LoginSession) -> dict[str, Any]:
-    return {"text": str(row.staff) if row.staff else gettext("Our support"), "note": row.reason, "when": row.created_at}
+def _visit(row: queries.VisitLine) -> dict[str, Any]:
+    return {"text": row.staff or gettext("Our support"), "note": row.reason, "when": row.created_at}
 
 
 @get("/client", name="client.home")
@@ -31,6 +31,7 @@ async def home(request: Asked) -> Response[Any]:
     ask = {"label": gettext("Ask a question"), "url": "/client/tickets/new", "icon": "headset"}
     order = {"label": gettext("Order"), "url": "/client/services/new", "icon": "package"}
     may_pay, sees_money = may(view, "client.payment.add"), may(view, "client.invoices")
+    sees_visits = view.is_visit or Right.DATA in view.rights
     async with db.reads() as session:
         messages, _more = await queries.inbox(session, customer_id, view.project_name, size=5, unread_only=True)
         return await respond(
@@ -41,7 +42,7 @@ async def home(request: Asked) -> Response[Any]:
             messages=[m.shown() for m in messages],
             inbox_url="/client/messages",
             invoices=await open_ones(session, customer_id, may_pay=may_pay) if sees_money else [],
-            visits=[_visit(v) for v in await queries.visits(session, customer_id)],
+            visits=[_visit(v) for v in await queries.visits(session, customer_id)] if sees_visits else [],
             buttons=[*([ask] if may(view, "client.ticket.open") else []),
                      *([order] if may(view, "client.service.order") else [])],
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Values as spreadsheets take them."""
+"""Texts and figures for files that people open in a spreadsheet."""
 
 from __future__ import annotations
 
