@@ -19,7 +19,7 @@ from app.errors import NotFound, SignInNeeded
 from app.integrations.storage import DirectoryStorage
 from app.observe import set_up_logging
 from app.settings import Settings, load
-from app.web import auth, client, consent, recovery
+from app.web import auth, client, consent, passwords, recovery
 from app.web.branding import brand_asked
 from app.web.errors import HANDLERS
 from app.web.files import staff_file
@@ -75,6 +75,7 @@ def build(settings: Settings, panel: Any) -> Guard:
             take_mail,
             take_stripe,
             *auth.STAFF_HANDLERS,
+            *passwords.STAFF_HANDLERS,
             *consent.HANDLERS,
             client.router(),
             _mount(panel),

@@ -11,7 +11,7 @@ from sqlalchemy import event, select
 
 from app import db, links
 from app.errors import Invalid
-from app.i18n import LANGUAGES, SOURCE, gettext
+from app.i18n import LANGUAGES, SOURCE, _, gettext
 from app.models.projects import Project
 from app.observe import SYSTEM, acting
 
@@ -19,6 +19,8 @@ SECONDS = 5.0
 KEY = "brands"
 PREFIX = "/client/p/"
 """Behind it the slug of a project, and behind that the pages of the client area as that brand shows them."""
+
+CLOSED = _("The client area of %(name)s is closed at present. Please write to us.")
 
 _HOST = re.compile(r"(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")

@@ -13,7 +13,7 @@ from app.domain import brands
 from app.domain.brands import Brand
 from app.domain.sessions import SessionView
 from app.errors import Forbidden, NotFound
-from app.i18n import LANGUAGES, SOURCE, gettext
+from app.i18n import LANGUAGES, SOURCE
 
 Scope = MutableMapping[str, Any]
 
@@ -94,8 +94,7 @@ async def choose(scope: Scope, view: SessionView | None) -> None:
         found = brand_asked(scope) or (await brands.brands()).only
     state["brand"] = found
     if found is not None and not found.enabled and not state.get("visit_ended"):
-        said = gettext("The client area of %(name)s is closed at present. Please write to us.")
-        raise Forbidden(said % {"name": found.name})
+        raise Forbidden(brands.CLOSED % {"name": found.name})
 
 
 def languages(scope: Scope, view: SessionView | None) -> tuple[tuple[str, ...], str]:

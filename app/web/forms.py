@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.errors import AppError, Invalid, NotFound, TooLarge
 from app.i18n import _, gettext
 
 NUMBER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_KEY = re.compile(r"[\w-]{16,40}", re.ASCII)
 LONGEST_TEXT = 20_000
 MOST_FILES = 10
 _UNSEEN = {c: None for c in (*range(32), *range(127, 160)) if c not in (9, 10, 13)}
@@ -103,6 +105,17 @@ class VersionedForm(AppForm):
 
 
 STALE = _("Somebody else has changed this meanwhile. What you see here is what you typed; save it again to keep it.")
+
+
+class OnceForm(AppForm):
+    """A form that does something only once, however often it is sent: by the key that its page was made with."""
+
+    once_key = HiddenField(default=lambda: secrets.token_urlsafe(18))
+
+    def once(self, customer_id: int) -> str | None:
+        """The key as it is kept, of this customer alone; None for a form without."""
+        key = self.once_key.data
+        return f"{customer_id}:{key}" if isinstance(key, str) and _KEY.fullmatch(key) else None
 
 
 def _texts_only(form: Form, field: Any) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import utcnow
+from app.domain import brands
 from app.domain.sessions import links, passkeys, throttle, totp
 from app.domain.sessions.passkeys import Place
 from app.domain.sessions.person import Person, print_of
@@ -99,6 +100,9 @@ async def _customer_of(who: Staff | User) -> int | None:
         customers = await customers_of(session, user_id=who.id)
     if not customers:
         await refused("user", who.id, "no open account")
+        brand = await brands.brand(who.project_id)
+        if brand is not None and not brand.enabled:
+            raise Forbidden(brands.CLOSED % {"name": brand.name})
         raise Forbidden(_("This account is closed. Please write to us."))
     return customers[0].id
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import fold
+from app.domain import brands
 from app.domain.sessions import throttle
 from app.domain.sessions.entering import Came, after_password, customers_of, refused
 from app.domain.sessions.passwords import hash_password, hasher, set_password, verify_password
@@ -74,7 +75,7 @@ async def sign_in_user(
     account, address = throttle.key_of("user", login), throttle.key_of_address(ip) if ip else None
     await throttle.admit(account, address)
     async with db.reads() as session:
-        found = await users_named(session, login, project_id)
+        found = await users_named(session, login, project_id, off=True)
     user = await _fitting(found, password)
     if user is None:
         await refused("user", found[0].id if found else None)
@@ -83,11 +84,16 @@ async def sign_in_user(
     return await after_password(user, Came(ip, agent, old_token), forgive=(account, address), moved=moved)
 
 
-async def users_named(session: AsyncSession, login: str, project_id: int | None) -> list[User]:
-    """Enabled users with this user name, then with this e-mail, of projects in use."""
+async def users_named(session: AsyncSession, login: str, project_id: int | None, *, off: bool = False) -> list[User]:
+    """Enabled users with this user name, then with this e-mail, of projects in use. off: those of projects that are
+    switched off come last."""
     if not login or len(login) > 254:
         return []
-    projects = select(Project.id).where(Project.enabled)  # named, so that the index (project, user name) serves
+    known = (await brands.brands()).by_id
+    used = {brand.id for brand in known.values() if brand.enabled}
+    projects = select(Project.id)  # named, so that the index (project, user name) serves
+    if not off:
+        projects = projects.where(Project.enabled)
     if project_id is not None:
         projects = projects.where(Project.id == project_id)
     found: dict[int, User] = {}
@@ -101,7 +107,7 @@ async def users_named(session: AsyncSession, login: str, project_id: int | None)
             # the folded e-mail drops accents; the account must not be found by another's address
             if condition is by_name or user.email.casefold() == login.casefold():
                 found.setdefault(user.id, user)
-    return list(found.values())[:MOST_ACCOUNTS]
+    return sorted(found.values(), key=lambda user: user.project_id not in used)[:MOST_ACCOUNTS]
 
 
 async def _fitting(found: Sequence[Who], password: str) -> Who | None:

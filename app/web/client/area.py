@@ -34,12 +34,13 @@ def me(request: Asked) -> tuple[SessionView, int]:
 
 def _nav(view: SessionView, path: str, unread: int) -> list[dict[str, Any]]:
     inside = path.startswith(("/client/messages", "/client/tickets"))
+    funds = path.startswith(("/client/payments", "/client/expenses", "/client/statement"))
     items = [
         ("client.home", gettext("Overview"), "/client/", "home", path in ("/client", "/client/"), 0),
         ("client.services", gettext("Services"), "/client/services", "server-2", None, 0),
         ("client.messages", gettext("Messages"), "/client/messages", "inbox", inside, unread),
         ("client.invoices", gettext("Invoices"), "/client/invoices", "file-invoice", None, 0),
-        ("client.payments", gettext("Payments"), "/client/payments", "credit-card", None, 0),
+        ("client.payments", gettext("Payments"), "/client/payments", "credit-card", funds, 0),
         ("client.profile", gettext("Profile"), "/client/profile", "user-circle", settings.inside(path), 0),
     ]  # fmt: skip
     return [

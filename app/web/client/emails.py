@@ -21,9 +21,9 @@ from app.i18n import _, gettext
 from app.models.confirmations import Confirmation, ConfirmationKind
 from app.models.users import Right, User
 from app.web import render
-from app.web.auth import HTML, see_other
+from app.web.auth import see_other
 from app.web.client import queries
-from app.web.client.area import Asked, me, respond
+from app.web.client.area import HTML, Asked, me, respond
 from app.web.client.profile import pending
 from app.web.forms import REQUIRED, AppForm, choices, only_text, posted, stripped
 from app.web.guard import visitor

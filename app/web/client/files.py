@@ -16,7 +16,7 @@ from app.integrations.storage import Storage
 from app.links import Signer
 from app.models.attachments import Attachment
 from app.web.client.area import Asked, me
-from app.web.forms import MOST_FILES, Posted, ReplyForm
+from app.web.forms import MOST_FILES, Posted, QuestionForm, ReplyForm
 from app.web.guard import AROUND_FILES
 
 BLOCK = 256 * 1024
@@ -33,7 +33,7 @@ async def _blocks(file: UploadFile) -> AsyncIterator[bytes]:
         yield block
 
 
-async def take(request: Asked, form: ReplyForm, given: Posted) -> list[int]:
+async def take(request: Asked, form: ReplyForm | QuestionForm, given: Posted) -> list[int]:
     """Store what was uploaded as attachments of this customer, and give their ids with those of an earlier try. Each
     in a unit of its own: what is refused, which then stands at the field, does not cost the others, and a form that is
     shown again still has them."""

@@ -18,8 +18,8 @@ from app.flash import flash
 from app.i18n import LANGUAGES, _, gettext, language
 from app.models.confirmations import Confirmation, ConfirmationKind
 from app.web import render
-from app.web.auth import HTML, see_other
-from app.web.client.area import Asked
+from app.web.auth import see_other
+from app.web.client.area import HTML, Asked
 from app.web.forms import REQUIRED, AppForm, only_text, posted, stripped
 from app.web.guard import visitor
 

@@ -41,7 +41,12 @@ LETTER = Markup(
 )
 
 
-SHOWN = {"": {}, "unread": {"unread_only": True}, "messages": {"kind": "message"}, "questions": {"kind": "ticket"}}
+SHOWN: dict[str, dict[str, Any]] = {
+    "": {},
+    "unread": {"unread_only": True},
+    "messages": {"kind": "message"},
+    "questions": {"kind": "ticket"},
+}
 """Tab of the inbox -> what it is limited to."""
 
 
