@@ -70,7 +70,7 @@ async def standing(session: AsyncSession, account: Account) -> Standing:
     ).one_or_none()
     unpaid, invoices = (
         await session.execute(
-            select(func.coalesce(func.sum(Invoice.total - Invoice.paid), 0), func.count()).where(
+            select(func.coalesce(func.sum(Invoice.total - Invoice.paid - Invoice.credited), 0), func.count()).where(
                 Invoice.account_id == account.id, Invoice.kind == InvoiceKind.INVOICE,
                 Invoice.status.in_((InvoiceStatus.ISSUED, InvoiceStatus.OVERDUE)),
             )
