@@ -464,6 +464,35 @@ async def test_days_until_the_money_is_gone() -> None:
 
 
 @on_sqlite
+@pytest.mark.parametrize(
+    ("funds", "services", "day"),
+    [(1000, [], None), (1000, [(date(2026, 1, 31), 31, 500, Period.MONTH)], date(2026, 3, 31)),
+     (999, [(date(2026, 1, 31), 31, 500, Period.MONTH)], date(2026, 2, 28)),
+     (0, [(date(2026, 2, 1), 1, 1, Period.YEAR)], date(2026, 2, 1)),
+     (0, [(date(2025, 12, 1), 1, 1, Period.MONTH)], JAN),
+     (10, [(date(2026, 2, 1), 1, 10, Period.ONCE)], None),
+     (1500, [(date(2026, 2, 1), 1, 500, Period.QUARTER), (date(2026, 3, 1), 1, 800, Period.HALF_YEAR)],
+      date(2026, 5, 1)),
+     (10**9, [(date(2026, 2, 1), 1, 1, Period.MONTH)], None)],
+)  # fmt: skip
+async def test_the_day_of_the_first_charge_that_is_not_covered(
+    funds: int, services: list[tuple[date, int, int, Period]], day: date | None
+) -> None:
+    async with unit() as session:
+        customer = await create_customer(session)
+        account = await create_account(session, customer=customer, balance=funds // 2, credit_limit=funds - funds // 2)
+        for due, anchor, price, period in services:
+            await create_service(
+                session, customer=customer, status=ServiceStatus.ACTIVE, next_charge_on=due, charge_day=anchor,
+                price=price, period=period, currency="EUR",
+            )  # fmt: skip
+        found = await charging.outlook(session, account, day=JAN)
+        assert found == (bool(services), day)
+        account.post_paid = True
+        assert await charging.days_left(session, account, day=JAN) is None
+
+
+@on_sqlite
 async def test_the_demo_is_charged_for_its_last_months() -> None:
     from app.domain.demo.charging import make_charges
 

@@ -290,7 +290,7 @@ async def mark_fraud(session: AsyncSession, *, payment_id: int, reason: str) -> 
         reversal, new = await post(
             session, key=f"reversal:{payment.transaction_id}", kind=TransactionKind.REVERSAL,
             moves=await moves_of(session, payment, -rest, -paid), description=line_of(payment, reason),
-            reverses_id=payment.transaction_id,
+            reverses_id=None if payment.refunded else payment.transaction_id,  # else it is not the whole of it
         )  # fmt: skip
         if not new:
             raise Conflict(gettext("This has been reversed already."))
