@@ -297,7 +297,7 @@ class _Import:
 
     def _read(self, record: Record) -> _Row:
         def all_of(name: str) -> list[str]:
-            return [text for place in self.places.get(name, ()) if (text := record.cells[place].strip())]
+            return [text for place in self.places.get(name, ()) if (text := _bare(record.cells[place]))]
 
         def one(name: str) -> str:
             return next(iter(all_of(name)), "")
@@ -434,6 +434,12 @@ class _Import:
             end = f"-{tail}" if tries == 1 else f"-{tail}-{tries}"
             name = wanted[: 254 - len(end)] + end
         return name
+
+
+def _bare(cell: str) -> str:
+    """A cell without the mark with which exports keep spreadsheets from taking it for a formula."""
+    text = cell.strip()
+    return text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@") else text
 
 
 def _moment(text: str) -> datetime | None:

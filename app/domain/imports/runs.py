@@ -186,8 +186,8 @@ async def fail_import(session: AsyncSession, *, import_id: int, reason: str) -> 
 
 
 async def _end(session: AsyncSession, run: ImportRun, state: ImportState) -> None:
-    if run.state is ImportState.RUNNING:
-        run.looked = {**run.looked, "audit": [run.looked["audit"][0], await session.scalar(select(func.max(Audit.id)))]}
+    if run.state is ImportState.RUNNING and (did := run.looked.get("audit")):
+        run.looked = {**run.looked, "audit": [did[0], await session.scalar(select(func.max(Audit.id)))]}
         if state is ImportState.DONE and run.looked.get("invite"):
             await enqueue(session, "imports.invite", import_id=run.id)
     run.state, run.finished_at = state, utcnow()
