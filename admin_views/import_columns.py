@@ -36,8 +36,8 @@ NAMES = {
 
 def field_name(field: str) -> str:
     if field in NAMES:
-        return gettext(NAMES[field])
-    return gettext(Customer.__table__.c[field].info["label"])
+        return str(NAMES[field])
+    return str(Customer.__table__.c[field].info["label"])
 
 
 async def _groups(session: AsyncSession) -> list[tuple[str, str]]:
@@ -131,7 +131,7 @@ class ValuesFlow(Flow):
     async def build(self, press: Press, posted: Any = None) -> AppForm:
         plan, groups = Plan.of(press.one.plan), await _groups(press.session)
         offered = {
-            "kind": [(kind.value, gettext(kind.label)) for kind in CustomerKind],
+            "kind": [(kind.value, str(kind.label)) for kind in CustomerKind],
             "country": options.choices("country")[1:], "language": options.choices("language"), "group": groups,
         }  # fmt: skip
         blank = [(IGNORE, gettext("Leave it empty")), ("", gettext("Leave such rows out"))]

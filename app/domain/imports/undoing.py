@@ -32,8 +32,8 @@ UNDOABLE = (ImportState.DONE, ImportState.STOPPED)
 MINE = {"user_customer", "membership", "one_use"}
 """Tables that point at customers or users, and whose rows the import made itself, or an invitation."""
 CHANGED = _("It was changed since.")
-_LABELS = {entity.__tablename__: str(label) for label, entity, _noun in ATTACHED} | {
-    entity.__tablename__: str(label) for label, entity in BOOKED
+_LABELS: dict[str, str] = {entity.__tablename__: label for label, entity, _noun in ATTACHED} | {
+    entity.__tablename__: label for label, entity in BOOKED
 }
 
 
@@ -120,7 +120,7 @@ async def _delete_made(session: AsyncSession, run: ImportRun, made: Sequence[Dee
         async with session.begin_nested():
             await _delete(session, gone, users)
     except IntegrityError:  # somebody was quicker
-        reasons |= {customer.id: gettext(CHANGED) for customer in gone}
+        reasons |= {customer.id: str(CHANGED) for customer in gone}
     for row in (*people.values(), *logins.values(), *links):
         session.expunge(row)
     return {customer_id: (people[customer_id].name, reason) for customer_id, reason in reasons.items()}
@@ -147,7 +147,7 @@ async def _touched(
         )
         return {noun_id for noun_id in await session.scalars(query.distinct()) if noun_id is not None}
 
-    because(await others("customer", people), gettext(CHANGED))
+    because(await others("customer", people), str(CHANGED))
     changed = await others("user", logins)
     changed |= {login.id for login in logins.values() if login.password_hash is not None}
     because((c for u in changed for c in owners[u]), gettext("Somebody has signed in for it, or changed its user."))
@@ -168,13 +168,13 @@ async def _touched(
         if "user_id" in deed.changes and groups.get(deed.customer_id, set()) != set(
             deed.changes.get("groups", (None, []))[1]
         ):
-            because([deed.customer_id], gettext(CHANGED))
+            because([deed.customer_id], str(CHANGED))
     connection = await session.connection()
     for table, column, of_user in _pointing():
         ids = list(logins if of_user else people)
         hit = {row[0] for row in await connection.execute(select(column).where(column.in_(ids)).distinct())}
-        label = {"what": _LABELS.get(table, gettext("Other records"))}
-        said = gettext("%(what)s belong to it by now.") % {"what": gettext(label["what"])}
+        what = str(_LABELS[table]) if table in _LABELS else gettext("Other records")
+        said = gettext("%(what)s belong to it by now.") % {"what": what}
         because((c for i in hit for c in (owners[i] if of_user else [i])), said)
     return reasons
 
@@ -229,7 +229,7 @@ async def _put_back(session: AsyncSession, changed: Sequence[Deed]) -> Kept:
             continue
         for name, (before, after) in deed.changes.items():
             if name not in columns or audit.plain(getattr(customer, name)) != after:
-                stays.append(gettext(columns[name].info["label"]) if name in columns else name)
+                stays.append(str(columns[name].info["label"]) if name in columns else name)
             else:
                 setattr(customer, name, _typed(columns[name], before))
         if stays:

@@ -123,7 +123,7 @@ def _look_over(path: Path) -> None:
                 elif part.file_size > SMALL and not name.startswith(("xl/media/", "xl/drawings/", "xl/comments")):
                     raise _too_large()
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, KeyError):
-        raise Invalid(str(DAMAGED)) from None
+        raise Invalid(DAMAGED) from None
 
 
 def _too_large() -> AppError:
@@ -137,7 +137,7 @@ def _scan(archive: zipfile.ZipFile, name: str, mark: re.Pattern[bytes], most: in
     count, since = 0, 0
     for text, fresh in _blocks(archive, name):
         if b"<!" in text:  # a document type, of which no spreadsheet has need
-            raise Invalid(str(DAMAGED))
+            raise Invalid(DAMAGED)
         last = -1
         for found in mark.finditer(text, max(0, len(text) - fresh - 64)):
             count, last = count + 1, found.start()
@@ -163,7 +163,7 @@ def _look_at_sheet(path: Path, sheet: Any, written: Written) -> None:
         for text, _fresh in _blocks(archive, sheet._worksheet_path):
             if _BARE_FORMULA.search(text):
                 said = gettext("The sheet has formulas without results: %(advice)s")
-                raise Invalid(said % {"advice": gettext(AGAIN)})
+                raise Invalid(said % {"advice": AGAIN})
             merged = merged or _MERGED.search(text) is not None
     if merged:
         said = gettext("The sheet has merged cells: only the first of them holds the value, the others are empty.")
@@ -178,13 +178,13 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     except Exception:  # whatever a library says of a broken file
-        raise Invalid(str(DAMAGED)) from None
+        raise Invalid(DAMAGED) from None
     try:
         yield book
     except (AppError, OSError):
         raise
     except Exception:
-        raise Invalid(str(DAMAGED)) from None
+        raise Invalid(DAMAGED) from None
     finally:
         book.close()
 
