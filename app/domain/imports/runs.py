@@ -206,19 +206,12 @@ async def forget_file(storage: Storage, *, import_id: int) -> None:
             return
         run.key, run.looked = "", {**run.looked, "workbook": ""}
         await session.flush()
-<<<<<<< HEAD
-        for model in (Attachment, ImportRun, InboundMail, DataRequest):
-            if await session.scalar(select(model.id).where(model.key == key).limit(1)) is not None:
-                return
-    await storage.delete(key)
-=======
         for key in list(keys):
-            for model in (Attachment, ImportRun, InboundMail):
+            for model in (Attachment, ImportRun, InboundMail, DataRequest):
                 if await session.scalar(select(model.id).where(model.key == key).limit(1)) is not None:
                     keys.discard(key)
     for key in keys:
         await storage.delete(key)
->>>>>>> h-imports
 
 
 def tag(import_id: int) -> str:
