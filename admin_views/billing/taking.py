@@ -56,7 +56,7 @@ async def _offered(session: AsyncSession, customer: Customer, form: Any) -> None
 
 
 def _invoice(invoice: Invoice) -> str:
-    return f"{invoice.number}, {say_money(invoice.total - invoice.paid, invoice.currency)}"
+    return f"{invoice.number}, {say_money(invoice.left, invoice.currency)}"
 
 
 class TakeFlow(Flow):

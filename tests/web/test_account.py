@@ -405,9 +405,7 @@ async def test_a_disabled_user_is_out_at_once_and_can_come_back(
         assert (await sign_in(browser, "ben", area="/client")).status_code == 303
 
 
-async def test_a_user_whom_staff_registered_gets_a_link_for_a_password(
-    ada: httpx.AsyncClient, people: People
-) -> None:
+async def test_a_user_whom_staff_registered_gets_a_link_for_a_password(ada: httpx.AsyncClient, people: People) -> None:
     async with db.unit() as session:
         ben = await factories.create_user(session, customer=people.customer, role=UserRole.FINANCE)
     assert (await ada.post(f"/client/users/{ben.id}/link")).status_code == 303

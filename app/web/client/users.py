@@ -115,7 +115,8 @@ async def _page(
     return await respond(
         request, session, "client/user.html", status, form=form or await _form(session, link, by), error=error,
         user=_line(link, view), fixed=fixed, read_only=why_not(view, "client.user.save"), elsewhere=elsewhere,
-        enabled=link.user.enabled, without=link.user.enabled and link.user.password_hash is None, rights=say_rights(link.rights), base=f"{URL}/{link.user_id}", list_url=URL,
+        enabled=link.user.enabled, without=link.user.enabled and link.user.password_hash is None,
+        rights=say_rights(link.rights), base=f"{URL}/{link.user_id}", list_url=URL,
     )  # fmt: skip
 
 
