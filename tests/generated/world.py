@@ -165,8 +165,10 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     payer = await factories.create_payer(session, customer=customer, name=f"{mark} Payer")
     report = {"errors": [[3, "email", f"{mark} error"]], "notes": [[4, f"{mark} note"]], "mapping": {"Mail": "email"}}
     upload = await factories.create_import(
-        session, name=f"{mark}.csv", project_id=project.id, staff_id=sender.id, report=report, created=1, failed=1
-    )
+        session, name=f"{mark}.csv", project_id=project.id, staff_id=sender.id, report=report, created=1, failed=1,
+        looked={"columns": [{"name": "Mail", "samples": [f"{mark} sample"], "values": []}]},
+        plan={"columns": {"Mail": "email"}},
+    )  # fmt: skip
     canned = await factories.create_canned(
         session, name=f"{mark} canned", project_id=project.id, texts={"en": f"{mark} canned text"}
     )

@@ -46,7 +46,7 @@ def _export(request: DataRequest, *, may_load: bool) -> dict[str, Any]:
     label = gettext("Being made") if state is DataState.WAITING else str(state.label)
     done, total = (job.done, job.total) if job is not None else (0, 1)
     return {
-        "label": gettext("Copy of %(moment)s") % {"moment": show_moment(request.created_at)},
+        "label": gettext("Copy of %(moment)s") % {"moment": show_moment(request.created_at, "short")},
         "kind": tones.get(state, ""), "state": label, "going": state is DataState.WAITING,
         "done": done, "total": max(total, 1), "by": str(request.user) if request.user else "",
         "size": show_bytes(request.size) if request.size else "",
@@ -85,14 +85,14 @@ def _consent(row: Subscription) -> list[str]:
     how = f"{row.how.label}, {by}" if by else str(row.how.label)
     return [
         row.category.name_in(language()), str(row.channel.label), str(row.user or gettext("The account's address")),
-        gettext("Agreed") if row.wanted else gettext("Refused"), show_moment(row.since), how,
+        gettext("Agreed") if row.wanted else gettext("Refused"), show_moment(row.since, "short"), how,
     ]  # fmt: skip
 
 
 def _visit(line: queries.VisitLine) -> list[str]:
-    over = show_moment(line.ended_at) if line.ended_at <= db.utcnow() else gettext("now")
+    over = show_moment(line.ended_at, "short") if line.ended_at <= db.utcnow() else gettext("now")
     did = gettext("Something was changed") if line.changed else gettext("Only looked")
-    return [line.staff or gettext("Our support"), show_moment(line.created_at), over, line.reason, did]
+    return [line.staff or gettext("Our support"), show_moment(line.created_at, "short"), over, line.reason, did]
 
 
 async def _page(request: Asked, session: AsyncSession, form: DeletionForm, status: int = 200) -> Response[Any]:
