@@ -56,7 +56,7 @@ def state_of(service: Service) -> tuple[str, str, str]:
             said = gettext("It is cancelled and runs until %(day)s.")
             return "warn", gettext("Ends soon"), said % {"day": show_date(service.next_charge_on)}  # type: ignore[arg-type]
         case ServiceStatus.ACTIVE:
-            return "ok", gettext("Running"), gettext("Everything is in order.")
+            return "ok", gettext("Active"), gettext("Everything is in order.")
         case ServiceStatus.SUSPENDED if service.unpaid_since is not None:
             said = gettext("It was not paid and is stopped. It goes on as soon as the money is there.")
             return "bad", gettext("Stopped, unpaid"), said
