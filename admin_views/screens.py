@@ -75,6 +75,7 @@ WITHOUT_SCREEN = {
     "audit_detail": "shown on the audit card",
     "campaign_attachment": "shown on the campaign card",
     "campaign_text": "shown on the campaign card",
+    "confirmation": "invitations are shown with the users; codes and links for a while",
     "customer_project": "part of the customer form",
     "door_code": "short-lived; the client area shows it to its customer",
     "data_request": "the customer sees it; a deletion is a ticket for staff",

@@ -22,7 +22,8 @@ from app.models.privacy import DataRequest, DataState
 from app.models.users import User
 from app.web import render
 from app.web.auth import see_other
-from app.web.client import queries
+from app.web.branding import brand_of
+from app.web.client import door, queries
 from app.web.client.access import may, why_not
 from app.web.client.area import HTML, Asked, me, respond
 from app.web.files import stored
@@ -96,6 +97,7 @@ def _visit(line: queries.VisitLine) -> list[str]:
 
 async def _page(request: Asked, session: AsyncSession, form: DeletionForm, status: int = 200) -> Response[Any]:
     view, customer_id = me(request)
+    brand = brand_of(request.scope)
     asked = await privacy.deletion(session, customer_id)
     pending = None
     if asked is not None:
@@ -110,6 +112,8 @@ async def _page(request: Asked, session: AsyncSession, form: DeletionForm, statu
                   "closed": why_not(view, "client.data.delete")},
         consents=[_consent(row) for row in await _consents(session, customer_id)],
         visits=[_visit(row) for row in await queries.visits(session, customer_id, limit=SHOWN)],
+        visits_shown=brand is not None and brand.visits_shown,
+        door_url=door.URL if door.asked_for(request) and may(view, "client.door") else None,
         choose_url="/client/profile/subscriptions",
     )  # fmt: skip
 

@@ -80,7 +80,7 @@ def _shown(quote: Quote, known: dict[int, Discount], with_tax: bool) -> dict[str
     }  # fmt: skip
 
 
-async def _catalogue(request: Asked, session: AsyncSession) -> Response[Any]:
+async def _catalogue(request: Asked, session: AsyncSession, status: int = 200) -> Response[Any]:
     view, customer_id = me(request)
     customer = await queries.customer(session, customer_id)
     made = await charging.quotes(session, customer)
@@ -93,7 +93,7 @@ async def _catalogue(request: Asked, session: AsyncSession) -> Response[Any]:
         ]} for group, some in groupby(offers, key=lambda o: o.product.group)
     ]  # fmt: skip
     return await respond(
-        request, session, "client/catalogue.html", groups=groups, list_url=LIST,
+        request, session, "client/catalogue.html", status, groups=groups, list_url=LIST,
         read_only=why_not(view, "client.service.order"),
     )  # fmt: skip
 
@@ -198,7 +198,7 @@ async def order(request: Asked) -> Response[Any]:
     asked = given.get("product")
     async with db.reads() as session:
         if not asked:
-            return await respond(request, session, "client/catalogue.html", 422, groups=[], list_url=LIST)
+            return await _catalogue(request, session, 422)
         asked_for = await _Order.load(session, customer_id, asked)
     form = asked_for.fit(OrderForm(given))
     if form.validate():

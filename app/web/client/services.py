@@ -149,6 +149,8 @@ async def extend(request: Asked, key: FromPath[str]) -> Response[Any]:
     """Pay the next period now. The form says which one, so that it is paid once however often it is pressed."""
     _view, customer_id = me(request)
     given = await posted(request)
+    async with db.reads() as session:
+        await find_mine(session, customer_id, key)
     try:
         begins, seen = date.fromisoformat(given.get("begins")), int(given.get("seen")[:19])
     except ValueError:
@@ -157,8 +159,6 @@ async def extend(request: Asked, key: FromPath[str]) -> Response[Any]:
         async with db.unit() as session:
             service = await find_mine(session, customer_id, key)
             await charging.renew_now(session, service=service, begins=begins, seen=seen)
-    except NotFound:
-        raise
     except AppError as problem:
         async with db.reads() as session:
             fresh = await find_mine(session, customer_id, key)
