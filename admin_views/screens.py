@@ -81,6 +81,7 @@ WITHOUT_SCREEN = {
     "data_request": "the customer sees it; a deletion is a ticket for staff",
     "delivery_event": "counted in the report of a campaign",
     "external_ref": "bookkeeping of imports",
+    "import_row": "bookkeeping of imports",
     "group_payment_method": "part of the group form",
     "group_product": "part of the group form",
     "invoice_line": "shown on the invoice card",

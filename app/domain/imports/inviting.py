@@ -30,8 +30,8 @@ async def invite_some(*, import_id: int) -> runs.Left:
             .order_by(User.id)
         )
         invited = run.looked.get("invited", 0)
-        for user_id, customer_id in people:
-            await links.mail(session, kind=OneUseKind.INVITE, user_id=user_id, customer_id=customer_id)
+        for user_id, _customer_id in people:
+            await links.mail(session, kind=OneUseKind.RESET, user_id=user_id)
             invited += 1
         looked = {**run.looked, "invited_at": at, "invited": invited}
         await runs.write(session, run.id, ImportState.DONE, looked=looked)
