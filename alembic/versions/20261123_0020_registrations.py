@@ -1,7 +1,7 @@
 """registrations: customers sign up by themselves, each project says how
 
-Revision ID: 0025
-Revises: 0024
+Revision ID: 0027
+Revises: 0026
 Create Date: 2026-11-23 00:20:00
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 import app.db
 
-revision: str = '0025'
-down_revision: str | None = '0024'
+revision: str = '0027'
+down_revision: str | None = '0026'
 branch_labels: str | None = None
 depends_on: str | None = None
 

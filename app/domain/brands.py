@@ -112,6 +112,12 @@ async def url_for(project_id: int, path: str) -> str:
     return links.url(path, host=found.host if found is not None else "")
 
 
+async def sign_in_path(project_id: int) -> str:
+    """Where somebody who comes by a link in a mail signs in to this brand."""
+    found = await brand(project_id)
+    return f"{PREFIX}{found.slug}/login" if found and found.slug and not found.host else "/client/login"
+
+
 def _forget(*_what: Any) -> None:
     db.kept().put(KEY, None, 0)
 

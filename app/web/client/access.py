@@ -98,6 +98,7 @@ TABLE: Mapping[str, Rule] = {
     "client.user.save": _TEAM,
     "client.user.disable": _TEAM,
     "client.user.enable": _TEAM,
+    "client.user.link": _TEAM,
     "client.user.remove": _TEAM,
     "client.user.new": _USERS,
     "client.user.invite": _TEAM,
