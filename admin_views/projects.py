@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -11,6 +12,8 @@ from starlette.responses import Response
 from wtforms import FileField, validators
 
 from admin_views.base import AppForm, AppView, Button, Flow, Press, Related
+from app.db import Base
+from app.domain import brands
 from app.domain.billing.logos import MOST_BYTES, logo_of, set_logo
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext
@@ -52,9 +55,18 @@ class Projects(AppView, model=Project):
     buttons = (
         Button(
             "logo", _("Logo"), "photo", on=frozenset({"card"}), flow=LogoFlow(), grant="edit", submit=_("Keep"),
-            lede=_("It stands on invoices and documents."),
+            lede=_("It stands on invoices and documents and in the client area."),
         ),
     )  # fmt: skip
+
+    async def save(self, session: AsyncSession, obj: Base | None, values: dict[str, Any]) -> Any:
+        brands.check(values)
+        for name in ("host", "slug"):
+            taken = select(Project.id).where(getattr(Project, name) == values.get(name)).limit(1)
+            other = await session.scalar(taken.execution_options(unscoped=True)) if values.get(name) else None
+            if other is not None and (obj is None or other != getattr(obj, "id", None)):
+                raise Invalid(**{name: gettext("Another project has it already.")})
+        return await super().save(session, obj, values)
 
     async def file_logo(self, session: AsyncSession, obj: Any, request: Request) -> Response:
         logo = await logo_of(session, _storage(request), obj.id)

@@ -104,10 +104,9 @@ def _few_arenas() -> None:
 def _worker(_arguments: argparse.Namespace) -> int:
     settings = load()
     _require(settings)
-    from tasks.worker import run
-
-    run(settings)
-    return 0
+    # a process anew: what looked at the database and Redis (Alembic above all) stays in memory otherwise
+    arguments = [sys.executable, "-c", "from tasks.worker import run; run()"]
+    os.execve(sys.executable, arguments, {"MALLOC_ARENA_MAX": "2", **os.environ})
 
 
 def _require(settings: Settings) -> None:

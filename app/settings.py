@@ -56,6 +56,8 @@ class Settings:
     """Of who may post mail to `/inbound/mail`; empty: nobody."""
     inbound_keep_days: int = 90
     """How long the original of a mail is kept that is in a ticket, or of no interest."""
+    enter_minutes: int = 120
+    """So old may the sign-in of staff be who enter a customer's account; then the password is asked again."""
     stripe_secret_key: str = field(default="", repr=False)
     """Empty: no payments by card."""
     stripe_webhook_secret: str = field(default="", repr=False)
@@ -115,6 +117,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         inbound_url=_inbound_url(values.get("BURSAR_INBOUND_URL", "")),
         inbound_secret=_inbound_secret(values.get("BURSAR_INBOUND_SECRET", "")),
         inbound_keep_days=_number(values, "BURSAR_INBOUND_KEEP_DAYS", 90, 1, 3650),
+        enter_minutes=_number(values, "BURSAR_ENTER_MINUTES", 120, 1, 10_080),
         stripe_secret_key=_stripe(values, "BURSAR_STRIPE_SECRET_KEY", ("sk_", "rk_")),
         stripe_webhook_secret=_stripe(values, "BURSAR_STRIPE_WEBHOOK_SECRET", ("whsec_",)),
         stripe_url=_stripe_url(values.get("BURSAR_STRIPE_URL", "")),

@@ -39,6 +39,8 @@ from tasks import (
     mails,
     messaging,
     payments,
+    privacy,
+    sessions,
     tickets,
 )
 from tasks.base import Resources
@@ -55,7 +57,9 @@ __all__ = [
     "mails",
     "models",
     "payments",
+    "privacy",
     "run",
+    "sessions",
     "tickets",
 ]  # importing the models registers every mapper, importing the tasks every task
 

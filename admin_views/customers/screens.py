@@ -70,6 +70,7 @@ class Customers(AppView, model=Customer):
         Related("subscription"),
         Related("ticket", counts=True),
         Related("note", counts=True),
+        Related("login_session", _("Visits by staff")),
         Related(
             "audit", of=lambda c: (Audit.customer_id == c.id) | (Audit.noun == "customer") & (Audit.noun_id == c.id)
         ),

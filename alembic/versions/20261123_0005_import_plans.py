@@ -1,7 +1,7 @@
 """imports: what stands in the file, how it is taken, rows that were left out, and undoing
 
-Revision ID: 0020
-Revises: 0019
+Revision ID: 0025
+Revises: 0024
 Create Date: 2026-11-23 00:05:00
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 import app.db
 
-revision: str = '0020'
-down_revision: str | None = '0019'
+revision: str = '0025'
+down_revision: str | None = '0024'
 branch_labels: str | None = None
 depends_on: str | None = None
 

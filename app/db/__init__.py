@@ -21,6 +21,7 @@ from app.db.base import (
     like,
     model_of,
     moment,
+    unindexed,
     utcnow,
 )
 from app.db.bulk import insert_all
@@ -50,5 +51,5 @@ __all__ = [
     "Narrowed", "Prepared", "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "ask",
     "choice", "configure", "database", "dispose", "engine", "estimated_rows", "extras", "fold", "folded",
     "folded_of", "given", "insert_all", "is_sqlite", "kept", "like", "make_engine", "model_of", "moment", "narrow",
-    "read_sessions", "reads", "took_too_long", "unit", "utcnow", "violated", "weigh",
+    "read_sessions", "reads", "took_too_long", "unindexed", "unit", "utcnow", "violated", "weigh",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Integer, MetaD
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.inspection import inspect
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, UOWTransaction, mapped_column
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, Session, UOWTransaction, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
 
 # ---- types ----------------------------------------------------------------------------------------------------
@@ -87,6 +87,26 @@ def _moment_sqlite(element: moment, _compiler: Any, **_kw: Any) -> str:
 @compiles(moment, "postgresql")
 def _moment_postgresql(element: moment, _compiler: Any, **_kw: Any) -> str:
     return f"(clock_timestamp() + interval '{element.seconds:.3f} seconds')"
+
+
+class unindexed(FunctionElement[Any]):
+    """A column by which SQLite is not to look rows up: it has no statistics and may take the wrong index."""
+
+    inherit_cache = True
+
+    def __init__(self, column: InstrumentedAttribute[Any]) -> None:
+        super().__init__(column)
+        self.type = column.type
+
+
+@compiles(unindexed)
+def _as_it_is(element: unindexed, compiler: Any, **kw: Any) -> str:
+    return str(compiler.process(element.clauses, **kw))
+
+
+@compiles(unindexed, "sqlite")
+def _unindexed_sqlite(element: unindexed, compiler: Any, **kw: Any) -> str:
+    return f"+{compiler.process(element.clauses, **kw)}"
 
 
 # ---- declaring columns ----------------------------------------------------------------------------------------

@@ -100,15 +100,44 @@ class Rules:
     """Discount whose condition cannot be used -> why."""
 
     def __post_init__(self) -> None:
-        self._scoped: dict[tuple[Any, ...], list[Discount]] = {}
+        self._scoped: dict[
+            tuple[Any, ...], list[tuple[Discount, DiscountTarget, int | None, frozenset[int] | None]]
+        ] = {}
+        self._found: dict[tuple[Any, ...], Won] = {}
 
     def find(self, case: Case, day: date, *, everything: bool = False) -> Won:
-        """The discount on it that day. everything: also say of discounts that are switched off or not valid why."""
-        key = (case.project_id, case.product_id, case.product_group_id, case.period)
-        scoped = self._scoped.get(key)
+        """The discount on it that day. everything: also say of discounts that are switched off or not valid why.
+
+        Of customers whom the same discounts reach, all get the same answer: it is thought out once for each price.
+        """
+        where = (case.project_id, case.product_id, case.product_group_id, case.period)
+        scoped = self._scoped.get(where)
         if scoped is None:
-            scoped = self._scoped[key] = [d for d in self.discounts if in_scope(d, case)]
-        found = [d for d in scoped if self._meant(d, case.customer_id)]
+            scoped = self._scoped[where] = [
+                (d, d.target, d.group_id if d.target is DiscountTarget.GROUP else d.customer_id, self.meets.get(d.id))
+                for d in self.discounts if in_scope(d, case)
+            ]  # fmt: skip
+        me, everybody = case.customer_id, DiscountTarget.ALL
+        groups = self.groups.get(me, ())
+        meant = [
+            at for at, (_d, target, whom, _meets) in enumerate(scoped)
+            if target is everybody or (whom == me if target is DiscountTarget.CUSTOMER else whom in groups)
+        ]  # fmt: skip
+        meets = [at for at in meant if (who := scoped[at][3]) is None or me in who]
+        key = (where, day, case.price, case.currency, everything, tuple(meant), tuple(meets))
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = self._think([scoped[at][0] for at in meant], case, day, everything)
+        return found
+
+    def reach_all(self, day: date) -> bool:
+        """Whether one of them has a say in every price."""
+        return any(
+            d.target is DiscountTarget.ALL and d.scope is DiscountScope.EVERYTHING and valid_on(d, day)
+            for d in self.discounts
+        )
+
+    def _think(self, found: list[Discount], case: Case, day: date, everything: bool) -> Won:
         if not everything:
             found = [d for d in found if d.enabled and valid_on(d, day)]
         if not found:
@@ -127,13 +156,6 @@ class Rules:
             "list_price": case.price, "currency": case.currency, "considered": told[:TOLD], "won": won,
         }  # fmt: skip
         return Won(won, best[2] if best is not None else 0, explained)
-
-    def _meant(self, discount: Discount, customer_id: int) -> bool:
-        if discount.target is DiscountTarget.ALL:
-            return True
-        if discount.target is DiscountTarget.CUSTOMER:
-            return discount.customer_id == customer_id
-        return discount.group_id in self.groups.get(customer_id, ())
 
     def _against(self, discount: Discount, case: Case, day: date) -> str:
         """What keeps it out, whatever the others are; "" when nothing does."""

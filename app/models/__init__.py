@@ -9,12 +9,14 @@ from app.models import (
     consent,
     customers,
     discounts,
+    factors,
     fields,
     imports,
     inbound,
     jobs,
     ledger,
     messaging,
+    privacy,
     projects,
     scope,
     sessions,
@@ -25,7 +27,7 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "confirmations", "consent", "customers", "discounts", "fields",
-    "imports", "inbound", "jobs", "ledger", "messaging", "projects", "scope", "sessions", "staff", "templates",
-    "tickets", "users",
+    "attachments", "audit", "billing", "catalog", "confirmations", "consent", "customers", "discounts", "factors",
+    "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects", "scope", "sessions",
+    "staff", "templates", "tickets", "users",
 ]  # fmt: skip

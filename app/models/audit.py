@@ -26,6 +26,7 @@ from app.db import AppSession, Base, BigId, Choice, about, choice, insert_all, u
 from app.i18n import _
 from app.models.consent import DeliveryEvent
 from app.models.customers import Customer
+from app.models.factors import RecoveryCode
 from app.models.jobs import Job
 from app.models.ledger import LedgerCheck
 from app.models.messaging import Delivery
@@ -93,7 +94,8 @@ class AuditDetail(Base):
 
 
 UNAUDITED: tuple[type[Base], ...] = (
-    Audit, AuditDetail, Job, Delivery, DeliveryEvent, LedgerCheck, OneUse, TemplateVersion, Throttle,
+    Audit, AuditDetail, Job, Delivery, DeliveryEvent, LedgerCheck, OneUse, RecoveryCode, TemplateVersion,
+    Throttle,
 )  # fmt: skip
 """Rows of the program's own bookkeeping. What people decide about them is audited by the verb (`record`)."""
 

@@ -38,7 +38,7 @@ class Confirmation(Base, Stamped):
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
     value: Mapped[str] = mapped_column(String(254), default="", info=about(_("Address")))
     args: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    salt: Mapped[str] = mapped_column(String(32), info=about(_("Salt"), sensitive=True))
+    salt: Mapped[str] = mapped_column(String(32), info=about(_("Token"), sensitive=True))
     tries: Mapped[int] = mapped_column(default=0)
     """Wrong codes so far."""
     expires_at: Mapped[datetime]

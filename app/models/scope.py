@@ -12,7 +12,17 @@ from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from app.db import AppSession
 from app.models.attachments import Attachment
 from app.models.audit import Audit
-from app.models.billing import Document, DocumentTemplate, Expense, Invoice, Payer, Payment, PaymentEvent, TaxRate
+from app.models.billing import (
+    Document,
+    DocumentTemplate,
+    Expense,
+    Invoice,
+    Payer,
+    Payment,
+    PaymentEvent,
+    PaymentInvoice,
+    TaxRate,
+)  # fmt: skip
 from app.models.catalog import Service
 from app.models.confirmations import Confirmation
 from app.models.consent import DeliveryEvent, Subscription, Suppression
@@ -22,14 +32,16 @@ from app.models.imports import ImportRow, ImportRun
 from app.models.inbound import InboundMail
 from app.models.ledger import Account, Entry
 from app.models.messaging import Campaign, Delivery, Segment, Template
+from app.models.privacy import DataRequest
 from app.models.projects import Project
+from app.models.sessions import DoorCode, LoginSession
 from app.models.tickets import CannedReply, Ticket
 from app.models.users import CustomerRole, User, UserCustomer
 from app.observe import Kind, actor
 
 OF_CUSTOMER = (
     Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer, Subscription, DeliveryEvent,
-    InboundMail, Payment, Invoice, Expense, Document, CustomerRole, Confirmation,
+    InboundMail, Payment, Invoice, Expense, Document, CustomerRole, Confirmation, DoorCode, DataRequest,
 )  # fmt: skip
 """Tables that belong to a customer and thereby to the customer's project."""
 
@@ -101,12 +113,16 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         with_loader_criteria(Account, owned(Account), include_aliases=True),
         with_loader_criteria(Entry, of_account(Entry.account_id), include_aliases=True),
         with_loader_criteria(PaymentEvent, of_payment(PaymentEvent.payment_id), include_aliases=True),
+        with_loader_criteria(PaymentInvoice, of_payment(PaymentInvoice.payment_id), include_aliases=True),
         with_loader_criteria(Campaign, Campaign.staff_id == staff_id, include_aliases=True),
         with_loader_criteria(Segment, Segment.staff_id == staff_id, include_aliases=True),
         with_loader_criteria(
             Attachment, or_(Attachment.staff_id == staff_id, mine(Attachment.customer_id)), include_aliases=True
         ),
         with_loader_criteria(Audit, Audit.staff_id == staff_id, include_aliases=True),
+        with_loader_criteria(
+            LoginSession, or_(LoginSession.customer_id.is_(None), mine(LoginSession.customer_id)), include_aliases=True
+        ),
     ]  # fmt: skip
     options += [with_loader_criteria(cls, mine(cls.customer_id), include_aliases=True) for cls in OF_CUSTOMER]
     return tuple(options)

@@ -14,7 +14,7 @@ from app.domain.sessions.links import Gone
 from app.models.sessions import OneUse, OneUseKind
 from tests import factories
 
-RESET, INVITE = OneUseKind.RESET, OneUseKind.INVITE
+RESET, OTHER = OneUseKind.RESET, OneUseKind.STEP
 
 
 async def _made(kind: OneUseKind = RESET, **kw: timedelta) -> tuple[str, int]:
@@ -35,8 +35,8 @@ async def test_a_link_works_once_and_looking_does_not_use_it(database: str) -> N
     async with db.reads() as session:
         assert (await links.look(session, token, RESET)).user_id == user_id
         assert token not in str((await session.execute(select(OneUse.token_hash))).all())
-    assert await _take(token, INVITE, RESET) == user_id
-    for again in (RESET, INVITE):
+    assert await _take(token, OTHER, RESET) == user_id
+    for again in (RESET, OTHER):
         with pytest.raises(Gone):
             await _take(token, again)
 
@@ -56,7 +56,7 @@ async def test_what_is_over_made_up_or_for_something_else_is_refused(database: s
         with pytest.raises(Gone):
             await _take(token, RESET)
     with pytest.raises(Gone):
-        await _take(living, INVITE)
+        await _take(living, OTHER)
     assert await _take(living, RESET)
 
 
@@ -65,10 +65,10 @@ async def test_using_one_ends_the_others_of_its_kind_of_the_same_person(database
     token, user_id = await _made()
     async with db.unit() as session:
         other = (await links.make(session, kind=RESET, user_id=user_id)).rpartition("/")[2]
-        invite = (await links.make(session, kind="invite", user_id=user_id)).rpartition("/")[2]
+        other_kind = (await links.make(session, kind=OTHER, user_id=user_id)).rpartition("/")[2]
     stranger, _id = await _made()
     await _take(token, RESET)
     with pytest.raises(Gone):
         await _take(other, RESET)
-    assert await _take(invite, INVITE) == user_id
+    assert await _take(other_kind, OTHER) == user_id
     assert await _take(stranger, RESET) != user_id

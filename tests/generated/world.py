@@ -108,7 +108,9 @@ async def _staff(session: AsyncSession, world: World) -> dict[str, Staff]:
 
 async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender: Staff) -> tuple[Project, Customer]:
     """A row of every table that belongs to a project, `mark` in its name."""
-    project = await factories.create_project(session, name=f"{mark} Project", languages=["en", "de"])
+    project = await factories.create_project(
+        session, name=f"{mark} Project", languages=["en", "de"], terms=f"{mark} terms"
+    )
     customer = await factories.create_customer(
         session, project=project, name=f"{mark} Customer", email=f"{mark}@example.org".lower(), note=f"{mark} secret",
         country="DE",
@@ -151,6 +153,8 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     session.add(TicketAttachment(message_id=answer.id, attachment_id=theirs.id))
     group = await factories.create_group(session, name="Members" if mark == "Mine" else "Guests")
     await factories.create_membership(session, customer=customer, group=group)
+    role = await factories.create_customer_role(session, customer=customer, name=f"{mark} role")
+    invited = await factories.create_confirmation(session, customer=customer, value=f"{mark}-new@example.org".lower())
     service = await factories.create_service(session, customer=customer, name=f"{mark}-service.example".lower())
     payer = await factories.create_payer(session, customer=customer, name=f"{mark} Payer")
     report = {"errors": [[3, "email", f"{mark} error"]], "notes": [[4, f"{mark} note"]], "mapping": {"Mail": "email"}}
@@ -177,6 +181,13 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         },
     )  # fmt: skip
     document = await factories.create_document(session, customer=customer, title=f"{mark} act", number=f"{mark}-1")
+    now = utcnow()
+    visit = LoginSession(
+        token_hash=token_hash(f"visit of {mark}"), kind=SessionKind.VISIT, staff_id=sender.id, customer_id=customer.id,
+        reason=f"{mark} visit", last_seen_at=now, expires_at=now, ended_at=now,
+    )  # fmt: skip
+    session.add(visit)
+    copy = await factories.create_data_request(session, customer=customer, user_id=user.id, key=KEY, size=len(FILE))
     form = await factories.create_document_template(session, title=f"{mark} act", project_id=project.id)
     tax = await factories.create_tax_rate(session, name=f"{mark} tax", project_id=project.id)
     discount = await factories.create_discount(session, name=f"{mark} discount", project_id=project.id)
@@ -193,7 +204,8 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "canned_reply": canned.id, "inbound_mail": came.id, "account": account.id, "payment": payment.id,
         "invoice": invoice.id, "issued invoice": issued.id, "expense": expense.id,
         "finance_document": document.id, "document_template": form.id,
-        "tax_rate": tax.id, "discount": discount.id,
+        "tax_rate": tax.id, "discount": discount.id, "login_session": visit.id,
+        "customer_role": role.id, "confirmation": invited.id, "data_request": copy.id,
     }  # fmt: skip
     return project, customer
 

@@ -35,6 +35,8 @@ FIELDS: dict[str, checks.Check] = {
     "custom": checks.mapping,
 }
 """What may be entered for a payer, and its shape."""
+MOST_OWN = 100
+"""Payers that a customer can have by adding them."""
 OF_COMPANY = ("director", "position", "grounds")
 """Fields that only a company has; those of other types stay empty."""
 
@@ -79,6 +81,22 @@ async def save_payer(session: AsyncSession, *, values: Mapping[str, Any], payer:
     await session.flush()
     if payer.usual:
         await _others_are_not_usual(session, payer)
+    return payer
+
+
+async def add_own(session: AsyncSession, *, customer_id: int, values: Mapping[str, Any]) -> Payer:
+    """A payer that a customer adds. Raises Invalid; Conflict for the same once more, and where there are too many."""
+    await session.execute(select(Customer.id).where(Customer.id == customer_id).with_for_update())  # double clicks
+    wanted = check_payer(values)
+    same = {field: wanted[field] for field in ("name", "kind", "vat_number") if field in wanted}
+    mine = select(func.count()).select_from(Payer).where(Payer.customer_id == customer_id)
+    if await session.scalar(mine.filter_by(**same)):
+        raise Conflict(gettext("There is such a payer already."))
+    if (await session.scalar(mine) or 0) >= MOST_OWN:
+        raise Conflict(gettext("There are %(n)d payers already. That is the most.") % {"n": MOST_OWN})
+    payer = await save_payer(session, values={**values, "customer_id": customer_id, "usual": False})
+    if values.get("usual"):
+        await make_usual(session, payer=payer)
     return payer
 
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from heapq import heappop, heappush
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import utcnow
@@ -66,7 +66,7 @@ async def decide(
         if purse is None:
             purse = purses[r.account_id] = _Purse(r.balance, r.credit_limit, r.post_paid)
         heappush(purse.queue, (r.next_charge_on, r.id, r))
-    result, last_row = Decided(), dict[int, dict[str, Any]]()
+    result, last_row, rates = Decided(), dict[int, dict[str, Any]](), dict[tuple[Any, ...], int]()
     for account_id in sorted(purses):
         purse = purses[account_id]
         while purse.queue:
@@ -79,8 +79,10 @@ async def decide(
             if (service_id, begins) in charged:
                 result.moved[service_id] = until
             else:
-                alike = Customer(country=r.country, kind=r.kind)
-                rate = await taxes.rate(project, alike, payers.get(r.payer_id or 0), begins)
+                of = (r.project_id, r.country, r.kind, r.payer_id, begins)
+                if (rate := rates.get(of)) is None:
+                    alike = Customer(country=r.country, kind=r.kind)  # never added: only these two matter
+                    rate = rates[of] = await taxes.rate(project, alike, payers.get(r.payer_id or 0), begins)
                 setup = r.setup_fee if is_first(r.started_on, begins) else 0
                 case = Case(r.customer_id, r.project_id, r.product_id, r.group_id, r.period, r.price, r.currency)
                 price = cost(rules, case, setup, rate, project.prices_with_tax, begins)
@@ -135,7 +137,8 @@ async def _rows(session: AsyncSession, due: ColumnElement[bool]) -> list[Any]:
         Service.period, Service.next_charge_on, Service.charge_day, Service.setup_fee, Service.started_on,
         Service.unpaid_since, Service.status, Service.auto_renew, Product.name.label("product"), Product.group_id,
         Customer.project_id, Customer.country, Customer.kind, Customer.language, Account.id.label("account_id"),
-        Account.balance, Account.credit_limit, Account.post_paid, Account.payer_id,
+        Account.balance, Account.credit_limit, Account.post_paid,
+        func.coalesce(Service.payer_id, Account.payer_id).label("payer_id"),
     )  # fmt: skip
     statement = (
         select(*columns)

@@ -109,16 +109,17 @@ async def open_ones(
     return rows.all()
 
 
-async def by_token(session: AsyncSession, token: str) -> Confirmation:
-    """The confirmation that a link was made for, with customer, project and user. Raises NotFound with the reason."""
+async def by_token(session: AsyncSession, token: str, *, hold: bool = False) -> Confirmation:
+    """The confirmation that a link was made for, with customer, project and user. Raises NotFound with the reason.
+
+    hold: it is about to be used; of two at once the second finds it used."""
     number, _dash, salt = (_links.read(token) or "").partition("-")
     if not number.isdecimal():
         raise NotFound(GONE)
+    query = select(Confirmation).with_for_update(of=Confirmation) if hold else select(Confirmation)
     row = await session.scalar(
-        select(Confirmation)
-        .where(Confirmation.id == int(number), Confirmation.ended_at.is_(None), Confirmation.expires_at > utcnow())
+        query.where(Confirmation.id == int(number), Confirmation.ended_at.is_(None), Confirmation.expires_at > utcnow())
         .options(joinedload(Confirmation.customer).joinedload(Customer.project), joinedload(Confirmation.user))
-        .with_for_update(of=Confirmation)
         .execution_options(unscoped=True)
     )
     if row is None or row.salt != salt:

@@ -28,6 +28,7 @@ from app.models.audit import Audit
 from app.models.customers import Group
 from app.models.imports import ImportRow, ImportRun, ImportState
 from app.models.inbound import InboundMail
+from app.models.privacy import DataRequest
 from app.models.projects import Project
 from app.observe import actor, request_id
 from app.queue import enqueue
@@ -206,7 +207,7 @@ async def forget_file(storage: Storage, *, import_id: int) -> None:
         run.key, run.looked = "", {**run.looked, "workbook": ""}
         await session.flush()
         for key in list(keys):
-            for model in (Attachment, ImportRun, InboundMail):
+            for model in (Attachment, ImportRun, InboundMail, DataRequest):
                 if await session.scalar(select(model.id).where(model.key == key).limit(1)) is not None:
                     keys.discard(key)
     for key in keys:

@@ -83,7 +83,47 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
             MacroSpec("reset.link", _("The link that leads to a new password"), "https://nordhost.example/reset/x7Kq"),
             MacroSpec("reset.minutes", _("For how many minutes the link works"), "30"),
         ),
-        in_use=False,
+    ),
+    MailKind.REGISTRATION: SystemMail(
+        _("To somebody who has registered, so that they confirm the address."),
+        _("Please confirm your registration at {{ project.name }}"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "somebody, probably you, has registered at {{ project.name }} with this address.\n\n"
+            "[Confirm the registration]({{ confirm.link }})\n\n"
+            "The link works once, for {{ confirm.hours }} hours. If it was not you, you need not do anything: without "
+            "it there is no account."
+        ),
+        (
+            MacroSpec("confirm.link", _("The link to confirm"), "https://nordhost.example/client/link/x7Kq"),
+            MacroSpec("confirm.hours", _("For how many hours the link works"), "48"),
+        ),
+    ),
+    MailKind.ADDRESS_KNOWN: SystemMail(
+        _("To somebody who registers although there is an account with the address."),
+        _("You have an account at {{ project.name }} already"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "somebody, probably you, has tried to register at {{ project.name }} with this address. There is an "
+            "account with it already, so nothing was changed.\n\n"
+            "[Sign in]({{ signin.link }}), or [choose a new password]({{ signin.reset }}) if you have forgotten "
+            "yours.\n\n"
+            "If it was not you, you need not do anything."
+        ),
+        (
+            MacroSpec("signin.link", _("The link to sign in"), "https://nordhost.example/client/login"),
+            MacroSpec("signin.reset", _("Where a new password is asked for"), "https://nordhost.example/client/forgot"),
+        ),
+    ),
+    MailKind.SECURITY: SystemMail(
+        _("To somebody whose password or second factor was changed."),
+        _("Your sign-in at {{ project.name }} was changed"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "{{ security.what }}\n\n"
+            "If it was not you, choose a new password at once and tell us."
+        ),
+        (MacroSpec("security.what", _("What has changed, as a sentence"), "Your password was changed."),),
     ),
     MailKind.EMAIL_CHANGED: SystemMail(
         _("To the old address, when an e-mail address was changed."),
@@ -191,6 +231,40 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
             "If you have paid already, you need not do anything."
         ),
         _OF_INVOICE,
+    ),
+    MailKind.VISIT: SystemMail(
+        _("To a customer whose account staff have entered, where the project wants it."),
+        _("Our support is in your account at {{ project.name }}"),
+        _(
+            "Hello {% if customer.contact_person %}{{ customer.contact_person }}"
+            "{% else %}{{ customer.name }}{% endif %},\n\n"
+            "{{ visit.staff }} of {{ project.sender_name }} has entered your account on {{ visit.begin }}, for at most "
+            "30 minutes.\n\nThe reason: {{ visit.reason }}\n\n"
+            "Passwords, e-mail addresses and payment methods are closed to our staff. If you have a question, just "
+            "answer this message."
+        ),
+        (
+            MacroSpec("visit.staff", _("Who entered"), "Jana Berg"),
+            MacroSpec("visit.reason", _("Why"), "Ticket 381: the server is slow"),
+            MacroSpec("visit.begin", _("When it began"), "Nov 22, 2026, 11:45 AM"),
+        ),
+    ),
+    MailKind.DATA_READY: SystemMail(
+        _("To a user who has asked for a copy of all data of the customer."),
+        _("Your data at {{ project.name }}"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "the copy of the data of {{ customer.name }} is ready. It can be downloaded until {{ data.until }}, after "
+            "signing in.\n\n"
+            "[My data]({{ data.link }})\n\n"
+            "If you did not ask for it, please tell us: just answer this message."
+        ),
+        (
+            MacroSpec(
+                "data.link", _("The page where the copy can be downloaded"), "https://nordhost.example/client/data"
+            ),
+            MacroSpec("data.until", _("The day until which it is kept"), "Dec 6, 2026"),
+        ),
     ),
 }
 

@@ -3,16 +3,12 @@
 A link opens a page with a button; only the button uses it up, so programs that follow every link do no harm. The
 token is signed, so that a made-up one costs no query; the database keeps its SHA-256.
 
-    path = await links.make(session, kind=OneUseKind.INVITE, user_id=user.id)      # "/client/link/..."
-    await links.mail(session, kind=OneUseKind.INVITE, user_id=user.id)              # the same, sent by a worker
+    path = await links.make(session, kind=OneUseKind.RESET, user_id=user.id)       # "/client/link/..."
+    await links.mail(session, kind=OneUseKind.RESET, user_id=user.id)               # the same, sent by a worker
 
-`mail` is the better one: the link is made when the mail is sent and lies in no job. Kinds, all of a `user_id` (RESET
-also of a `staff_id`, CONFIRM of nobody):
-
-- INVITE: the page asks for a password and signs in; for users without a password. A week.
-- RESET: the page asks for a new password. An hour.
-- EMAIL: `data={"email": "new@example.org"}`; the button runs `USED[EMAIL]`. The mail goes to that address. A day.
-- CONFIRM: a registration. Two days.
+`mail` is the better one: the link is made when the mail is sent and lies in no job. RESET (of a `user_id` or a
+`staff_id`) leads to a new password, also for who has none yet. CONFIRM (of nobody) makes a registration an account.
+What customers confirm about themselves is in `app.domain.confirmations`.
 
 `look` is for the page, `take` for the button: it raises Gone for everybody but the first. Taking one ends the others of
 its kind of the same person; `revoke` ends those that are not to be used any more (a new password does so).
@@ -22,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -41,8 +37,6 @@ from app.queue import enqueue
 LIFE: dict[OneUseKind, timedelta] = {
     OneUseKind.CONFIRM: timedelta(days=2),
     OneUseKind.RESET: timedelta(hours=1),
-    OneUseKind.INVITE: timedelta(days=7),
-    OneUseKind.EMAIL: timedelta(days=1),
     OneUseKind.STEP: timedelta(minutes=10),
 }
 MOST_AN_HOUR = 5
@@ -70,12 +64,6 @@ class Link:
     data: Mapping[str, Any]
 
 
-Use = Callable[[AsyncSession, Link], Awaitable[str]]
-"""What the button of a link does, in the transaction that uses it up. Returns what is said to the person."""
-USED: dict[OneUseKind, Use] = {}
-"""Kind -> its deed, for links that ask nothing but a button. Who makes such links adds it."""
-
-
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
@@ -97,11 +85,11 @@ async def issue(
 
 
 async def make(
-    session: AsyncSession, *, kind: OneUseKind | str, user_id: int | None = None, staff_id: int | None = None,
+    session: AsyncSession, *, kind: OneUseKind, user_id: int | None = None, staff_id: int | None = None,
     data: Mapping[str, Any] | None = None, life: timedelta | None = None,
 ) -> str:  # fmt: skip
     """A new link. Returns its path; `app.links.url` makes the whole address."""
-    token = await issue(session, kind=OneUseKind(kind), user_id=user_id, staff_id=staff_id, data=data, life=life)
+    token = await issue(session, kind=kind, user_id=user_id, staff_id=staff_id, data=data, life=life)
     return f"{'/link/' if staff_id is not None else '/client/link/'}{token}"
 
 
@@ -151,17 +139,13 @@ async def revoke(
 
 
 async def mail(
-    session: AsyncSession, *, kind: OneUseKind | str, user_id: int | None = None, staff_id: int | None = None,
-    customer_id: int | None = None, data: Mapping[str, Any] | None = None, macros: Mapping[str, str] | None = None,
+    session: AsyncSession, *, kind: OneUseKind, user_id: int | None = None, staff_id: int | None = None,
+    key: str | None = None,
 ) -> Job:  # fmt: skip
-    """Have a worker make a link and mail it, once this transaction is committed.
-
-    customer_id: in whose name (an invitation says for whom it is); else the first whom the user serves. macros: more
-    fields for the text, such as `inviter.name`."""
+    """Have a worker make a link and mail it, once this transaction is committed."""
     return await enqueue(
-        session, "sessions.link", total=1, kind=OneUseKind(kind).value, user_id=user_id, staff_id=staff_id,
-        customer_id=customer_id, data=dict(data or {}), macros=dict(macros or {}),
-    )  # fmt: skip
+        session, "sessions.link", key=key, total=1, kind=kind.value, user_id=user_id, staff_id=staff_id
+    )
 
 
 async def too_many(
