@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from app import db
 from app.db import utcnow
 from app.integrations.mail import OutboxMailer
 from app.integrations.storage import DirectoryStorage
+from app.models.consent import Subscription
 from app.models.imports import ImportState
 from app.models.jobs import Job, JobState
 from app.models.staff import Staff
@@ -55,6 +57,42 @@ async def test_a_file_is_uploaded_checked_and_started(desk: httpx.AsyncClient, r
     await run_jobs(resources)
     done = (await desk.get(f"{card}/part/progress")).text
     assert ">Done<" in done and "data-poll" not in done and await how_many() == ROWS
+
+
+CONSENT = "address,category,subscribed,channel\nada@example.org,News,no,\nnobody@example.org,News,no,\n"
+
+
+async def test_consent_is_checked_and_taken_from_a_file(
+    desk: httpx.AsyncClient, sign_in: SignIn, resources: Resources
+) -> None:
+    async with db.unit() as session:
+        await factories.create_category(session, name="News", subscribable=True, opt_in=False)
+        ada = await factories.create_customer(session, email="ada@example.org")
+
+    async def take(by: httpx.AsyncClient, **data: str) -> str:
+        answer = await by.post(
+            "/admin/import_run/action/consent", data=data, files={"files": ("c.csv", CONSENT.encode(), "text/csv")}
+        )
+        assert answer.status_code == 303, answer.text
+        await run_jobs(resources)
+        return str(answer.headers["location"])
+
+    async def refused() -> int:
+        async with db.reads() as session:
+            held = Subscription.ended_at.is_(None), Subscription.wanted.is_(False)
+            found = list(await session.scalars(select(Subscription.customer_id).where(*held)))
+            assert set(found) <= {ada.id}
+            return len(found)
+
+    card = (await desk.get(await take(desk, dry_run="on"))).text
+    assert "Only checked, nothing is changed" in card and "Nobody is known under this address." in card
+    assert await refused() == 0
+    async with db.unit() as session:
+        other = await factories.create_project(session)
+    await take(await sign_in(await create_staff([("*", "*")], projects=(other,), username="far")))
+    assert await refused() == 0, "whoever is limited to other projects finds nobody"
+    card = (await desk.get(await take(desk))).text
+    assert await refused() == 1 and "Left out" in card
 
 
 async def test_an_upload_that_cannot_be_taken_says_so_at_its_field(desk: httpx.AsyncClient) -> None:

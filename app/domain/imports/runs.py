@@ -111,9 +111,15 @@ async def forget_file(storage: Storage, *, import_id: int) -> None:
         key, run.key = run.key, ""
         if run.state in OPEN or not key:
             return
-        await session.flush()
+    await forget_key(storage, key)
+
+
+async def forget_key(storage: Storage, key: str) -> None:
+    """Delete a stored file unless a row holds the same content."""
+    async with reads() as session:
         for model in (Attachment, ImportRun, InboundMail):
-            if await session.scalar(select(model.id).where(model.key == key).limit(1)) is not None:
+            held = select(model.id).where(model.key == key).limit(1)
+            if await session.scalar(held, execution_options={"unscoped": True}) is not None:
                 return
     await storage.delete(key)
 
@@ -166,7 +172,7 @@ async def work_off(storage: Storage, *, import_id: int, state: ImportState, more
         path = Path(folder) / "import.csv"
         try:
             path.write_bytes(await storage.read(run.key))
-            keeping = _Keeping(run, run.total or await asyncio.to_thread(_rows, path), more)
+            keeping = _Keeping(run, run.total or await asyncio.to_thread(count_rows, path), more)
             report = await import_customers(
                 path, project=run.project.name, source=run.source, dry_run=state is ImportState.CHECKING,
                 start=run.done, keep=keeping,
@@ -186,7 +192,7 @@ async def work_off(storage: Storage, *, import_id: int, state: ImportState, more
     return Left(report.done, keeping.total, over=report.ended or keeping.lost)
 
 
-def _rows(path: Path) -> int:
+def count_rows(path: Path) -> int:
     return sum(1 for _row in rows(look_at(path)))
 
 
