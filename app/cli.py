@@ -257,15 +257,16 @@ def _import_customers(arguments: argparse.Namespace) -> int:
         mapping[column] = name
 
     async def work() -> list[str]:
-        from app.domain.imports import import_customers
+        from app.domain.imports import import_customers, workbooks
 
-        report = await import_customers(
-            Path(arguments.file),
-            project=arguments.project,
-            mapping=mapping or None,
-            source=arguments.source,
-            dry_run=arguments.dry_run,
-        )
+        with workbooks.as_text(Path(arguments.file)) as path:
+            report = await import_customers(
+                path,
+                project=arguments.project,
+                mapping=mapping or None,
+                source=arguments.source,
+                dry_run=arguments.dry_run,
+            )
         return report.lines()
 
     print("\n".join(_on_database(work)))
@@ -341,7 +342,7 @@ def _parser() -> argparse.ArgumentParser:
     command("remove", "remove the demo data", _demo_remove, demo)
 
     source = family("import", "take over data from elsewhere")
-    customers = command("customers", "import customers from a CSV file", _import_customers, source)
+    customers = command("customers", "import customers from a CSV or XLSX file", _import_customers, source)
     customers.add_argument("file", metavar="FILE", help="CSV with the names of the columns in the first line")
     customers.add_argument("--project", help="the project they are registered in")
     customers.add_argument("--map", action="append", default=[], metavar="COLUMN=field", help="may be repeated")

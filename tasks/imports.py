@@ -1,4 +1,4 @@
-"""Imports in the background: check a file, take its rows in slices, forget the file."""
+"""Imports in the background: read and check a file, take its rows in slices, forget the file; invite; take back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.imports import runs
+from app.domain.imports import inviting, looking, runs, undoing
 from app.errors import NotFound
 from app.models.imports import ImportState
 from tasks.base import Again, JobRun, task
@@ -18,6 +18,12 @@ SLICE = 20.0
 async def _gave_up(session: AsyncSession, *, job_id: int, reason: str, import_id: int) -> None:
     with suppress(NotFound):
         await runs.fail_import(session, import_id=import_id, reason=reason)
+
+
+@task("imports.read", timeout=1800, tries=2, on_failed=_gave_up)
+async def read(job: JobRun, *, import_id: int) -> None:
+    """See what stands in a file."""
+    await looking.read_file(job.resources.storage, import_id=import_id)
 
 
 @task("imports.check", slice_seconds=SLICE, on_failed=_gave_up)
@@ -43,3 +49,19 @@ async def _work(job: JobRun, import_id: int, state: ImportState) -> Again | None
 async def forget(job: JobRun, *, import_id: int) -> None:
     """Delete the file of an import that is over."""
     await runs.forget_file(job.resources.storage, import_id=import_id)
+
+
+@task("imports.invite", slice_seconds=SLICE)
+async def invite(job: JobRun, *, import_id: int) -> Again | None:
+    """Have some of the users that an import made invited."""
+    left = await inviting.invite_some(import_id=import_id)
+    await job.progress(left.done, left.total)
+    return None if left.over else Again(inviting.PAUSE)
+
+
+@task("imports.undo", slice_seconds=SLICE)
+async def undo(job: JobRun, *, import_id: int) -> Again | None:
+    """Take back what an import did."""
+    left = await undoing.undo_some(import_id=import_id, more=lambda: not job.slice_over)
+    await job.progress(left.done, left.total)
+    return None if left.over else Again(0)

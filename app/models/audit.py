@@ -138,6 +138,16 @@ def made(values: Mapping[str, Any]) -> dict[str, list[Any]]:
     return {key: [None, _plain(value)] for key, value in values.items() if value is not None}
 
 
+def gone(row: Base) -> dict[str, list[Any]]:
+    """The changes of a row that is deleted without the ORM."""
+    return _changes("delete", inspect(row)) or {}
+
+
+def plain(value: Any) -> Any:
+    """A value as changes hold it."""
+    return _plain(value)
+
+
 @dataclass(frozen=True)
 class Line:
     """One row to write: what was done to which row of which table. changes: column -> [before, after]."""

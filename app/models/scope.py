@@ -28,7 +28,7 @@ from app.models.confirmations import Confirmation
 from app.models.consent import DeliveryEvent, Subscription, Suppression
 from app.models.customers import Customer, CustomerProject, Membership, Note
 from app.models.discounts import Discount
-from app.models.imports import ImportRun
+from app.models.imports import ImportRow, ImportRun
 from app.models.inbound import InboundMail
 from app.models.ledger import Account, Entry
 from app.models.messaging import Campaign, Delivery, Segment, Template
@@ -79,11 +79,14 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         found = select(literal(1)).where(paid.c.id == payment_id, mine(paid.c.customer_id))
         return found.correlate_except(paid).exists()
 
+    run = ImportRun.__table__.alias("run")
+    runs = select(run.c.id).where(run.c.project_id.in_(projects))
     options = [
         with_loader_criteria(Suppression, written_to(Suppression.address_folded), include_aliases=True),
         with_loader_criteria(Project, Project.id.in_(projects), include_aliases=True),
         with_loader_criteria(Customer, Customer.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(ImportRun, ImportRun.project_id.in_(projects), include_aliases=True),
+        with_loader_criteria(ImportRow, ImportRow.import_id.in_(runs), include_aliases=True),
         with_loader_criteria(User, User.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(
             Template, or_(Template.project_id.is_(None), Template.project_id.in_(projects)), include_aliases=True

@@ -21,9 +21,10 @@ from app.web.branding import at_brand, brand_asked
 from app.web.errors import local_path, sign_in_page
 from app.web.forms import posted
 from app.web.guard import visitor
-from app.web.second import HTML, asks_passkey, by_passkey, enter, to_second_step
+from app.web.second import asks_passkey, by_passkey, enter, to_second_step
 
 Asked = Request[Any, Any, Any]
+HTML = "text/html"
 YEAR = 365 * cookies.DAY
 
 

@@ -14,7 +14,7 @@ from app.db import Base, folded_of, insert_all
 from app.domain import checks, users
 from app.domain.customers.fields import cleaned
 from app.models import audit
-from app.models.customers import Customer, ExternalRef
+from app.models.customers import Customer, ExternalRef, Membership
 from app.models.users import User, UserCustomer, UserRole
 
 
@@ -26,9 +26,13 @@ class Newcomer:
     user: Mapping[str, Any]
     source: str
     ref: str
+    groups: tuple[int, ...] = ()
+    """Ids, which the caller knows to exist."""
 
 
-def newcomer(values: Mapping[str, Any], *, username: str, source: str, ref: str) -> Newcomer:
+def newcomer(
+    values: Mapping[str, Any], *, username: str, source: str, ref: str, groups: tuple[int, ...] = ()
+) -> Newcomer:
     """Check what is known of a customer (see FIELDS, with `project_id` and `name`) who has the id `ref` in `source`.
 
     The user name must be free: `register_many` does not look. Raises Invalid with every bad field.
@@ -38,7 +42,7 @@ def newcomer(values: Mapping[str, Any], *, username: str, source: str, ref: str)
         {"username": username, "full_name": customer.get("contact_person") or customer["name"],
          "email": customer["email"], "language": customer.get("language", "")}, users.FIELDS,
     )  # fmt: skip
-    return Newcomer(customer, {**user, "project_id": customer["project_id"]}, source, ref)
+    return Newcomer(customer, {**user, "project_id": customer["project_id"]}, source, ref, groups)
 
 
 async def register_many(session: AsyncSession, people: Sequence[Newcomer]) -> Sequence[int]:
@@ -57,9 +61,12 @@ def _register(session: Session, people: Sequence[Newcomer]) -> Sequence[int]:
     refs = [{"source": p.source, "ref": p.ref, "noun": "customer", "noun_id": i}
             for p, i in zip(people, customers, strict=True)]  # fmt: skip
     session.connection().execute(insert(ExternalRef.metadata.tables["external_ref"]), refs)
+    if joined := [{"customer_id": i, "group_id": g} for p, i in zip(people, customers, strict=True) for g in p.groups]:
+        session.connection().execute(insert(Membership.metadata.tables["membership"]), joined)
     lines = []
     for person, customer_id, user_id in zip(people, customers, logins, strict=True):
-        known = audit.made({**person.customer, "user_id": user_id, person.source: person.ref})
+        groups = {"groups": list(person.groups)} if person.groups else {}
+        known = audit.made({**person.customer, "user_id": user_id, person.source: person.ref, **groups})
         lines.append(audit.Line("create", "customer", customer_id, known))
         owner = audit.made({**person.user, "owner_of": customer_id})
         lines.append(audit.Line("create", "user", user_id, owner))

@@ -70,6 +70,9 @@ TABLE: Mapping[str, Rule] = {
     "client.account.pick": _OWN,
     "client.password": _OWN,
     "client.password.save": _OWN,
+    "client.security": _OWN,
+    "client.security.app": _OWN,
+    "client.security.save": _OWN,
     # the account
     "client.home": Rule(),
     "client.profile": Rule(),
