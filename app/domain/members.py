@@ -199,9 +199,9 @@ async def send_link(session: AsyncSession, *, link: UserCustomer, by: By) -> Non
     _reach(link, by)
     if link.user.password_hash is not None or not link.user.enabled:
         raise Conflict(gettext("This user has a password already, or may not sign in."))
-    if await links.too_many(session, kind=OneUseKind.INVITE, user_id=link.user_id):
+    if await links.too_many(session, kind=OneUseKind.RESET, user_id=link.user_id):
         raise TooMany(gettext("Too many were sent within the last hour. Please try again later."), seconds=3600)
-    await links.mail(session, kind=OneUseKind.INVITE, user_id=link.user_id, customer_id=link.customer_id)
+    await links.mail(session, kind=OneUseKind.RESET, user_id=link.user_id)
 
 
 # ---- invitations ---------------------------------------------------------------------------------------------------
