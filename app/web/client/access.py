@@ -62,6 +62,11 @@ TABLE: Mapping[str, Rule] = {
     "client.forgot.post": _OPEN,
     "client.link": _OPEN,
     "client.link.post": _OPEN,
+    "client.register": _OPEN,
+    "client.register.post": _OPEN,
+    "client.register.again": _OPEN,
+    "client.register.confirm": _OPEN,
+    "client.register.confirm.post": _OPEN,
     # the brand
     "client.logo": Rule(open=True),
     "client.terms": Rule(open=True),
