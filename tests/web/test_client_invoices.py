@@ -83,7 +83,8 @@ async def test_paying_from_the_balance(
 async def test_pages_speak_the_readers_language(ada: httpx.AsyncClient, people: People, code: str) -> None:
     await invoice_of(people.customer)
     async with db.unit() as session:
-        (await session.scalars(select(Project).where(Project.id == people.project.id))).one().languages = list(LANGUAGES)
+        project = (await session.scalars(select(Project).where(Project.id == people.project.id))).one()
+        project.languages = list(LANGUAGES)
     await ada.post("/client/language", data={"language": code, "next": "/client/"})
     words = {"en": "Invoices", "de": "Rechnungen", "ru": "Счета", "es": "Facturas"}
     assert f'<h1 class="grow">{words[code]}</h1>' in (await ada.get("/client/invoices")).text
