@@ -49,10 +49,7 @@ async def _several(session: AsyncSession, payment: Payment) -> list[dict[str, An
     found = (await session.scalars(select(Invoice).where(Invoice.id.in_(mine)).order_by(Invoice.id).limit(MOST))).all()
     if not found:
         return []
-    rows = [
-        [ready(link("invoice", i.id, str(i))), str(i.status.label), show_money(i.total, i.currency)]
-        for i in found
-    ]
+    rows = [[ready(link("invoice", i.id, str(i))), str(i.status.label), show_money(i.total, i.currency)] for i in found]
     columns = [gettext("Invoice"), gettext("Status"), gettext("Total")]
     return [{"label": gettext("For these invoices"), "kind": "table", "columns": columns, "rows": rows}]
 

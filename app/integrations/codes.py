@@ -61,7 +61,7 @@ class SmsGateway:
         self._url, self._secret = url, secret
 
     async def send(self, *, key: str, to: str, text: str) -> None:
-        import httpx  # a worker that sends no codes does without
+        import httpx  # only where a gateway is set: it is large
 
         body = json.dumps({"to": to, "text": text}, ensure_ascii=False).encode()
         moment = int(time.time())

@@ -175,18 +175,19 @@ def _look_at_sheet(path: Path, sheet: Any, written: Written) -> None:
 def _opened(path: Path) -> Iterator[Any]:
     import openpyxl  # it is large, and most imports are CSV
 
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-    except Exception:  # whatever a library says of a broken file
-        raise Invalid(DAMAGED) from None
-    try:
-        yield book
-    except (AppError, OSError):
-        raise
-    except Exception:
-        raise Invalid(DAMAGED) from None
-    finally:
-        book.close()
+    with path.open("rb") as file:
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        except Exception:  # whatever a library says of a broken file
+            raise Invalid(DAMAGED) from None
+        try:
+            yield book
+        except (AppError, OSError):
+            raise
+        except Exception:
+            raise Invalid(DAMAGED) from None
+        finally:
+            book.close()
 
 
 def _sheets(book: Any) -> list[Any]:

@@ -44,6 +44,7 @@ async def home(request: Asked) -> Response[Any]:
             inbox_url="/client/messages",
             invoices=await open_ones(session, customer_id, may_pay=may_pay) if sees_money else [],
             visits=[_visit(v) for v in await queries.visits(session, customer_id)] if sees_visits else [],
+            visits_url="/client/data#visits" if may(view, "client.data") else None,
             buttons=[*([ask] if may(view, "client.ticket.open") else []),
                      *([order] if may(view, "client.service.order") else [])],
         )  # fmt: skip
