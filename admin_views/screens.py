@@ -106,6 +106,7 @@ WITHOUT_SCREEN = {
     "throttle": "counters",
     "ticket_attachment": "shown in the ticket",
     "ticket_message": "shown in the ticket",
+    "registration": "nobody yet: it becomes a customer when the address is confirmed",
     "two_factor": "the person's own; shown on their security page",
     "user_customer": "part of the user form",
 }

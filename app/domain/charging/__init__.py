@@ -8,7 +8,7 @@ what is left is decided in Python, account by account (`deciding`), and booked b
 from __future__ import annotations
 
 from app.domain.charging.chunks import Charged, charge_account, charge_chunk, count_due, next_chunk
-from app.domain.charging.forecast import Coming, coming, days_left
+from app.domain.charging.forecast import Coming, Outlook, coming, days_left, outlook
 from app.domain.charging.ordering import (
     Quote,
     Quotes,

@@ -297,7 +297,8 @@ class _Import:
 
     def _read(self, record: Record) -> _Row:
         def all_of(name: str) -> list[str]:
-            return [text for place in self.places.get(name, ()) if (text := _bare(record.cells[place]))]
+            found = [text for place in self.places.get(name, ()) if (text := _bare(record.cells[place]))]
+            return found if name in ("street", "note") else [text.replace("\n", " ") for text in found]
 
         def one(name: str) -> str:
             return next(iter(all_of(name)), "")

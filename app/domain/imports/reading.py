@@ -124,12 +124,16 @@ def _header(first: Sequence[Record]) -> Record | None:
     if not first or first[0].problem:
         return first[0] if first else None
     good = [record for record in first if not record.problem]
-    best = max(good, key=lambda record: known(record.cells))  # of equal ones the first
-    if known(best.cells) >= 2 > known(good[0].cells):
+    best = max(good, key=_known)  # of equal ones the first
+    if _known(best) >= 2 > _known(good[0]):
         return best
     filled = sum(bool(cell.strip()) for cell in good[0].cells)
     wider = next((r for r in good if sum(bool(cell.strip()) for cell in r.cells) >= 3), good[0])
     return wider if filled == 1 else good[0]
+
+
+def _known(record: Record) -> int:
+    return known(record.cells[:COLUMNS])
 
 
 # ---- how it is written ----------------------------------------------------------------------------------------------

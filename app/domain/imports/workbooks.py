@@ -13,8 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import openpyxl
-
 from app.errors import AppError, Invalid, TooLarge
 from app.i18n import _, gettext
 
@@ -175,18 +173,21 @@ def _look_at_sheet(path: Path, sheet: Any, written: Written) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-    except Exception:  # whatever a library says of a broken file
-        raise Invalid(DAMAGED) from None
-    try:
-        yield book
-    except (AppError, OSError):
-        raise
-    except Exception:
-        raise Invalid(DAMAGED) from None
-    finally:
-        book.close()
+    import openpyxl  # it is large, and most imports are CSV
+
+    with path.open("rb") as file:
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        except Exception:  # whatever a library says of a broken file
+            raise Invalid(DAMAGED) from None
+        try:
+            yield book
+        except (AppError, OSError):
+            raise
+        except Exception:
+            raise Invalid(DAMAGED) from None
+        finally:
+            book.close()
 
 
 def _sheets(book: Any) -> list[Any]:

@@ -90,6 +90,8 @@ async def make(
 ) -> str:  # fmt: skip
     """A new link. Returns its path; `app.links.url` makes the whole address."""
     token = await issue(session, kind=kind, user_id=user_id, staff_id=staff_id, data=data, life=life)
+    if kind is OneUseKind.CONFIRM:
+        return f"/client/register/confirm/{token}"
     return f"{'/link/' if staff_id is not None else '/client/link/'}{token}"
 
 

@@ -30,7 +30,7 @@ from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
 from app.web.client.payments import payers_of
 from app.web.client.services import LIST, find_mine
-from app.web.client.showing import PER, named, price_of, service_line, told
+from app.web.client.showing import named, own_lines, price_of, told
 from app.web.forms import NUMBER, REQUIRED, OnceForm, choices, posted
 
 NEW = f"{LIST}/new"
@@ -231,13 +231,14 @@ async def ordered(request: Asked, key: FromPath[str]) -> Response[Any]:
     view, customer_id = me(request)
     async with db.reads() as session:
         service = await find_mine(session, customer_id, key)
+        [shown] = await own_lines(session, await queries.customer(session, customer_id), [service])
         waits = service.status is ServiceStatus.ORDERED and service.unpaid_since is not None
         missing = await charging.missing_for(session, service) if waits else 0
         sees = may(view, "client.payments")
         pay_url = f"/client/payments/new?service={service.id}" if waits and may(view, "client.payment.add") else None
         return await respond(
-            request, session, "client/ordered.html", service=service_line(service), waits=waits,
-            runs=service.status is ServiceStatus.ACTIVE, per=str(PER[service.period]), list_url=LIST,
+            request, session, "client/ordered.html", service=shown, waits=waits,
+            runs=service.status is ServiceStatus.ACTIVE, list_url=LIST,
             missing=show_money(missing, service.currency) if waits and sees else None, pay_url=pay_url,
             url=f"{LIST}/{service.id}",
         )  # fmt: skip
