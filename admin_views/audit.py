@@ -25,6 +25,8 @@ ACTIONS = {
     "sign_in_refused": _("sign-in refused"),
     "enter": _("entered the panel of"),
     "return": _("returned from"),
+    "door_opened": _("was let in with a code by"),
+    "proved": _("gave the password again:"),
     "export": _("exported"),
     "take_over": _("took over"),
     "read": _("read"),
@@ -48,8 +50,9 @@ NOUNS = {
     "campaign_attachment": _("File of a campaign"),
     "ticket_message": _("Ticket message"),
     "ticket_attachment": _("File of a ticket"),
-    "login_session": _("Session"),
+    "door_code": _("Code that opens an account"),
     "throttle": _("Sign-in attempts"),
+    "data_request": _("Request about data"),
     "demo": _("Demo data"),
 }
 """What has no screen of its own."""

@@ -160,7 +160,7 @@ async def _money(session: AsyncSession, strip: list[dict[str, Any]], blocks: lis
             blocks.insert(0, {"kind": "breaches", "label": gettext("The books do not agree"),
                               "lines": [b.text for b in broken]})  # fmt: skip
     found = await figure("money by month", partial(incomes.figures, session))
-    blocks += [{"kind": "chart", "chart": chart} for chart in incomes.drawn(found)]
+    blocks += [{"kind": "income", "chart": chart} for chart in incomes.drawn(found)]
 
 
 # ---- tickets --------------------------------------------------------------------------------------------------------

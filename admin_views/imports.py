@@ -1,4 +1,4 @@
-"""Imports: a file of customers is chosen, checked, looked at, and then taken in the background."""
+"""Imports: a file of customers is chosen, its columns are looked at, it is checked, then taken in the background."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from wtforms import FileField, StringField, validators
+from wtforms import BooleanField, FileField, StringField, validators
 
-from admin_views.access import may_press
+from admin_views.access import may, may_press
 from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press
 from admin_views.base.cells import ready, swatch
 from admin_views.base.fields import plain
 from admin_views.base.working import stop_button, work
+from admin_views.import_columns import ColumnsFlow, LeftOutFlow, ValuesFlow, field_name
 from app.db import utcnow
-from app.domain.imports import runs
+from app.domain.imports import runs, undoing
+from app.domain.imports.consents import add_consent_import
 from app.errors import Invalid
 from app.i18n import _, gettext, ngettext, show_bytes, show_moment, show_number
 from app.integrations.storage import DirectoryStorage, StoredFile
-from app.models.customers import Customer
-from app.models.imports import ImportRun, ImportState
+from app.models.imports import ImportRow, ImportRun, ImportState
 
 
 class UploadForm(AppForm):
@@ -31,9 +32,9 @@ class UploadForm(AppForm):
         _("File"),
         [validators.InputRequired(_("Choose a file."))],
         description=_(
-            "CSV with the names of the columns in the first line, as spreadsheets and other panels write it."
+            "XLSX or CSV with the names of the columns above the rows, as spreadsheets and other programs write it."
         ),
-        render_kw={"accept": ".csv,.txt,text/csv"},
+        render_kw={"accept": ".xlsx,.csv,.txt,text/csv"},
     )
     project = LookupField(_("Project"), [validators.InputRequired()], target="project")
     source = StringField(
@@ -46,7 +47,7 @@ class UploadForm(AppForm):
 
 
 class UploadFlow(Flow):
-    form = UploadForm
+    form: type[AppForm] = UploadForm
     needs_rows = False
 
     async def before(self, press: Press, form: AppForm) -> None:
@@ -71,8 +72,32 @@ class UploadFlow(Flow):
             project_id=form.data["project"],
             source=form.data["source"],
         )
-        said = gettext("The file is being checked. Nothing is changed until you start the import.")
+        said = gettext("The file is being read. Then you see its columns.")
         return Done(said, url=press.view.card_url(run.id))
+
+
+class ConsentForm(AppForm):
+    files = FileField(
+        _("File"),
+        [validators.InputRequired(_("Choose a file."))],
+        description=_("CSV with the columns address, category, subscribed (yes or no), and, where known, channel, "
+                      "when and source."),
+        render_kw={"accept": ".csv,.txt,text/csv"},
+    )  # fmt: skip
+    dry_run = BooleanField(_("Only check, change nothing"))
+    stored: StoredFile
+
+
+class ConsentFlow(UploadFlow):
+    form = ConsentForm
+
+    async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
+        fields: Any = form
+        job_id = await add_consent_import(
+            session, stored=fields.stored, name=form.data["files"].filename or "", dry_run=bool(form.data["dry_run"])
+        )
+        said = gettext("The file is taken in, in the background.")
+        return Done(said, url=f"/admin/job/details/{job_id}" if may(press.request, "job", "details") else None)
 
 
 async def _chunks(upload: UploadFile) -> AsyncIterator[bytes]:
@@ -92,13 +117,22 @@ async def stop(session: AsyncSession, chosen: list[ImportRun]) -> str:
     return gettext("Stopped. What was already taken stays.")
 
 
+async def undo(session: AsyncSession, chosen: list[ImportRun]) -> str:
+    for run in chosen:
+        await undoing.undo_import(session, import_id=run.id)
+    return gettext("The import is being undone.")
+
+
 HIDDEN = frozenset[str]()
 """These stand in the progress, and go away with it."""
 
 
 class Imports(AppView, model=ImportRun):
     name, name_plural, icon, category = _("Import"), _("Imports"), "file-import", "Configuration"
-    help = _("Customers out of CSV files. A file is checked first; a second import of the same file changes nothing.")
+    help = _(
+        "Customers out of spreadsheets and CSV files. A file is checked first; a second import of the same file "
+        "changes nothing."
+    )
     readonly = True
     can_create = can_edit = can_delete = False
     buttons = (
@@ -110,9 +144,42 @@ class Imports(AppView, model=ImportRun):
             flow=UploadFlow(),
             grant="create",
             primary=True,
+            submit=_("Read the file"),
+            lede=_("You say what its columns are, then it is checked: you see what would be taken and what is wrong."),
+        ),
+        Button(
+            "columns",
+            _("Columns"),
+            "list-details",
+            on=frozenset({"card"}),
+            flow=ColumnsFlow(),
+            grant="create",
             submit=_("Check the file"),
+            lede=_("What each column is. The next file with the same columns is taken in the same way."),
+            shown=lambda r: r.state in runs.BEFORE,
+        ),
+        Button(
+            "values",
+            _("Values"),
+            "list",
+            on=frozenset({"card"}),
+            flow=ValuesFlow(),
+            grant="create",
+            submit=_("Check the file"),
+            lede=_("What the values of the file mean here."),
+            shown=lambda r: r.state in runs.BEFORE,
+            more=True,
+        ),
+        Button(
+            "consent",
+            _("Import consent"),
+            "mail-check",
+            on=frozenset({"head"}),
+            flow=ConsentFlow(),
+            grant="create",
+            submit=_("Take in the file"),
             lede=_(
-                "The file is checked first: you see what would be taken and what is wrong, before anything changes."
+                "Who wants which messages, as it was said elsewhere. What was said here later than the file says stays."
             ),
         ),
         Button(
@@ -142,8 +209,45 @@ class Imports(AppView, model=ImportRun):
             verb=stop,
             grant="create",
             more=True,
-            shown=lambda r: r.state is ImportState.CHECKED,
+            shown=lambda r: r.state in runs.BEFORE,
             lede=_("The file is deleted, and nothing is imported."),
+        ),
+        Button(
+            "left_out",
+            _("Rows that are left out"),
+            "download",
+            on=frozenset({"card"}),
+            flow=LeftOutFlow(undo=False),
+            grant="details",
+            submit=_("Download"),
+            lede=_("A CSV with these rows as they stand in the file, with the reason. Put right, it can be imported."),
+            shown=lambda r: bool(r.failed and r.looked.get("columns")),
+        ),
+        Button(
+            "not_undone",
+            _("What is not undone"),
+            "download",
+            on=frozenset({"card"}),
+            flow=LeftOutFlow(undo=True),
+            grant="details",
+            submit=_("Download"),
+            lede=_("A CSV with the customers that stay as they are, with the reason."),
+            shown=lambda r: bool(r.kept and r.looked.get("columns")),
+        ),
+        Button(
+            "undo",
+            _("Undo the import"),
+            "arrow-back-up",
+            on=frozenset({"card"}),
+            verb=undo,
+            grant="create",
+            danger=True,
+            more=True,
+            shown=undoing.undoable,
+            lede=_(
+                "New customers are deleted unless something has happened to them since. What was changed is put back "
+                "where it still is as the import left it. The rest is listed."
+            ),
         ),
     )
 
@@ -161,13 +265,19 @@ class Imports(AppView, model=ImportRun):
             "progress": {
                 **work_of(obj),
                 "poll_url": f"/admin/import_run/details/{obj.id}/part/progress" if going else "",
-                "stop": stop_button(f"/admin/import_run/action/stop?pks={obj.id}", asked) if going and may else None,
+                "stop": stop_button(f"/admin/import_run/action/stop?pks={obj.id}", asked)
+                if going and may and obj.state is not ImportState.UNDOING
+                else None,
                 "next": _next(obj) if may else None,
             }
         }
 
     async def sections(self, session: AsyncSession, obj: ImportRun, request: Request) -> list[dict[str, Any]]:
         report, shown = obj.report, []
+        if warnings := obj.looked.get("warnings"):
+            shown.append({"label": gettext("About the file"), "kind": "words", "words": warnings})
+        if obj.kept:
+            shown.append(await _not_undone(session, obj))
         if errors := report.get("errors"):
             rest = obj.failed - len({line for line, _column, _reason in errors})
             shown.append(
@@ -207,26 +317,41 @@ class Imports(AppView, model=ImportRun):
             {"label": gettext("Started by"), "value": str(obj.staff or "Bursar")},
             {"label": gettext("Started"), "value": show_moment(obj.started_at) if obj.started_at else ""},
             {"label": gettext("Finished"), "value": show_moment(obj.finished_at) if obj.finished_at else ""},
+            {"label": gettext("Invitations"), "value": _invitations(obj)},
         ]
         return [{"label": gettext("Details"), "kind": "kv", "items": [i for i in items if i["value"]]}]
 
 
-FIELDS = {
-    "ref": _("ID"), "company": _("Company"), "first_name": _("First name"), "last_name": _("Last name"),
-    "street": _("Street"), "city": _("City"), "state": _("State or province"), "postal_code": _("Postal code"),
-    "username": _("User name"),
-}  # fmt: skip
-"""What the fields of an import are called that a customer has not under the same name."""
+MOST_KEPT = 200
 
 
-def field_name(field: str) -> str:
-    if field in FIELDS:
-        return str(FIELDS[field])
-    return str(Customer.__table__.c[field].info["label"])
+async def _not_undone(session: AsyncSession, run: ImportRun) -> dict[str, Any]:
+    """The customers that stay as they are, with the reason."""
+    query = select(ImportRow).where(ImportRow.import_id == run.id, ImportRow.undo)
+    found = (await session.scalars(query.order_by(ImportRow.id).limit(MOST_KEPT))).all()
+    rest = run.kept - len(found)
+    return {
+        "label": gettext("What is not undone"),
+        "kind": "table",
+        "columns": [gettext("Customer"), gettext("Reason")],
+        "rows": [[row.cells[0] or f"#{row.column}", row.reason] for row in found],
+        "rest": gettext("and %(n)s more") % {"n": show_number(rest)} if rest > 0 else None,
+    }
+
+
+def _invitations(run: ImportRun) -> str:
+    if not run.looked.get("invite"):
+        return ""
+    if run.state is not ImportState.DONE:
+        return gettext("After the import")
+    return gettext("%(n)s so far") % {"n": show_number(run.looked.get("invited", 0))}
 
 
 def _next(run: ImportRun) -> dict[str, str] | None:
     """What to press once the file is checked."""
+    if run.state is ImportState.READ:
+        url = f"/admin/import_run/action/columns?pks={run.id}"
+        return {"label": gettext("Look at the columns"), "url": url, "icon": "list-details"}
     n = run.created + run.updated
     if run.state is not ImportState.CHECKED or not n:
         return None
@@ -241,8 +366,12 @@ def work_of(run: ImportRun) -> dict[str, Any]:
     note = run.error
     if run.state is ImportState.CHECKED:
         note = gettext("Nothing is changed yet. These figures say what the import would do.")
-    words = {"created": _("New"), "updated": _("Changed"), "unchanged": _("Unchanged"), "failed": _("Left out")}
-    kinds = {"created": "ok", "updated": "info", "unchanged": "", "failed": "bad"}
+    if run.state is ImportState.READ:
+        note = gettext("Nothing is changed yet. Say what the columns are, then the file is checked.")
+    words = {"created": _("New"), "updated": _("Changed"), "unchanged": _("Unchanged"), "failed": _("Left out"),
+             "undone": _("Undone"), "kept": _("Not undone")}  # fmt: skip
+    kinds = {"created": "ok", "updated": "info", "unchanged": "", "failed": "bad", "undone": "ok", "kept": "warn"}
+    shown = ("undone", "kept") if run.state in (ImportState.UNDOING, ImportState.UNDONE) else runs.COUNTS
     return work(
         label=run.name,
         url=f"/admin/import_run/details/{run.id}",
@@ -251,7 +380,7 @@ def work_of(run: ImportRun) -> dict[str, Any]:
         done=run.done,
         total=run.total,
         rate=run.done / seconds if going and seconds > 1 else 0.0,
-        counts=[{"label": str(words[c]), "n": getattr(run, c), "kind": kinds[c]} for c in runs.COUNTS],
+        counts=[{"label": str(words[c]), "n": getattr(run, c), "kind": kinds[c]} for c in shown],
         note=note,
     )
 

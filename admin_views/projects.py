@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
-from wtforms import FileField, StringField, validators
+from wtforms import BooleanField, FileField, SelectMultipleField, validators
 
-from admin_views.base import AppForm, AppView, Button, Flow, Press, Related
-from app.db import utcnow
-from app.domain.billing import numbers
+from admin_views.base import AppForm, AppView, Button, Flow, LookupField, Press, Related
+from admin_views.billing.numbers import NumbersFlow
+from app.db import Base
+from app.domain import brands
 from app.domain.billing.logos import MOST_BYTES, logo_of, set_logo
+from app.domain.signup import FIELDS, configure, settings_of
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext
 from app.integrations.pdf import picture_kind
 from app.integrations.storage import DirectoryStorage
+from app.models.customers import CustomerKind
 from app.models.projects import Project
 
 
@@ -47,39 +51,33 @@ class LogoFlow(Flow):
         return gettext("The logo is kept.") if data else gettext("There is no logo any more.")
 
 
-class NumbersFlow(Flow):
-    """How invoices and documents of a project are numbered; beside it the numbers that come next."""
+class SignUpForm(AppForm):
+    open = BooleanField(_("Customers can register"), description=_("The form stands beside the sign-in."))
+    kinds = SelectMultipleField(_("Account types"), choices=[(k.value, k.label) for k in CustomerKind])
+    asked = SelectMultipleField(
+        _("Asked"), choices=list(FIELDS.items()),
+        description=_("Besides e-mail, password and language. The terms of the project, if any, have to be accepted."),
+    )  # fmt: skip
+    required = SelectMultipleField(
+        _("Required"), choices=list(FIELDS.items()), description=_("Those of a company only of companies.")
+    )
+    groups = LookupField(_("Groups of new customers"), target="customer_group", multiple=True)
 
-    template = "sqladmin/priced.html"
-    look_template: ClassVar[str] = "sqladmin/priced_look.html"
+
+class SignUpFlow(Flow):
+    form = SignUpForm
 
     async def build(self, press: Press, posted: Any = None) -> AppForm:
-        kinds: dict[str, Any] = {
-            kind: StringField(label, [validators.InputRequired(), validators.Length(max=numbers.LONGEST)])
-            for kind, label in numbers.KINDS.items()
-        }
-        start = None if posted is not None else await numbers.patterns_of(press.session, press.one.id)
-        return cast(AppForm, type("NumbersForm", (AppForm,), kinds)(posted, data=start))
-
-    async def context(self, press: Press, form: AppForm) -> dict[str, Any]:
-        items = []
-        for field in form:
-            try:
-                following = await numbers.preview(
-                    press.session, project_id=press.one.id, kind=field.name, pattern=field.data or "",
-                    day=utcnow().date(),
-                )  # fmt: skip
-            except Invalid as problem:
-                following = next(iter(problem.fields.values()))
-            items.append({"label": gettext(numbers.KINDS[field.name]), "value": following})
-        note = gettext("Counting goes on where it is. With {year} it begins with 1 in each year.")
-        return {"look": {"label": gettext("The next numbers"), "items": items, "explained": None, "note": note}}
+        how = settings_of(press.one.signup)
+        return SignUpForm(
+            posted, open=how.open, kinds=[k.value for k in how.kinds], asked=how.asked, required=how.required,
+            groups=list(how.groups),
+        )  # fmt: skip
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> str:
-        changed = await numbers.set_patterns(
-            session, project_id=press.one.id, patterns=form.data, day=utcnow().date()
-        )  # fmt: skip
-        return gettext("The numbers are changed.") if changed else gettext("Nothing was changed.")
+        values = {**form.data, "groups": form.data["groups"] or ()}
+        await configure(session, project=press.one, **values)
+        return gettext("Saved.")
 
 
 class Projects(AppView, model=Project):
@@ -89,7 +87,11 @@ class Projects(AppView, model=Project):
     buttons = (
         Button(
             "logo", _("Logo"), "photo", on=frozenset({"card"}), flow=LogoFlow(), grant="edit", submit=_("Keep"),
-            lede=_("It stands on invoices and documents."),
+            lede=_("It stands on invoices and documents and in the client area."),
+        ),
+        Button(
+            "signup", _("Registration"), "user-plus", on=frozenset({"card"}), flow=SignUpFlow(), grant="edit",
+            submit=_("Save"), lede=_("How customers of this project register by themselves."),
         ),
         Button(
             "numbers", _("Numbers"), "braces", on=frozenset({"card"}), flow=NumbersFlow(), grant="edit",
@@ -97,6 +99,15 @@ class Projects(AppView, model=Project):
             lede=_("How invoices and documents are numbered: {year}, and {number} or {number:05} with zeros in front."),
         ),
     )  # fmt: skip
+
+    async def save(self, session: AsyncSession, obj: Base | None, values: dict[str, Any]) -> Any:
+        brands.check(values)
+        for name in ("host", "slug"):
+            taken = select(Project.id).where(getattr(Project, name) == values.get(name)).limit(1)
+            other = await session.scalar(taken.execution_options(unscoped=True)) if values.get(name) else None
+            if other is not None and (obj is None or other != getattr(obj, "id", None)):
+                raise Invalid(**{name: gettext("Another project has it already.")})
+        return await super().save(session, obj, values)
 
     async def file_logo(self, session: AsyncSession, obj: Any, request: Request) -> Response:
         logo = await logo_of(session, _storage(request), obj.id)

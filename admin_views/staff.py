@@ -17,6 +17,7 @@ from app.domain import staff as people
 from app.errors import Invalid
 from app.i18n import _, gettext
 from app.models.customers import Customer
+from app.models.sessions import LoginSession
 from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
 
 
@@ -29,6 +30,7 @@ class StaffMembers(AppView, model=Staff):
         Related("customer", _("Responsible for"), of=lambda s: Customer.responsible_id == s.id),
         Related("ticket"),
         Related("campaign"),
+        Related("login_session", _("Visits"), of=lambda s: LoginSession.staff_id == s.id),
         Related("audit"),
     )
 

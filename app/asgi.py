@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
-from litestar import Litestar, asgi, get
+from litestar import Litestar, Request, asgi, get
 from litestar.datastructures import State
 from litestar.response import Redirect
 from litestar.types import Receive, Scope, Send
@@ -19,7 +19,8 @@ from app.errors import NotFound, SignInNeeded
 from app.integrations.storage import DirectoryStorage
 from app.observe import set_up_logging
 from app.settings import Settings, load
-from app.web import auth, client, consent, recovery
+from app.web import auth, client, consent, passwords, recovery
+from app.web.branding import brand_asked
 from app.web.errors import HANDLERS
 from app.web.files import staff_file
 from app.web.guard import Guard, visitor
@@ -30,8 +31,8 @@ from app.web.webhooks import take_stripe
 
 
 @get("/", name="start", sync_to_thread=False)
-def start() -> Redirect:
-    return Redirect("/admin/", status_code=303)
+def start(request: Request[Any, Any, Any]) -> Redirect:
+    return Redirect("/client/" if brand_asked(request.scope) else "/admin/", status_code=303)
 
 
 def _mount(host: Any) -> Any:
@@ -74,6 +75,7 @@ def build(settings: Settings, panel: Any) -> Guard:
             take_mail,
             take_stripe,
             *auth.STAFF_HANDLERS,
+            *passwords.STAFF_HANDLERS,
             *consent.HANDLERS,
             client.router(),
             _mount(panel),

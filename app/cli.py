@@ -104,10 +104,9 @@ def _few_arenas() -> None:
 def _worker(_arguments: argparse.Namespace) -> int:
     settings = load()
     _require(settings)
-    from tasks.worker import run
-
-    run(settings)
-    return 0
+    # a process anew: what looked at the database and Redis (Alembic above all) stays in memory otherwise
+    arguments = [sys.executable, "-c", "from tasks.worker import run; run()"]
+    os.execve(sys.executable, arguments, {"MALLOC_ARENA_MAX": "2", **os.environ})
 
 
 def _require(settings: Settings) -> None:
@@ -258,15 +257,16 @@ def _import_customers(arguments: argparse.Namespace) -> int:
         mapping[column] = name
 
     async def work() -> list[str]:
-        from app.domain.imports import import_customers
+        from app.domain.imports import import_customers, workbooks
 
-        report = await import_customers(
-            Path(arguments.file),
-            project=arguments.project,
-            mapping=mapping or None,
-            source=arguments.source,
-            dry_run=arguments.dry_run,
-        )
+        with workbooks.as_text(Path(arguments.file)) as path:
+            report = await import_customers(
+                path,
+                project=arguments.project,
+                mapping=mapping or None,
+                source=arguments.source,
+                dry_run=arguments.dry_run,
+            )
         return report.lines()
 
     print("\n".join(_on_database(work)))
@@ -342,7 +342,7 @@ def _parser() -> argparse.ArgumentParser:
     command("remove", "remove the demo data", _demo_remove, demo)
 
     source = family("import", "take over data from elsewhere")
-    customers = command("customers", "import customers from a CSV file", _import_customers, source)
+    customers = command("customers", "import customers from a CSV or XLSX file", _import_customers, source)
     customers.add_argument("file", metavar="FILE", help="CSV with the names of the columns in the first line")
     customers.add_argument("--project", help="the project they are registered in")
     customers.add_argument("--map", action="append", default=[], metavar="COLUMN=field", help="may be repeated")

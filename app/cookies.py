@@ -14,10 +14,12 @@ CLIENT = "bursar_client"
 VISIT = "bursar_visit"
 FLASH = "bursar_flash"
 LANGUAGE = "bursar_language"
+STEP = "bursar_step"
+"""Between the two steps of signing in; opens nothing but the second."""
 
 PATHS: dict[str, str] = {VISIT: "/client"}
 """Cookies that are sent below one path only; all others are sent everywhere."""
-ALL = (STAFF, CLIENT, VISIT, FLASH, LANGUAGE)
+ALL = (STAFF, CLIENT, VISIT, FLASH, LANGUAGE, STEP)
 SIGNS_IN = (STAFF, CLIENT, VISIT)
 
 DAY = 24 * 3600
@@ -27,6 +29,12 @@ def is_https(scope: Mapping[str, Any]) -> bool:
     """Whether the browser talks https with us, as the guard has found out; else what the server says."""
     state: dict[str, Any] = scope.get("state") or {}
     return bool(state.get("https", scope.get("scheme") == "https"))
+
+
+def origin(scope: Mapping[str, Any]) -> str:
+    """`https://host:port` as the browser knows it; the guard has checked the host."""
+    host = next((value.decode("latin-1") for key, value in scope.get("headers", ()) if key == b"host"), "")
+    return f"{'https' if is_https(scope) else 'http'}://{host.lower()}"
 
 
 def named(name: str, *, https: bool) -> str:

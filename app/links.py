@@ -1,7 +1,7 @@
-"""Addresses of this installation, and short signed texts that come back to it from mails.
+"""Addresses of this installation, short signed texts that come back to it from mails, and secrets kept sealed.
 
-`configure()` is called once per process. A text is signed with the newest key and accepted with the older ones too, so
-a link in an old mail outlives a change of the key (`BURSAR_OLD_SECRET_KEYS`).
+`configure()` is called once per process. A text is signed or sealed with the newest key and accepted with the older
+ones too, so a link in an old mail outlives a change of the key (`BURSAR_OLD_SECRET_KEYS`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from app.settings import Settings
 
@@ -31,11 +34,19 @@ def configure(settings: Settings) -> None:
     _base = settings.public_url or f"http://{shown}:{settings.port}"
 
 
-def url(path: str) -> str:
-    """The whole address of a path of ours, as it stands in a mail."""
+def url(path: str, *, host: str = "") -> str:
+    """The whole address of a path of ours, as it stands in a mail. host: of a brand that has one of its own."""
     if not _base:
         raise RuntimeError("app.links.configure() was not called")
-    return _base + path
+    if not host:
+        return _base + path
+    parts = urlsplit(_base)
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{path}"
+
+
+def host() -> str:
+    """The host name of this installation, without a port; empty before `configure()`."""
+    return urlsplit(_base).hostname or ""
 
 
 class Signer:
@@ -78,3 +89,23 @@ def _mac(keyed: Any, text: str) -> str:
     one = keyed.copy()
     one.update(text.encode("utf-8", "surrogatepass"))
     return urlsafe_b64encode(one.digest())[:MAC_LENGTH].decode()
+
+
+def _sealer(purpose: str) -> MultiFernet:
+    if not _keys:
+        raise RuntimeError("app.links.configure() was not called")
+    made = (hmac.digest(key, f"seal {purpose}".encode(), "sha256") for key in _keys)
+    return MultiFernet([Fernet(urlsafe_b64encode(key)) for key in made])
+
+
+def seal(text: str, purpose: str) -> str:
+    """The text encrypted, for the database: whoever has only that cannot read it."""
+    return _sealer(purpose).encrypt(text.encode()).decode()
+
+
+def unseal(sealed: str, purpose: str) -> str | None:
+    """What was sealed; None when no key of ours opens it."""
+    try:
+        return _sealer(purpose).decrypt(sealed.encode()).decode()
+    except InvalidToken:
+        return None

@@ -82,7 +82,7 @@ def set_up_logging(level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("uvicorn.access", "arq.jobs", "httpx", "aiosqlite"):
+    for noisy in ("uvicorn.access", "arq.jobs", "httpx", "aiosqlite", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

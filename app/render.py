@@ -79,4 +79,5 @@ def _words(_language: str) -> Markup:
 def initials(name: str) -> str:
     """Two letters for an avatar."""
     words = [w for w in name.replace("@", " ").split() if w[:1].isalnum()]
-    return ("".join(w[0] for w in words[:2]) or name[:1] or "?").upper()
+    letters = [w[0] for w in words[:2]] or [name[:1] or "?"]
+    return "".join(c.title() for c in letters)  # not upper: hardly a font has the capitals of Georgian

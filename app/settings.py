@@ -56,11 +56,16 @@ class Settings:
     """Of who may post mail to `/inbound/mail`; empty: nobody."""
     inbound_keep_days: int = 90
     """How long the original of a mail is kept that is in a ticket, or of no interest."""
+    enter_minutes: int = 120
+    """So old may the sign-in of staff be who enter a customer's account; then the password is asked again."""
     stripe_secret_key: str = field(default="", repr=False)
     """Empty: no payments by card."""
     stripe_webhook_secret: str = field(default="", repr=False)
     stripe_url: str = ""
     """Of a server that speaks Stripe's API; empty: Stripe."""
+    sms_url: str = field(default="", repr=False)
+    """Where texts for phones are posted to; empty: codes go by e-mail, in development into the outbox."""
+    sms_secret: str = field(default="", repr=False)
 
     @property
     def production(self) -> bool:
@@ -112,9 +117,12 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         inbound_url=_inbound_url(values.get("BURSAR_INBOUND_URL", "")),
         inbound_secret=_inbound_secret(values.get("BURSAR_INBOUND_SECRET", "")),
         inbound_keep_days=_number(values, "BURSAR_INBOUND_KEEP_DAYS", 90, 1, 3650),
+        enter_minutes=_number(values, "BURSAR_ENTER_MINUTES", 120, 1, 10_080),
         stripe_secret_key=_stripe(values, "BURSAR_STRIPE_SECRET_KEY", ("sk_", "rk_")),
         stripe_webhook_secret=_stripe(values, "BURSAR_STRIPE_WEBHOOK_SECRET", ("whsec_",)),
         stripe_url=_stripe_url(values.get("BURSAR_STRIPE_URL", "")),
+        sms_url=_sms_url(values),
+        sms_secret=values.get("BURSAR_SMS_SECRET", ""),
         data_dir=data_dir,
         secret_key=_secret_key(values.get("BURSAR_SECRET_KEY", ""), environment, data_dir),
         old_secret_keys=_old_secret_keys(values.get("BURSAR_OLD_SECRET_KEYS", "")),
@@ -256,6 +264,18 @@ def _stripe_url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise SettingError("BURSAR_STRIPE_URL must look like https://api.stripe.com")
     return value.rstrip("/")
+
+
+def _sms_url(values: Mapping[str, str]) -> str:
+    value, secret = values.get("BURSAR_SMS_URL", ""), values.get("BURSAR_SMS_SECRET", "")
+    if not value:
+        return ""
+    parts = _split("BURSAR_SMS_URL", value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        raise SettingError("BURSAR_SMS_URL must look like https://sms.example.com/send")
+    if len(secret) < SHORTEST_SECRET:
+        raise SettingError(f"BURSAR_SMS_URL needs BURSAR_SMS_SECRET, with at least {SHORTEST_SECRET} characters")
+    return value
 
 
 def _public_url(value: str) -> str | None:

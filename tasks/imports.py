@@ -1,12 +1,16 @@
-"""Imports in the background: check a file, take its rows in slices, forget the file."""
+"""Imports in the background: read and check a file, take its rows in slices, forget the file; invite; take back."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.imports import runs
+from app import db
+from app.domain import jobs
+from app.domain.imports import consents, inviting, looking, runs, undoing
 from app.errors import NotFound
 from app.models.imports import ImportState
 from tasks.base import Again, JobRun, task
@@ -18,6 +22,12 @@ SLICE = 20.0
 async def _gave_up(session: AsyncSession, *, job_id: int, reason: str, import_id: int) -> None:
     with suppress(NotFound):
         await runs.fail_import(session, import_id=import_id, reason=reason)
+
+
+@task("imports.read", timeout=1800, tries=2, on_failed=_gave_up)
+async def read(job: JobRun, *, import_id: int) -> None:
+    """See what stands in a file."""
+    await looking.read_file(job.resources.storage, import_id=import_id)
 
 
 @task("imports.check", slice_seconds=SLICE, on_failed=_gave_up)
@@ -43,3 +53,44 @@ async def _work(job: JobRun, import_id: int, state: ImportState) -> Again | None
 async def forget(job: JobRun, *, import_id: int) -> None:
     """Delete the file of an import that is over."""
     await runs.forget_file(job.resources.storage, import_id=import_id)
+
+
+@task("imports.invite", slice_seconds=SLICE)
+async def invite(job: JobRun, *, import_id: int) -> Again | None:
+    """Have some of the users that an import made invited."""
+    left = await inviting.invite_some(import_id=import_id)
+    await job.progress(left.done, left.total)
+    return None if left.over else Again(inviting.PAUSE)
+
+
+@task("imports.undo", slice_seconds=SLICE)
+async def undo(job: JobRun, *, import_id: int) -> Again | None:
+    """Take back what an import did."""
+    left = await undoing.undo_some(import_id=import_id, more=lambda: not job.slice_over)
+    await job.progress(left.done, left.total)
+    return None if left.over else Again(0)
+
+
+@task(consents.TASK, timeout=600, slice_seconds=SLICE)
+async def consent(
+    job: JobRun, *, file: str, shown: str, dry_run: bool, projects: list[int] | None = None,
+    report: dict[str, Any] | None = None,
+) -> Again | None:  # fmt: skip
+    """Take in what recipients have said elsewhere. How far it came, and what was wrong, stands in the job."""
+    args = {"file": file, "shown": shown, "dry_run": dry_run, "projects": projects}
+
+    async def keep(made: consents.ConsentReport) -> bool:
+        async with db.unit() as session:
+            kept = args | {"report": asdict(made)}
+            held = await jobs.remember(session, job_id=job.id, token=job.token, args=kept)
+        return held and not job.slice_over
+
+    made, total = await consents.work_off(
+        job.resources.storage, key=file, dry_run=dry_run, projects=projects,
+        report=consents.ConsentReport(**(report or {})), keep=keep,
+    )  # fmt: skip
+    await job.progress(made.done, total)
+    if made.done < total:
+        return Again(0)
+    await consents.forget(job.resources.storage, key=file, job_id=job.id)
+    return None

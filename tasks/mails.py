@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select
 
@@ -26,7 +27,17 @@ async def mail(
 ) -> Again | None:  # fmt: skip
     """Send one mail that is written already, once. What is not sent is a job that has failed: staff see why, and may
     send it again. customer_id: whom it is about, for what comes back."""
-    written_at = await posting.begin(job)
+    return await deliver(
+        job, await posting.begin(job), to=to, sender=sender, sender_name=sender_name, subject=subject, text=text,
+        html=html, attachments=attachments,
+    )  # fmt: skip
+
+
+async def deliver(
+    job: JobRun, written_at: datetime, *, to: str, sender: str, sender_name: str, subject: str, text: str, html: str,
+    attachments: Sequence[int] = (),
+) -> Again | None:  # fmt: skip
+    """Send the mail of a job, once. Raises NotSent."""
     async with db.reads() as session:
         if await is_suppressed(session, to):
             return None

@@ -28,6 +28,7 @@ from tasks import (
     base,
     campaigns,
     charging,
+    confirmations,
     customers,
     daily,
     imports,
@@ -38,6 +39,8 @@ from tasks import (
     mails,
     messaging,
     payments,
+    privacy,
+    sessions,
     tickets,
 )
 from tasks.base import Resources
@@ -45,6 +48,7 @@ from tasks.base import Resources
 __all__ = [
     "campaigns",
     "charging",
+    "confirmations",
     "customers",
     "imports",
     "inbound",
@@ -53,7 +57,9 @@ __all__ = [
     "mails",
     "models",
     "payments",
+    "privacy",
     "run",
+    "sessions",
     "tickets",
 ]  # importing the models registers every mapper, importing the tasks every task
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import select
@@ -27,6 +28,7 @@ from app.models.billing import (
     TaxRate,
 )
 from app.models.catalog import Product, ProductGroup, Service
+from app.models.confirmations import Confirmation, ConfirmationKind
 from app.models.consent import Subscription, Suppression
 from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
 from app.models.discounts import Discount
@@ -44,10 +46,11 @@ from app.models.messaging import (
     Template,
     TemplateText,
 )
+from app.models.privacy import DataKind, DataRequest, DataState
 from app.models.projects import Project
 from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
 from app.models.tickets import CannedReply, Ticket, TicketMessage
-from app.models.users import User, UserCustomer, UserRole
+from app.models.users import CustomerRole, User, UserCustomer, UserRole
 
 T = TypeVar("T")
 _numbers = itertools.count(1)
@@ -150,6 +153,22 @@ async def create_note(session: AsyncSession, **kw: Any) -> Note:
     if "customer" in kw:
         kw["customer_id"] = kw.pop("customer").id
     return await _save(session, Note(**{"text": "Called them."} | kw))
+
+
+async def create_customer_role(session: AsyncSession, **kw: Any) -> CustomerRole:
+    if "customer" in kw:
+        kw["customer_id"] = kw.pop("customer").id
+    return await _save(session, CustomerRole(**{"name": f"Role {next(_numbers)}", "rights": []} | kw))
+
+
+async def create_confirmation(session: AsyncSession, **kw: Any) -> Confirmation:
+    """An invitation, unless `kind` says otherwise."""
+    kw["customer_id"] = kw.pop("customer").id
+    kw = {
+        "kind": ConfirmationKind.JOIN, "salt": "salt", "expires_at": utcnow() + timedelta(hours=1),
+        "args": {"role": "read_only", "word": "read_only", "receives": False},
+    } | kw  # fmt: skip
+    return await _save(session, Confirmation(**kw))
 
 
 async def create_payer(session: AsyncSession, **kw: Any) -> Payer:
@@ -347,6 +366,16 @@ async def create_document(session: AsyncSession, *, customer: Customer, **kw: An
         "on_day": utcnow().date(),
     } | kw  # fmt: skip
     return await _save(session, Document(customer_id=customer.id, **kw))
+
+
+async def create_data_request(session: AsyncSession, *, customer: Customer, **kw: Any) -> DataRequest:
+    """A copy of the data that is ready; of what there is only in the store of whoever asks for it."""
+    now = utcnow()
+    kw = {
+        "kind": DataKind.EXPORT, "state": DataState.READY, "key": "0" * 64, "size": 1, "finished_at": now,
+        "expires_at": now + timedelta(days=7),
+    } | kw  # fmt: skip
+    return await _save(session, DataRequest(customer_id=customer.id, **kw))
 
 
 async def create_document_template(session: AsyncSession, **kw: Any) -> DocumentTemplate:

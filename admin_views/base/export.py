@@ -6,7 +6,6 @@ import asyncio
 import csv
 import io
 import json
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
 from functools import partial
@@ -24,31 +23,15 @@ from admin_views.base.listing import Asked, beyond, conditions, keys_of, order_b
 from admin_views.base.plan import Plan, plan_of
 from app import db
 from app.db import UtcDateTime
+from app.domain.sheets import FORMULA, money, neutral
 from app.errors import NotFound
-from app.i18n import _, exponent
+from app.i18n import _
 from app.models import audit, scope
 
 CHUNK = 2000
 """Rows per transaction: a slow reader holds no snapshot."""
 MANY_NAMES = 50_000
 """Names of related rows that an export remembers."""
-FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r")
-_HIDDEN = re.compile('([;\t\r\n]\\s*"*)([=+@\uff1d\uff0b\uff0d\uff20-])')
-
-
-def neutral(text: str) -> str:
-    """A text that no spreadsheet takes for a formula (OWASP, CSV injection), not even one that parts the columns at
-    semicolons or tabs, as in much of Europe."""
-    text = _HIDDEN.sub(r"\1'\2", text)
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
-def money(minor: int, currency: str) -> str:
-    """Minor units as a decimal figure: 128450, EUR -> 1284.50."""
-    digits = exponent(currency)
-    return f"{Decimal(minor).scaleb(-digits):.{digits}f}"
-
-
 DIGITS = {"percent": 2, "rate": 9}
 """Widgets of figures that are kept as whole numbers, and how many of their digits are decimals."""
 

@@ -21,15 +21,15 @@ from admin_views.base.reading import Reading
 from app import db
 from app.db import BigId, utcnow
 from app.errors import NotFound
-from app.i18n import gettext, locale, show_ago, show_date, show_number
+from app.i18n import gettext, locale, ngettext, show_ago, show_date, show_money, show_number
 from app.models import scope
-from app.models.billing import Payer
 from app.models.catalog import Product, Service, ServiceStatus
 from app.models.customers import Customer, Group, Membership, Note
+from app.models.ledger import Account
 from app.models.messaging import Channel, Delivery
 from app.models.staff import Staff
 from app.models.tickets import Ticket, TicketStatus
-from app.models.users import User, UserCustomer
+from app.models.users import CustomerRole, User, UserCustomer
 from app.render import icon, initials
 
 MOST = 5
@@ -65,7 +65,7 @@ async def load(session: AsyncSession, reading: Reading, customer_id: int) -> Any
 
 async def figures(request: Request, session: AsyncSession, customer: Any) -> list[dict[str, Any]]:
     """Up to five figures, all in one statement."""
-    seen = tuple(s for s in ("service", "ticket", "delivery", "payer") if may(request, s, "list"))
+    seen = tuple(s for s in ("account", "service", "ticket", "delivery") if may(request, s, "list"))
     shown = []
     if seen:
 
@@ -133,16 +133,29 @@ def _show_messages(n: Any) -> dict[str, Any]:
     return _figure(gettext("Messages"), many, note)
 
 
-def _payers() -> Any:
-    return select(func.count().label("payer_n")).where(Payer.customer_id == _id())
+def _accounts() -> Any:
+    """Of the account that was opened first; how many there are."""
+    first = select(Account).where(Account.customer_id == _id()).order_by(Account.id).limit(1).subquery()
+    many = select(func.count()).select_from(Account).where(Account.customer_id == _id()).scalar_subquery()
+    return select(
+        select(first.c.balance).scalar_subquery().label("account_balance"),
+        select(first.c.currency).scalar_subquery().label("account_currency"),
+        many.label("account_n"),
+    )
 
 
-def _show_payers(n: Any) -> dict[str, Any]:
-    return _figure(gettext("Payers"), show_number(n.payer_n))
+def _show_accounts(n: Any) -> dict[str, Any]:
+    if not n.account_n:
+        return _figure(gettext("Balance"), show_number(0))
+    more = n.account_n - 1
+    note = (
+        ngettext("%(num)s more account", "%(num)s more accounts", more) % {"num": show_number(more)} if more else None
+    )
+    return _figure(gettext("Balance"), show_money(n.account_balance, n.account_currency), note)
 
 
-_FIGURES = {"service": _services, "ticket": _tickets, "delivery": _messages, "payer": _payers}
-_SHOWN = {"service": _show_services, "ticket": _show_tickets, "delivery": _show_messages, "payer": _show_payers}
+_FIGURES = {"account": _accounts, "service": _services, "ticket": _tickets, "delivery": _messages}
+_SHOWN = {"account": _show_accounts, "service": _show_services, "ticket": _show_tickets, "delivery": _show_messages}
 
 
 # ---- the side column ------------------------------------------------------------------------------------------------
@@ -222,8 +235,11 @@ async def people(request: Request, session: AsyncSession, customer: Any) -> list
         return []
 
     async def make() -> Select[Any]:
-        users: Any = select(User.id, User.username, User.full_name, UserCustomer.role)
-        mine = users.join(UserCustomer, UserCustomer.user_id == User.id).where(UserCustomer.customer_id == _id())
+        users: Any = select(User.id, User.username, User.full_name, UserCustomer.role, CustomerRole.name)
+        mine = users.join(UserCustomer, UserCustomer.user_id == User.id)
+        mine = mine.outerjoin(CustomerRole, CustomerRole.id == UserCustomer.own_role_id).where(
+            UserCustomer.customer_id == _id()
+        )
         return scope.limited(mine.order_by(User.id).limit(MOST + 1))
 
     rows = await db.ask(session, ("card people", scope.whose()), make, customer=customer.id)
@@ -233,7 +249,7 @@ async def people(request: Request, session: AsyncSession, customer: Any) -> list
             "url": f"/admin/user/details/{u.id}" if linked else None,
             "name": u.username,
             "hint": u.full_name,
-            "note": str(u.role.label),
+            "note": u.name or str(u.role.label),
             "initials": initials(u.full_name or u.username),
             "hue": hue_of(u.username),
         }

@@ -1,15 +1,15 @@
 """credited in parts: what of an expense was given back, what of an invoice need not be paid; charges of nothing
 
-Revision ID: 0018
-Revises: 0017
+Revision ID: 0025
+Revises: 0024
 Create Date: 2026-11-23 00:10:00
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = '0018'
-down_revision: str | None = '0017'
+revision: str = '0025'
+down_revision: str | None = '0024'
 branch_labels: str | None = None
 depends_on: str | None = None
 

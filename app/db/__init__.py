@@ -17,12 +17,14 @@ from app.db.base import (
     choice,
     fold,
     folded,
+    folded_of,
     like,
     model_of,
     moment,
     unindexed,
     utcnow,
 )
+from app.db.bulk import insert_all
 from app.db.extra import Extra, extras
 from app.db.prepared import Prepared, ask, given
 from app.db.sessions import (
@@ -47,7 +49,7 @@ from app.db.trigrams import Narrowed, narrow, weigh
 __all__ = [
     "AfterCommit", "AppSession", "Base", "BigId", "Choice", "Customised", "Email", "Extra", "Json", "Name",
     "Narrowed", "Prepared", "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "ask",
-    "choice", "configure", "database", "dispose", "engine", "estimated_rows", "extras", "fold", "folded", "given",
-    "is_sqlite", "kept", "like", "make_engine", "model_of", "moment", "narrow", "read_sessions", "reads",
-    "took_too_long", "unindexed", "unit", "utcnow", "violated", "weigh",
+    "choice", "configure", "database", "dispose", "engine", "estimated_rows", "extras", "fold", "folded",
+    "folded_of", "given", "insert_all", "is_sqlite", "kept", "like", "make_engine", "model_of", "moment", "narrow",
+    "read_sessions", "reads", "took_too_long", "unindexed", "unit", "utcnow", "violated", "weigh",
 ]  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache, partial
 from typing import Any, ClassVar, cast
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Integer, MetaData, String, Text, TypeDecorator, event
@@ -148,8 +150,11 @@ def fold(text: str) -> str:
 
     Both databases then answer the same with LIKE. Straße and STRASSE, Köhler and kohler, ① and 1 fold alike.
     """
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    kept = "".join(c for c in plain if not unicodedata.combining(c))
+    if text.isascii():
+        kept = text.lower()
+    else:
+        plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+        kept = "".join(c for c in plain if not unicodedata.combining(c))
     return "".join(f"  {word}" for word in kept.split())
 
 
@@ -222,11 +227,25 @@ class AppSession(Session):
 @event.listens_for(AppSession, "before_flush")
 def _keep_folded(session: Session, _context: UOWTransaction, _instances: object) -> None:
     for obj in [*session.new, *session.dirty]:
-        mapper = inspect(obj).mapper
-        for attr in mapper.column_attrs:
-            source = attr.columns[0].info.get("folds")
-            if source:
-                setattr(obj, attr.key, fold(getattr(obj, source) or ""))
-        if isinstance(obj, Searchable):
-            words = [getattr(obj, a.key) for a in mapper.column_attrs if a.columns[0].info.get("searched")]
-            obj.search_text = fold(" ".join(str(w) for w in words if w))
+        for key, text in folded_of(type(obj), partial(getattr, obj)).items():
+            setattr(obj, key, text)
+
+
+def folded_of(entity: type[Base], value: Callable[[str], Any]) -> dict[str, str]:
+    """The folded columns of a row and its `search_text`. value: gives what a column of the row holds."""
+    folds, searched = _derived(entity)
+    found = {key: fold(value(source) or "") for key, source in folds}
+    if issubclass(entity, Searchable):
+        words = (value(key) for key in searched)
+        found["search_text"] = fold(" ".join(str(w) for w in words if w))
+    return found
+
+
+@cache
+def _derived(entity: type[Base]) -> tuple[list[tuple[str, str]], list[str]]:
+    """(folded column, its source) and the columns that are searched."""
+    columns = [(attr.key, attr.columns[0].info) for attr in inspect(entity).column_attrs]
+    return (
+        [(key, info["folds"]) for key, info in columns if "folds" in info],
+        [key for key, info in columns if info.get("searched")],
+    )

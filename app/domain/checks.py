@@ -107,7 +107,9 @@ def _text(value: Any, longest: int, required: bool, allowed: str) -> str:
     if not (value is None or isinstance(value, str)):
         raise Bad(gettext("A text is expected here."))
     text = unicodedata.normalize("NFC", (value or "").replace("\r\n", "\n"))
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") and c not in allowed for c in text):
+    if not text.isprintable() and any(  # the first answers for nearly every text
+        unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") and c not in allowed for c in text
+    ):
         raise Bad(gettext("This holds a character that cannot be shown, such as a line break or NUL."))
     text = text.strip()
     if required and not text:

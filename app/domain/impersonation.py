@@ -3,38 +3,55 @@
 A visit is a short session row of its own that names staff, customer and reason; the staff session is never touched.
 It lives at most 30 minutes and never longer than that session. Staff enter the account, not one of its users, and may
 only read unless `may_act`. Both ids stand in every audit row of the visit, since the guard sets the actor from it.
+
+Whoever signed in long ago gives the password again (`prove`). A project may ask for a code of the customer's (`door`)
+and may have the customer told by mail.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
 
+from app import db
 from app.db import utcnow
-from app.domain import sessions
-from app.domain.sessions import SessionView
+from app.domain import door, sessions
+from app.domain.messaging import system
+from app.domain.sessions import SessionView, throttle
 from app.errors import Conflict, Invalid, NotFound, SignInNeeded
-from app.i18n import _, gettext
+from app.i18n import LANGUAGES, SOURCE, _, best, gettext, show_moment, speaking
 from app.models import audit
 from app.models.customers import Customer, CustomerStatus
+from app.models.messaging import MailKind
 from app.models.sessions import LoginSession, SessionKind
-from app.observe import Kind, actor
+from app.models.staff import Staff
+from app.observe import Kind, acting, actor, log
 
 ENTER = ("customer", "action:enter")
 ACT = ("customer", "action:act")
 """The grants: to look, and to act. They are looked up again at each request of the visit."""
 
 MINUTES = 30
+FRESH_MINUTES = 120
+"""For so long a sign-in is enough (`BURSAR_ENTER_MINUTES`)."""
+UNCHANGING = ("enter", "return", "door_opened")
+"""What the audit says of the visit itself; everything else was changed in it."""
 SHORTEST_REASON, LONGEST_REASON = 3, 500
 
 
-async def enter(session: AsyncSession, *, staff_session_id: int, customer_id: int, reason: str, may_act: bool) -> str:
+async def enter(
+    session: AsyncSession, *, staff_session_id: int, customer_id: int, reason: str, may_act: bool, code: str = "",
+    fresh_minutes: int = FRESH_MINUTES,
+) -> str:  # fmt: skip
     """Begin a visit; another visit of this staff session ends. Returns the token for `cookies.visit_cookie`.
 
-    The caller has checked the grant ENTER, and ACT for `may_act`. Raises Invalid (reason), NotFound (unknown, or of a
-    project that this person does not see), Conflict (already inside an account, or it is closed), SignInNeeded.
+    The caller has checked the grant ENTER, and ACT for `may_act`. Raises Invalid (reason; password: the sign-in is
+    older than `fresh_minutes`; code), NotFound (unknown, or of a project that this person does not see), Conflict
+    (already inside an account, or it or its project is closed), SignInNeeded.
     """
     who = actor.get()
     if who.customer_id is not None:
@@ -53,12 +70,21 @@ async def enter(session: AsyncSession, *, staff_session_id: int, customer_id: in
     )
     if parent is None or (who.kind is Kind.STAFF and who.staff_id != parent.staff_id):
         raise SignInNeeded
-    customer = await session.scalar(select(Customer).where(Customer.id == customer_id))
+    if not _fresh(parent, fresh_minutes):
+        raise Invalid(password=gettext("You signed in long ago. Please give your password."))
+    customer = await session.scalar(
+        select(Customer).where(Customer.id == customer_id).options(joinedload(Customer.project))
+    )
     if customer is None:
         raise NotFound
+    project = customer.project
     if customer.status is CustomerStatus.CLOSED:
         raise Conflict(_("This account is closed. Open it before you enter it."))
-    quiet = {"audited": True, "synchronize_session": False}
+    if not project.enabled:
+        raise Conflict(_("The project of this customer is switched off: its client area is closed."))
+    if project.visits_by_code:
+        await door.use(session, customer_id=customer_id, code=code)
+    quiet = {"audited": True, "synchronize_session": False, "unscoped": True}
     await session.execute(
         update(LoginSession)
         .where(LoginSession.parent_id == parent.id, LoginSession.ended_at.is_(None))
@@ -74,7 +100,57 @@ async def enter(session: AsyncSession, *, staff_session_id: int, customer_id: in
     await session.run_sync(
         lambda s: audit.write(s, "enter", "customer", customer_id, changes, customer_id=customer_id, note=reason)
     )
+    if project.visits_told:
+        await _tell(session, customer, visit_id=visit_id, reason=reason, staff_id=parent.staff_id)
+    with acting(replace(who, customer_id=customer_id)):
+        log("visits").info("entered", extra={"facts": {"visit": visit_id, "may_act": may_act}})
     return token
+
+
+async def _tell(session: AsyncSession, customer: Customer, *, visit_id: int, reason: str, staff_id: int | None) -> None:
+    """Write to the customer, once the visit is committed."""
+    staff = await session.scalar(select(Staff).where(Staff.id == staff_id))
+    language = customer.language or customer.project.default_language
+    with speaking(best(language, tuple(LANGUAGES)) or SOURCE, customer.timezone or customer.project.timezone):
+        begin = show_moment(utcnow())
+    macros = {"visit.staff": str(staff or ""), "visit.reason": reason, "visit.begin": begin}
+    await system.send(session, kind=MailKind.VISIT, customer_id=customer.id, macros=macros, key=f"visit:{visit_id}")
+
+
+def _fresh(parent: LoginSession, minutes: int) -> bool:
+    return max(parent.created_at, parent.proved_at or parent.created_at) > utcnow() - timedelta(minutes=minutes)
+
+
+async def needs_password(session: AsyncSession, *, staff_session_id: int, fresh_minutes: int = FRESH_MINUTES) -> bool:
+    """Whether this sign-in is too old to enter an account without the password."""
+    parent = await session.scalar(select(LoginSession).where(LoginSession.id == staff_session_id))
+    return parent is None or not _fresh(parent, fresh_minutes)
+
+
+async def prove(*, staff_id: int, staff_session_id: int, password: str) -> None:
+    """Take the password of the signed-in person once more. Guessing is slowed down like signing in.
+
+    Raises Invalid (password), TooMany. Opens its own units: no hash is computed inside a transaction.
+    """
+    account = throttle.key_of("staff password", str(staff_id))
+    await throttle.admit(account, None)
+    async with db.reads() as session:
+        staff = await session.scalar(select(Staff).where(Staff.id == staff_id, Staff.enabled))
+    if staff is None or not await sessions.verify_password(staff.password_hash, password):
+        raise Invalid(password=gettext("This is not your password."))
+    async with db.unit() as session:
+        await throttle.forgive(session, account, None)
+        await session.execute(
+            update(LoginSession)
+            .where(
+                LoginSession.id == staff_session_id, LoginSession.staff_id == staff_id,
+                LoginSession.kind == SessionKind.STAFF, LoginSession.ended_at.is_(None),
+            )
+            .values(proved_at=utcnow())
+            .execution_options(audited=True, synchronize_session=False)
+        )  # fmt: skip
+        changes = {"session": [None, staff_session_id]}
+        await session.run_sync(lambda s: audit.write(s, "proved", "staff", staff_id, changes))
 
 
 async def leave(session: AsyncSession, *, visit: SessionView) -> int:

@@ -13,6 +13,7 @@ from app.models import audit
 from app.models.attachments import Attachment
 from app.models.imports import ImportRun
 from app.models.inbound import InboundMail, InboundState
+from app.models.privacy import DataRequest
 
 AT_ONCE = 200
 KEPT = (InboundState.NEW, InboundState.ASIDE)
@@ -30,7 +31,7 @@ async def forget(storage: Storage, *, days: int) -> bool:
         found = (await session.execute(old.order_by(InboundMail.id).limit(AT_ONCE))).all()
         keys = [row.key for row in found]
         used: set[str] = set()
-        for model in (Attachment, ImportRun):
+        for model in (Attachment, ImportRun, DataRequest):
             used.update(await session.scalars(select(model.key).where(model.key.in_(keys))))
         others = select(InboundMail.key).where(InboundMail.key.in_(keys), InboundMail.id.not_in([r.id for r in found]))
         used.update(await session.scalars(others))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import func, select
@@ -18,7 +18,7 @@ from app.i18n import gettext
 from app.models.customers import Customer, ExternalRef
 from app.models.projects import Project
 from app.models.sessions import LoginSession
-from app.models.users import User, UserCustomer, UserRole
+from app.models.users import CustomerRole, User, UserCustomer, UserRole
 
 _of = User.__table__.c
 FIELDS: dict[str, checks.Check] = {
@@ -115,7 +115,7 @@ async def delete_user(session: AsyncSession, *, user: User) -> None:
     """Delete a login. Raises Conflict while it is the last owner of a customer."""
     query = select(UserCustomer).where(UserCustomer.user_id == user.id).execution_options(unscoped=True)
     for link in (await session.scalars(query)).all():
-        await _keep_an_owner(session, link)
+        await keep_an_owner(session, link)
     await remove(session, user)
     await session.flush()
 
@@ -139,25 +139,31 @@ async def attach_user(
     user: User,
     customer: Customer,
     role: UserRole | str = UserRole.OWNER,
+    own_role: CustomerRole | None = None,
     receives: bool = False,
 ) -> UserCustomer:
     """Let a user serve a customer in this role; one who does already gets the new role.
 
-    receives: mail goes to the user's address too. Raises Invalid for another project's customer, Conflict when the
-    customer would be left without an owner.
+    own_role: a role of this customer's own, in the place of `role`. receives: mail goes to the user's address too.
+    Raises Invalid for another project's customer, Conflict when the customer would be left without an owner.
     """  # fmt: skip
     wanted = checks.at("role", checks.one_of(UserRole), role)
     checks.at("receives", checks.yes_no, receives)
+    if own_role is not None:
+        if own_role.customer_id != customer.id:
+            raise Invalid(role=gettext("This choice does not exist, or not any more."))
+        wanted = UserRole.READ_ONLY  # what holds again without it
     if user.project_id != customer.project_id:
         raise Invalid(customer_id=gettext("A user can serve customers of their own project only."))
     link = await session.get(UserCustomer, (user.id, customer.id))
+    values = {"role": wanted, "own_role_id": own_role.id if own_role else None, "receives": receives}
     if link is None:
-        link = UserCustomer(user_id=user.id, customer_id=customer.id, role=wanted, receives=receives)
+        link = UserCustomer(user_id=user.id, customer_id=customer.id, **values)
         session.add(link)
     else:
         if wanted is not UserRole.OWNER:
-            await _keep_an_owner(session, link)
-        checks.change(link, {"role": wanted, "receives": receives})
+            await keep_an_owner(session, link)
+        checks.change(link, values)
     await session.flush()
     return link
 
@@ -167,22 +173,22 @@ async def detach_user(session: AsyncSession, *, user: User, customer: Customer) 
     link = await session.get(UserCustomer, (user.id, customer.id))
     if link is None:
         return
-    await _keep_an_owner(session, link)
+    await keep_an_owner(session, link)
     await end_sessions_of(session, user_id=user.id)  # a running session may be working for this customer
     await session.delete(link)
     await session.flush()
 
 
-async def _keep_an_owner(session: AsyncSession, link: UserCustomer) -> None:
-    """Raise Conflict when this link is the customer's last owner."""
+async def keep_an_owner(session: AsyncSession, link: UserCustomer) -> None:
+    """Raise Conflict when this link is the customer's last owner who may sign in."""
     if link.role is not UserRole.OWNER:
         return
     # two owners who leave at the same moment wait for each other here (PostgreSQL; SQLite has one writer anyway)
     await session.execute(select(Customer.id).where(Customer.id == link.customer_id).with_for_update())
     others = await session.scalar(
-        select(func.count()).select_from(UserCustomer).where(
+        select(func.count()).select_from(UserCustomer).join(User, User.id == UserCustomer.user_id).where(
             UserCustomer.customer_id == link.customer_id, UserCustomer.user_id != link.user_id,
-            UserCustomer.role == UserRole.OWNER,
+            UserCustomer.role == UserRole.OWNER, User.enabled,
         )
     )  # fmt: skip
     if not others:
@@ -193,6 +199,12 @@ async def taken(session: AsyncSession, *, project_id: int, username: str) -> boo
     """Whether the project has a user of this name (in lower case)."""
     query = select(User.id).where(User.project_id == project_id, User.username == username)
     return await session.scalar(query.execution_options(unscoped=True)) is not None
+
+
+async def those_taken(session: AsyncSession, *, project_id: int, usernames: Iterable[str]) -> set[str]:
+    """Which of these names (in lower case) users of the project have."""
+    query = select(User.username).where(User.project_id == project_id, User.username.in_(set(usernames)))
+    return set(await session.scalars(query.execution_options(unscoped=True)))
 
 
 async def _refuse_taken(session: AsyncSession, project_id: int, username: str) -> None:

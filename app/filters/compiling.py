@@ -11,6 +11,7 @@ import re
 import typing as t
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 
 from babel.numbers import list_currencies
 from sqlalchemy import (
@@ -51,11 +52,18 @@ _TRIGRAM = re.compile(r"[^\W_]{3}|\s[^\W_]")
 _ASCII = str.maketrans({c: chr(c + 32) for c in range(65, 91)})
 
 BIGGEST = 2**63 - 1
-UNUSUAL: dict[int, list[str]] = {}
-"""Digits behind the point -> the currencies that have so many, and not two."""
-for _code in sorted(list_currencies()):
-    if (_digits := exponent(_code)) != 2:
-        UNUSUAL.setdefault(_digits, []).append(_code)
+
+
+@cache
+def _unusual() -> dict[int, list[str]]:
+    """Digits behind the point -> the currencies that have so many, and not two. What Babel knows of them takes three
+    megabytes, so not before it is asked."""
+    found: dict[int, list[str]] = {}
+    for code in sorted(list_currencies()):
+        if (digits := exponent(code)) != 2:
+            found.setdefault(digits, []).append(code)
+    return found
+
 
 Test = ColumnElement[bool]
 
@@ -340,9 +348,9 @@ class _Compiler:
         of: t.Any = attribute.parent.entity
         currency = getattr(of, known.currency)
         usual = self.number(known, op, value, source)
-        tests = [and_(usual, currency.not_in([c for codes in UNUSUAL.values() for c in codes]))]
+        tests = [and_(usual, currency.not_in([c for codes in _unusual().values() for c in codes]))]
         low, high = value if isinstance(value, tuple) else (value, value)
-        for digits, codes in UNUSUAL.items():
+        for digits, codes in _unusual().items():
             by = 10 ** abs(digits - 2)
             # at least this much, and at most that much, of whole minor units
             least, most = (-(-low // by), high // by) if digits < 2 else (low * by, high * by)

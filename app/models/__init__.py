@@ -5,16 +5,20 @@ from app.models import (
     audit,
     billing,
     catalog,
+    confirmations,
     consent,
     customers,
     discounts,
+    factors,
     fields,
     imports,
     inbound,
     jobs,
     ledger,
     messaging,
+    privacy,
     projects,
+    registrations,
     scope,
     sessions,
     staff,
@@ -24,6 +28,7 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "consent", "customers", "discounts", "fields", "imports", "inbound",
-    "jobs", "ledger", "messaging", "projects", "scope", "sessions", "staff", "templates", "tickets", "users",
+    "attachments", "audit", "billing", "catalog", "confirmations", "consent", "customers", "discounts", "factors",
+    "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects", "registrations", "scope",
+    "sessions", "staff", "templates", "tickets", "users",
 ]  # fmt: skip

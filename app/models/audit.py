@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -20,14 +22,16 @@ from sqlalchemy.orm import (
     relationship,
 )
 
-from app.db import AppSession, Base, BigId, Choice, about, choice, utcnow
+from app.db import AppSession, Base, BigId, Choice, about, choice, insert_all, utcnow
 from app.i18n import _
 from app.models.consent import DeliveryEvent
 from app.models.customers import Customer
+from app.models.factors import RecoveryCode
 from app.models.jobs import Job
 from app.models.ledger import LedgerCheck
 from app.models.messaging import Delivery
-from app.models.sessions import Throttle
+from app.models.registrations import Registration
+from app.models.sessions import OneUse, Throttle
 from app.models.staff import Staff
 from app.models.templates import TemplateVersion
 from app.models.users import User
@@ -91,7 +95,8 @@ class AuditDetail(Base):
 
 
 UNAUDITED: tuple[type[Base], ...] = (
-    Audit, AuditDetail, Job, Delivery, DeliveryEvent, LedgerCheck, TemplateVersion, Throttle,
+    Audit, AuditDetail, Job, Delivery, DeliveryEvent, LedgerCheck, OneUse, RecoveryCode, Registration, TemplateVersion,
+    Throttle,
 )  # fmt: skip
 """Rows of the program's own bookkeeping. What people decide about them is audited by the verb (`record`)."""
 
@@ -129,6 +134,33 @@ def _changes(action: str, state: InstanceState[Any]) -> dict[str, list[Any]] | N
     return changed if changed or action != "update" else None
 
 
+def made(values: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The changes of a row that is inserted with these values, none of them secret."""
+    return {key: [None, _plain(value)] for key, value in values.items() if value is not None}
+
+
+def gone(row: Base) -> dict[str, list[Any]]:
+    """The changes of a row that is deleted without the ORM."""
+    return _changes("delete", inspect(row)) or {}
+
+
+def plain(value: Any) -> Any:
+    """A value as changes hold it."""
+    return _plain(value)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row to write: what was done to which row of which table. changes: column -> [before, after]."""
+
+    action: str
+    noun: str
+    noun_id: int | None
+    changes: Mapping[str, Any]
+    customer_id: int | None = None
+    note: str = ""
+
+
 def write(
     session: Session,
     action: str,
@@ -140,17 +172,27 @@ def write(
     note: str = "",
 ) -> None:
     """Add one audit row to the running transaction."""  # fmt: skip
-    who = actor.get()
-    payload = json.dumps(changes, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
-    row = {
-        "at": utcnow(), "kind": ActorKind(who.kind.value), "staff_id": who.staff_id, "user_id": who.user_id,
-        "customer_id": customer_id or who.customer_id, "action": action, "noun": noun, "noun_id": noun_id,
-        "note": note[:500], "ip": who.ip, "request": request_id.get(),
-        "digest": hashlib.sha256(payload.encode()).hexdigest(),
-    }  # fmt: skip
-    connection = session.connection()
-    audit_id = connection.execute(insert(Audit.__table__).returning(Audit.__table__.c.id), row).scalar_one()  # type: ignore[arg-type]
-    connection.execute(insert(AuditDetail.__table__), {"audit_id": audit_id, "payload": payload})  # type: ignore[arg-type]
+    write_all(session, [Line(action, noun, noun_id, changes, customer_id, note)])
+
+
+def write_all(session: Session, lines: Sequence[Line]) -> None:
+    """Add audit rows to the running transaction, in this order."""
+    if not lines:
+        return
+    who, now, request = actor.get(), utcnow(), request_id.get()
+    rows, payloads = [], []
+    for line in lines:
+        payload = json.dumps(line.changes, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+        payloads.append(payload)
+        rows.append({
+            "at": now, "kind": ActorKind(who.kind.value), "staff_id": who.staff_id, "user_id": who.user_id,
+            "customer_id": line.customer_id or who.customer_id, "action": line.action, "noun": line.noun,
+            "noun_id": line.noun_id, "note": line.note[:500], "ip": who.ip, "request": request,
+            "digest": hashlib.sha256(payload.encode()).hexdigest(),
+        })  # fmt: skip
+    ids = insert_all(session, Audit.__table__, rows)
+    details = [{"audit_id": i, "payload": payload} for i, payload in zip(ids, payloads, strict=True)]
+    session.connection().execute(insert(AuditDetail.metadata.tables["audit_detail"]), details)
 
 
 @event.listens_for(Base, "before_mapper_configured", propagate=True)
@@ -161,6 +203,7 @@ def _keep_before(mapper: Mapper[Any], _cls: type) -> None:
 
 @event.listens_for(AppSession, "after_flush")
 def _audit_flush(session: Session, _context: UOWTransaction) -> None:
+    lines = []
     for action, objects in (("create", session.new), ("update", session.dirty), ("delete", session.deleted)):
         for obj in objects:
             if isinstance(obj, UNAUDITED):
@@ -174,7 +217,8 @@ def _audit_flush(session: Session, _context: UOWTransaction) -> None:
             noun_id = obj.id if hasattr(obj, "id") else None
             if changes.keys() <= {"last_seen_at"} and action == "update":
                 continue
-            write(session, action, state.mapper.local_table.name, noun_id, changes)
+            lines.append(Line(action, state.mapper.local_table.name, noun_id, changes))
+    write_all(session, lines)
 
 
 @event.listens_for(AppSession, "do_orm_execute")

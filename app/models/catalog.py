@@ -13,6 +13,7 @@ from app.i18n import _
 from app.models.projects import Project
 
 if TYPE_CHECKING:
+    from app.models.billing.payers import Payer
     from app.models.customers import Customer
 
 
@@ -136,9 +137,16 @@ class Service(Base, Versioned, Stamped, Customised):
         info=about(_("Unpaid since"), css="when", help=_("The day of the charge that could not be made."))
     )
     auto_renew: Mapped[bool] = mapped_column(default=True, info=about(_("Renews by itself")))
+    payer_id: Mapped[int | None] = mapped_column(
+        ForeignKey("payer.id", ondelete="SET NULL"), index=True,
+        info=about(_("Payer"), css="least", help=_("Empty: that of the account. The tax follows it.")),
+    )  # fmt: skip
+    form_key: Mapped[str | None] = mapped_column(String(80), unique=True, index=True, info={"hidden": True})
+    """Of the customer's form that ordered it: sent twice, it is one order."""
 
     customer: Mapped[Customer] = relationship(lazy="raise")
     product: Mapped[Product] = relationship(lazy="raise")
+    payer: Mapped[Payer | None] = relationship(lazy="raise")
 
     def __str__(self) -> str:
         return self.name

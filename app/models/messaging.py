@@ -62,9 +62,17 @@ class MailKind(Choice):
     WELCOME = "welcome", _("Welcome")
     PASSWORD_RESET = "password_reset", _("Password reset")
     EMAIL_CHANGED = "email_changed", _("E-mail address changed")
+    ADDRESS_CONFIRM = "address_confirm", _("Confirm a new e-mail address")
+    INVITATION = "invitation", _("Invitation of a user")
+    PHONE_CODE = "phone_code", _("Code for a phone number")
+    REGISTRATION = "registration", _("Confirm a registration")
+    ADDRESS_KNOWN = "address_known", _("Registration with a known address")
+    SECURITY = "security", _("Change of the sign-in")
     TICKET_ANSWERED = "ticket_answered", _("Ticket answered")
     INVOICE = "invoice", _("Invoice")
     REMINDER = "reminder", _("Reminder of an invoice")
+    VISIT = "visit", _("Visit by staff")
+    DATA_READY = "data_ready", _("Copy of the data is ready")
 
 
 class Template(Base, Versioned, Searchable):
@@ -256,6 +264,12 @@ class CampaignText(Base):
     language: Mapped[str] = mapped_column(String(12), primary_key=True)
     subject: Mapped[str] = mapped_column(String(300), info=about(_("Subject")))
     body: Mapped[str] = mapped_column(Text, info=about(_("Text")))
+    words_folded: Mapped[str] = folded("words")
+
+    @property
+    def words(self) -> str:
+        """What the search of the client area looks through."""
+        return f"{self.subject} {self.body}"
 
 
 class CampaignAttachment(Base):

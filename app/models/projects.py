@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, String, Text, false, true
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -96,11 +98,37 @@ class Project(Base, Versioned, Stamped):
             help=_("Off: mails hold neither pictures nor links that tell. Customers may have to be told of it."),
         ),
     )  # fmt: skip
+    host: Mapped[str | None] = mapped_column(
+        String(253), unique=True,
+        info=about(_("Host name"), filtered=False, group=_("Client area"),
+                   help=_("desk.brand.example: whoever comes by it sees this brand alone. Point it here first.")),
+    )  # fmt: skip
+    slug: Mapped[str | None] = mapped_column(
+        String(40), unique=True,
+        info=about(_("Part of the address"), filtered=False, group=_("Client area"),
+                   help=_("brand: sign-in and sign-up of this brand stand at /client/p/brand/login.")),
+    )  # fmt: skip
     terms: Mapped[str] = mapped_column(
         Text,
         default="",
         info=about(_("Terms of the client area"), widget="area", filtered=False, group=_("Client area")),
     )
+    visits_shown: Mapped[bool] = mapped_column(
+        default=True, server_default=true(),
+        info=about(_("Customers see visits by staff"), filtered=False, group=_("Client area"),
+                   help=_("Who was in their account, when and why.")),
+    )  # fmt: skip
+    visits_told: Mapped[bool] = mapped_column(
+        default=False, server_default=false(),
+        info=about(_("Customers are told of visits by e-mail"), filtered=False, group=_("Client area")),
+    )  # fmt: skip
+    visits_by_code: Mapped[bool] = mapped_column(
+        default=False, server_default=false(),
+        info=about(_("Staff enter with a code from the customer"), filtered=False, group=_("Client area"),
+                   help=_("The customer makes it on a page of the client area; it opens the account once.")),
+    )  # fmt: skip
+    signup: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}", info={"hidden": True})
+    """How customers register by themselves: see `app.domain.signup`."""
     enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True, group=_("Client area")))
 
     def __str__(self) -> str:

@@ -12,23 +12,36 @@ from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from app.db import AppSession
 from app.models.attachments import Attachment
 from app.models.audit import Audit
-from app.models.billing import Document, DocumentTemplate, Expense, Invoice, Payer, Payment, PaymentEvent, TaxRate
+from app.models.billing import (
+    Document,
+    DocumentTemplate,
+    Expense,
+    Invoice,
+    Payer,
+    Payment,
+    PaymentEvent,
+    PaymentInvoice,
+    TaxRate,
+)  # fmt: skip
 from app.models.catalog import Service
+from app.models.confirmations import Confirmation
 from app.models.consent import DeliveryEvent, Subscription, Suppression
 from app.models.customers import Customer, CustomerProject, Membership, Note
 from app.models.discounts import Discount
-from app.models.imports import ImportRun
+from app.models.imports import ImportRow, ImportRun
 from app.models.inbound import InboundMail
 from app.models.ledger import Account, Entry
 from app.models.messaging import Campaign, Delivery, Segment, Template
+from app.models.privacy import DataRequest
 from app.models.projects import Project
+from app.models.sessions import DoorCode, LoginSession
 from app.models.tickets import CannedReply, Ticket
-from app.models.users import User, UserCustomer
+from app.models.users import CustomerRole, User, UserCustomer
 from app.observe import Kind, actor
 
 OF_CUSTOMER = (
     Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer, Subscription, DeliveryEvent,
-    InboundMail, Payment, Invoice, Expense, Document,
+    InboundMail, Payment, Invoice, Expense, Document, CustomerRole, Confirmation, DoorCode, DataRequest,
 )  # fmt: skip
 """Tables that belong to a customer and thereby to the customer's project."""
 
@@ -66,11 +79,14 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         found = select(literal(1)).where(paid.c.id == payment_id, mine(paid.c.customer_id))
         return found.correlate_except(paid).exists()
 
+    run = ImportRun.__table__.alias("run")
+    runs = select(run.c.id).where(run.c.project_id.in_(projects))
     options = [
         with_loader_criteria(Suppression, written_to(Suppression.address_folded), include_aliases=True),
         with_loader_criteria(Project, Project.id.in_(projects), include_aliases=True),
         with_loader_criteria(Customer, Customer.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(ImportRun, ImportRun.project_id.in_(projects), include_aliases=True),
+        with_loader_criteria(ImportRow, ImportRow.import_id.in_(runs), include_aliases=True),
         with_loader_criteria(User, User.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(
             Template, or_(Template.project_id.is_(None), Template.project_id.in_(projects)), include_aliases=True
@@ -97,12 +113,16 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         with_loader_criteria(Account, owned(Account), include_aliases=True),
         with_loader_criteria(Entry, of_account(Entry.account_id), include_aliases=True),
         with_loader_criteria(PaymentEvent, of_payment(PaymentEvent.payment_id), include_aliases=True),
+        with_loader_criteria(PaymentInvoice, of_payment(PaymentInvoice.payment_id), include_aliases=True),
         with_loader_criteria(Campaign, Campaign.staff_id == staff_id, include_aliases=True),
         with_loader_criteria(Segment, Segment.staff_id == staff_id, include_aliases=True),
         with_loader_criteria(
             Attachment, or_(Attachment.staff_id == staff_id, mine(Attachment.customer_id)), include_aliases=True
         ),
         with_loader_criteria(Audit, Audit.staff_id == staff_id, include_aliases=True),
+        with_loader_criteria(
+            LoginSession, or_(LoginSession.customer_id.is_(None), mine(LoginSession.customer_id)), include_aliases=True
+        ),
     ]  # fmt: skip
     options += [with_loader_criteria(cls, mine(cls.customer_id), include_aliases=True) for cls in OF_CUSTOMER]
     return tuple(options)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.db import Base, BigId, Choice, Stamped, about, choice
+from app.db import Base, BigId, Choice, Stamped, about, choice, utcnow
 from app.i18n import _
 from app.models.customers import Customer
 from app.models.staff import Staff
@@ -33,24 +34,44 @@ class LoginSession(Base, Stamped):
         Index("ix_login_session_customer", "customer_id", "kind", "created_at"),
     )
 
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), css="id"))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True, info=about(_("Token"), sensitive=True))
     kind: Mapped[SessionKind] = mapped_column(choice(SessionKind))
-    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow, info=about(_("Begin"), listed=True, css="when"))
+    staff_id: Mapped[int | None] = mapped_column(
+        ForeignKey("staff.id", ondelete="CASCADE"), info=about(_("Staff member"), listed=True, css="state")
+    )
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
-    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id", ondelete="CASCADE"))
+    customer_id: Mapped[int | None] = mapped_column(
+        ForeignKey("customer.id", ondelete="CASCADE"), info=about(_("Customer"), listed=True, css="lead")
+    )
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("login_session.id", ondelete="CASCADE"), index=True)
-    reason: Mapped[str] = mapped_column(String(500), default="")
-    may_act: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str] = mapped_column(
+        String(500), default="", info=about(_("Reason"), listed=True, searched=True, css="text")
+    )
+    may_act: Mapped[bool] = mapped_column(default=False, info=about(_("Might act"), listed=True, css="lesser"))
     last_seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None] = mapped_column(info=about(_("End"), listed=True, css="when"))
+    proved_at: Mapped[datetime | None]
+    """When the person last gave the password once more, after signing in."""
     ip: Mapped[str] = mapped_column(String(45), default="")
     agent: Mapped[str] = mapped_column(String(200), default="")
 
     staff: Mapped[Staff | None] = relationship(lazy="raise")
     user: Mapped[User | None] = relationship(lazy="raise")
     customer: Mapped[Customer | None] = relationship(lazy="raise")
+
+
+class DoorCode(Base):
+    """The code by which a customer lets staff in: one at a time, short-lived, of one use."""
+
+    __tablename__ = "door_code"
+
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id", ondelete="CASCADE"), primary_key=True)
+    code_hash: Mapped[str] = mapped_column(String(64), info=about(_("Code"), sensitive=True))
+    tries: Mapped[int] = mapped_column(default=0)
+    expires_at: Mapped[datetime]
 
 
 class Throttle(Base):
@@ -61,3 +82,27 @@ class Throttle(Base):
     key: Mapped[str] = mapped_column(String(120), primary_key=True)
     failures: Mapped[int] = mapped_column(default=0)
     since: Mapped[datetime]
+
+
+class OneUseKind(Choice):
+    CONFIRM = "confirm", _("Confirm a registration")
+    RESET = "reset", _("Choose a new password")
+    STEP = "step", _("Second step of signing in")
+    PASSKEY = "passkey", _("Question to a passkey")
+
+
+class OneUse(Base, Stamped):
+    """What counts once and for a while: links in mails, the way to the second step of signing in, the questions that
+    passkeys have answered. Only the SHA-256 of the token is kept."""
+
+    __tablename__ = "one_use"
+    __table_args__ = (Index("ix_one_use_expires", "expires_at"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    kind: Mapped[OneUseKind] = mapped_column(choice(OneUseKind))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True, info=about(_("Token"), sensitive=True))
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]

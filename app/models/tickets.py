@@ -94,6 +94,7 @@ class TicketMessage(Base, Stamped):
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
     internal: Mapped[bool] = mapped_column(default=False)
     text: Mapped[str] = mapped_column(Text, info=about(_("Text")))
+    text_folded: Mapped[str] = folded("text")
     read_at: Mapped[datetime | None]
     email_id: Mapped[str] = mapped_column(String(250), default="", server_default="", index=True)
     sender: Mapped[str] = mapped_column(String(254), default="", server_default="")

@@ -11,16 +11,17 @@ from sqlalchemy import select
 from app import cookies, db
 from app.domain import impersonation, sessions
 from app.errors import AppError, Forbidden, Invalid, SignInNeeded, TooMany
-from app.flash import flash
+from app.flash import flash, take_flashes
 from app.i18n import LANGUAGES, gettext
-from app.models.projects import Project
 from app.models.staff import Staff
 from app.models.users import User
 from app.observe import actor
-from app.web import recovery, render
+from app.web import second
+from app.web.branding import at_brand, brand_asked, brand_of
 from app.web.errors import in_client_area, local_path, path_of, sign_in_page
 from app.web.forms import posted
 from app.web.guard import visitor
+from app.web.second import asks_passkey, by_passkey, enter, to_second_step
 
 Asked = Request[Any, Any, Any]
 HTML = "text/html"
@@ -32,20 +33,22 @@ def see_other(path: str) -> Redirect:
     return Redirect(path, status_code=303)
 
 
-async def _brand() -> dict[str, Any] | None:
-    """Name and colour of the project, while there is only one: who asks is not known before the sign-in."""
-    async with db.reads() as session:
-        found = (await session.scalars(select(Project).where(Project.enabled).order_by(Project.id).limit(2))).all()
-    return {"name": found[0].name, "hue": found[0].hue} if len(found) == 1 else None
+def _register_url(scope: Any) -> str | None:
+    """Where to register, if that is open with this brand."""
+    brand = brand_of(scope) if in_client_area(path_of(scope)) else None
+    return at_brand(scope, "/client/register") if brand is not None and brand.signup.get("open") else None
 
 
 async def _form(request: Asked, status: int = 200, **context: Any) -> Response[str]:
-    if in_client_area(path_of(request.scope)):
-        context["brand"] = await _brand()
-    return Response(sign_in_page(request.scope, **context), status_code=status, media_type=HTML)
+    """Notices are shown here too: whoever comes from a link in a mail is told what it has done."""
+    told = {
+        "passkey": asks_passkey(request.scope, next=context.get("next", "")), "flashes": take_flashes(request.scope),
+        "register_url": _register_url(request.scope),
+    }  # fmt: skip
+    return Response(sign_in_page(request.scope, **told, **context), status_code=status, media_type=HTML)
 
 
-async def _signed_in(request: Asked, name: str, sign_in: Any, default: str, life: int) -> Response[Any]:
+async def _signed_in(request: Asked, name: str, sign_in: Any) -> Response[Any]:
     """What both sign-ins share: the form, its refusals, the cookie."""
     form = await posted(request)
     login, target = form.get("username", "")[:254], form.get("next", "")
@@ -54,22 +57,29 @@ async def _signed_in(request: Asked, name: str, sign_in: Any, default: str, life
             login, form.get("password", ""), ip=actor.get().ip, agent=request.headers.get("user-agent", ""),
             old_token=cookies.get(request.scope, name),
         )  # fmt: skip
+    except sessions.SecondStep as step:
+        return await to_second_step(request, step, next=local_path(target, ""), kept=form.get("kept", ""))
     except (Invalid, TooMany, Forbidden) as error:
         page = await _form(
-            request,
-            error.status,
-            error=str(error),
-            username=login,
-            next=local_path(target, ""),
+            request, error.status, error=str(error), username=login, next=local_path(target, ""),
             kept=form.get("kept", ""),
-        )
-        if isinstance(error, TooMany):
-            page.headers["Retry-After"] = str(error.seconds)
-        return page
-    cookies.put(request.scope, name, token, max_age=life)
-    if name == cookies.STAFF and (kept := recovery.open_kept(form.get("kept", ""))) is not None:
-        return Response(render.page("auth/resume.html", url=kept.url, fields=kept.fields), media_type=HTML)
-    return see_other(local_path(target, default))
+        )  # fmt: skip
+        return _refusal(error, page)
+    return enter(request, token, next=target, kept=form.get("kept", ""))
+
+
+def _refusal(error: AppError, page: Response[str]) -> Response[str]:
+    if isinstance(error, TooMany):
+        page.headers["Retry-After"] = str(error.seconds)
+    return page
+
+
+async def _by_passkey(request: Asked) -> Response[Any]:
+    try:
+        token, target = await by_passkey(request)
+    except (Invalid, TooMany, Forbidden) as error:
+        return _refusal(error, await _form(request, error.status, error=str(error)))
+    return enter(request, token, next=target)
 
 
 # ---- staff ----------------------------------------------------------------------------------------------------
@@ -88,7 +98,12 @@ async def login(request: Asked) -> Response[Any]:
     async def sign_in(name: str, password: str, **more: Any) -> str:
         return await sessions.sign_in_staff(username=name, password=password, **more)
 
-    return await _signed_in(request, cookies.STAFF, sign_in, "/admin/", 7 * cookies.DAY)
+    return await _signed_in(request, cookies.STAFF, sign_in)
+
+
+@post("/login/passkey", name="passkey", status_code=200)
+async def passkey(request: Asked) -> Response[Any]:
+    return await _by_passkey(request)
 
 
 @post("/logout", name="logout", status_code=200)
@@ -119,9 +134,16 @@ async def client_login_form(request: Asked) -> Response[Any]:
 @post("/client/login", name="client.login.post", status_code=200)
 async def client_login(request: Asked) -> Response[Any]:
     async def sign_in(name: str, password: str, **more: Any) -> str:
-        return await sessions.sign_in_user(login=name, password=password, **more)
+        brand = brand_asked(request.scope)
+        project_id = brand.id if brand is not None else None
+        return await sessions.sign_in_user(login=name, password=password, project_id=project_id, **more)
 
-    return await _signed_in(request, cookies.CLIENT, sign_in, "/client/", 30 * cookies.DAY)
+    return await _signed_in(request, cookies.CLIENT, sign_in)
+
+
+@post("/client/login/passkey", name="client.passkey", status_code=200)
+async def client_passkey(request: Asked) -> Response[Any]:
+    return await _by_passkey(request)
 
 
 @post("/client/logout", name="client.logout", status_code=200)
@@ -148,7 +170,7 @@ async def leave(request: Asked) -> Response[Any]:
 async def _choose_language(request: Asked, default: str) -> Response[Any]:
     form = await posted(request)
     code = form.get("language", "")
-    if code not in LANGUAGES:
+    if code not in request.scope["state"].get("languages", LANGUAGES):
         raise AppError(gettext("This language is not offered."), 422)
     view = visitor(request.scope)
     if view is not None:
@@ -173,8 +195,11 @@ async def language(request: Asked) -> Response[Any]:
 
 @post("/client/language", name="client.language", status_code=200)
 async def client_language(request: Asked) -> Response[Any]:
-    return await _choose_language(request, "/client/login" if visitor(request.scope) is None else "/client/")
+    login = at_brand(request.scope, "/client/login")
+    return await _choose_language(request, login if visitor(request.scope) is None else "/client/")
 
 
-STAFF_HANDLERS = [login_form, login, logout, language]
-CLIENT_HANDLERS = [client_login_form, client_login, client_logout, client_language, leave]
+STAFF_HANDLERS = [login_form, login, passkey, logout, language, *second.STAFF_HANDLERS]
+CLIENT_HANDLERS = [
+    client_login_form, client_login, client_passkey, client_logout, client_language, leave, *second.CLIENT_HANDLERS,
+]  # fmt: skip

@@ -15,13 +15,13 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.errors import AppError, Conflict, Invalid, NotFound, SignInNeeded, TooMany
 from app.flash import flash
-from app.i18n import _, gettext
+from app.i18n import LANGUAGES, _, gettext
 from app.observe import log, request_id
-from app.web import render
+from app.web import branding, render
+from app.web.branding import AREA, at_brand
 
 Scope = Mapping[str, Any]
 
-AREA = "/client"
 SENTENCES = {
     400: _("This request cannot be understood."),
     403: _("This is not allowed."),
@@ -53,7 +53,10 @@ def local_path(given: str, default: str) -> str:
         return default
     if any(ord(c) <= 32 or ord(c) == 127 for c in given) or urlsplit(given).netloc:
         return default
-    if urlsplit(given).path.rstrip("/") in ("/login", "/logout", "/client/login", "/client/logout"):
+    if given.startswith("/client/p/") and urlsplit(given).path.endswith("/login"):
+        return default
+    path = urlsplit(given).path.rstrip("/")
+    if path in ("/login", "/logout", "/client/login", "/client/logout") or path.endswith(("/login/second", "/passkey")):
         return default
     return given
 
@@ -74,13 +77,25 @@ def body(scope: Scope, status: int, message: str, fields: Mapping[str, str] | No
         if fields:
             told["fields"] = {name: str(text) for name, text in fields.items()}
         return json.dumps(told, ensure_ascii=False).encode(), "application/json"
-    home = "/client/" if in_client_area(path_of(scope)) else "/"
     try:
-        html = render.page("sqladmin/error.html", status_code=status, message=message, home_url=home)
+        html = _page(scope, status, message)
     except Exception:  # a page about an error must not be the next error
         log("web").exception("the error page could not be rendered")
         return f"{status} {message}".encode(), "text/plain; charset=utf-8"
     return html.encode(), "text/html; charset=utf-8"
+
+
+def _page(scope: Scope, status: int, message: str) -> str:
+    told = {"status_code": status, "message": message}
+    if not in_client_area(path_of(scope)):
+        return render.page("sqladmin/error.html", told, home_url="/")
+    from app.web.client.area import frame_of  # the area needs this module
+
+    area = frame_of(scope)  # with the banner of a visit: nobody forgets on an error page where they are
+    if area is not None:
+        return render.page("client/error.html", told, area=area, home_url="/client/")
+    own = {k: v for k, v in gate(scope, "/client/login").items() if k in ("brand", "home_url")}
+    return render.page("sqladmin/error.html", told, **own)
 
 
 def broken() -> str:
@@ -99,17 +114,23 @@ def _response(
 
 
 def sign_in_page(scope: Scope, **context: Any) -> str:
-    """The sign-in form of the area that the path belongs to. context: error, notice, username, next, brand."""
-    client = in_client_area(path_of(scope))
-    return render.page(
-        "client/login.html" if client else "auth/login.html",
-        {
-            "action_url": "/client/login" if client else "/login", "languages": render.languages(),
-            "language_url": "/client/language" if client else "/language",
-            "here_url": "/client/login" if client else "/login", "home_url": "/client/" if client else "/",
-        },
-        **context,
-    )  # fmt: skip
+    """The sign-in form of the area that the path belongs to. context: error, notice, username, next."""
+    if not in_client_area(path_of(scope)):
+        own = {"action_url": "/login", "language_url": "/language", "here_url": "/login", "home_url": "/",
+               "forgot_url": "/forgot"}  # fmt: skip
+        return render.page("auth/login.html", {**own, "languages": render.languages()}, **context)
+    return render.page("client/login.html", gate(scope, "/client/login"), action_url=at_brand(scope, "/client/login"),
+                       forgot_url=at_brand(scope, "/client/forgot"), **context)  # fmt: skip
+
+
+def gate(scope: Scope, here: str) -> dict[str, Any]:
+    """What an open page of the client area needs (auth/frame.html): the brand, its languages, and their addresses
+    within it. here: the address of the page, without the part of the brand."""
+    return {
+        "brand": branding.shown(scope), "languages": render.languages(scope["state"].get("languages", LANGUAGES)),
+        "language_url": at_brand(scope, "/client/language"), "here_url": at_brand(scope, here),
+        "home_url": at_brand(scope, "/client/login"),
+    }  # fmt: skip
 
 
 def sign_in_needed(request: Request[Any, Any, Any], error: SignInNeeded) -> Response[Any]:
@@ -125,7 +146,7 @@ def sign_in_needed(request: Request[Any, Any, Any], error: SignInNeeded) -> Resp
     if request.method in ("GET", "HEAD"):
         query = scope.get("query_string", b"").decode("latin-1")
         where = local_path(path + (f"?{query}" if query else ""), "")
-        target = "/client/login" if client else "/login"
+        target = at_brand(scope, "/client/login") if client else "/login"
         return Redirect(target + (f"?{urlencode({'next': where})}" if where else ""), status_code=303)
     came_from = urlsplit(_header(scope, b"referer"))
     back = local_path(came_from.path + (f"?{came_from.query}" if came_from.query else ""), "")

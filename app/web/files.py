@@ -32,14 +32,16 @@ def disposition(name: str) -> str:
 
 
 async def download(storage: Storage, attachment: Attachment) -> Response[Any]:
+    return await stored(storage, attachment.key, name=attachment.name, size=attachment.size)
+
+
+async def stored(storage: Storage, key: str, *, name: str, size: int) -> Response[Any]:
     """Always as a file of no known type: the name tells the rest, and nothing runs under our address."""
     try:
-        content = await storage.open(attachment.key)
+        content = await storage.open(key)
     except FileMissing:
         raise NotFound from None
-    headers = {
-        **HEADERS, "Content-Disposition": disposition(attachment.name), "Content-Length": str(attachment.size),
-    }  # fmt: skip
+    headers = {**HEADERS, "Content-Disposition": disposition(name), "Content-Length": str(size)}
     return Stream(content, headers=headers, media_type="application/octet-stream")
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import Request
 from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.exceptions import HTTPException
-from wtforms import Form, MultipleFileField, PasswordField, SelectField, StringField, TextAreaField
+from wtforms import Form, HiddenField, MultipleFileField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, EqualTo, InputRequired, Length, ValidationError
 
 from app.errors import AppError, Invalid, NotFound, TooLarge
 from app.i18n import _, gettext
 
 NUMBER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_KEY = re.compile(r"[\w-]{16,40}", re.ASCII)
 LONGEST_TEXT = 20_000
 MOST_FILES = 10
 _UNSEEN = {c: None for c in (*range(32), *range(127, 160)) if c not in (9, 10, 13)}
@@ -90,6 +92,32 @@ class AppForm(Form):
             field.errors = [*field.errors, str(text)]
 
 
+class VersionedForm(AppForm):
+    """A form about a row that somebody else may change meanwhile."""
+
+    version = HiddenField()
+
+    def stale(self, row: Any) -> bool:
+        """Whether the row is not the one that was shown any more. The form then takes its version: who sends it once
+        more has been told."""
+        shown, self.version.data = str(self.version.data or ""), str(row.version)
+        return bool(shown) and shown != str(row.version)
+
+
+STALE = _("Somebody else has changed this meanwhile. What you see here is what you typed; save it again to keep it.")
+
+
+class OnceForm(AppForm):
+    """A form that does something only once, however often it is sent: by the key that its page was made with."""
+
+    once_key = HiddenField(default=lambda: secrets.token_urlsafe(18))
+
+    def once(self, customer_id: int) -> str | None:
+        """The key as it is kept, of this customer alone; None for a form without."""
+        key = self.once_key.data
+        return f"{customer_id}:{key}" if isinstance(key, str) and _KEY.fullmatch(key) else None
+
+
 def _texts_only(form: Form, field: Any) -> None:
     if field.data and not isinstance(field.data, str):
         raise ValidationError(gettext("A text is expected here."))
@@ -107,17 +135,26 @@ def _chosen(files: Any) -> list[Any]:
     return [f for f in files or () if f != ""]
 
 
+only_text, stripped = _texts_only, _strip
+"""For forms that stand with their pages."""
+
+
 def _text_field(label: str, rows: int = 5) -> TextAreaField:
     checks = [_texts_only, DataRequired(REQUIRED), Length(max=LONGEST_TEXT, message=_("This text is too long."))]
     return TextAreaField(label, checks, filters=[_strip], render_kw={"rows": rows})
 
 
 class ReplyForm(AppForm):
+    kept: Sequence[Mapping[str, str]] = ()
+    """Files of an earlier try that are stored already: {token, name, size}."""
+
     text = _text_field(_("Your answer"))
     files = MultipleFileField(_("Attach files"), [_few_files], filters=[_chosen])
 
 
 class QuestionForm(AppForm):
+    kept: Sequence[Mapping[str, str]] = ()
+
     category = SelectField(_("About"), validate_choice=True)
     subject = StringField(
         _("Subject"), [_texts_only, DataRequired(REQUIRED), Length(max=300, message=_("This subject is too long."))],
@@ -127,7 +164,7 @@ class QuestionForm(AppForm):
     files = MultipleFileField(_("Attach files"), [_few_files], filters=[_chosen])
 
 
-class ProfileForm(AppForm):
+class ProfileForm(VersionedForm):
     name = StringField(
         _("Name"), [_texts_only, DataRequired(REQUIRED), Length(max=200, message=_("This is too long."))],
         filters=[_strip], render_kw={"autocomplete": "name"},
@@ -138,6 +175,11 @@ class ProfileForm(AppForm):
     phone = StringField(
         _("Phone"), [_texts_only, Length(max=40, message=_("This is too long."))], filters=[_strip],
         render_kw={"type": "tel", "inputmode": "tel", "autocomplete": "tel", "placeholder": "+49 30 1234567"},
+    )  # fmt: skip
+    country = SelectField(_("Country"), render_kw={"autocomplete": "country"})
+    address = TextAreaField(
+        _("Address"), [_texts_only, Length(max=500, message=_("This is too long."))], filters=[_strip],
+        render_kw={"rows": 3, "autocomplete": "street-address"},
     )  # fmt: skip
     language = SelectField(
         _("Language"), description=_("Messages are written in it."), render_kw={"autocomplete": "language"}
@@ -154,6 +196,13 @@ class PasswordForm(AppForm):
     again = PasswordField(
         _("New password, once more"), [EqualTo("new", _("The two new passwords differ."))],
         render_kw={"autocomplete": "new-password"},
+    )  # fmt: skip
+
+
+class DeletionForm(AppForm):
+    reason = TextAreaField(
+        _("Why"), [_texts_only, Length(max=2000, message=_("This text is too long."))], filters=[_strip],
+        description=_("You need not say it."), render_kw={"rows": 3},
     )  # fmt: skip
 
 

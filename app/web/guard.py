@@ -20,11 +20,11 @@ from app import cookies, flash
 from app.domain import sessions
 from app.domain.sessions import SessionView
 from app.errors import AppError, Forbidden, TooLarge
-from app.i18n import LANGUAGES, SOURCE, _, best, from_header, speaking
+from app.i18n import _, best, from_header, speaking
 from app.models.sessions import SessionKind
 from app.observe import Actor, Kind, acting, log, request_id
 from app.settings import Settings
-from app.web import errors
+from app.web import branding, errors
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -36,7 +36,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 EXEMPT: tuple[str, ...] = ("/unsubscribe/", "/inbound/", "/webhooks/")
 """Path prefixes that other machines post to (webhooks, one-click unsubscribe): no cross-site check there. They must
 not act for the person of a cookie."""
-OPEN = ("/static/", "/health", "/unsubscribe/", "/t/", "/inbound/", "/webhooks/")
+OPEN = branding.OPEN
 """Paths that concern nobody: no session is looked up."""
 
 BODY = 1024 * 1024
@@ -98,9 +98,11 @@ class Guard:
         with speaking(self._language(scope, None), "UTC"):
             try:
                 self._check_path(scope)
-                self._check_host(scope)
+                await self._check_host(scope)
+                await branding.by_path(scope)
                 self._check_site(scope)
                 view = None if _starts(scope["path"], OPEN) else await self._find(scope)
+                await branding.choose(scope, view)
             except AppError as error:
                 return await answer.refuse(error.status, str(error))
             except (SQLAlchemyError, OSError) as error:
@@ -169,12 +171,18 @@ class Guard:
         ):
             raise AppError(str(errors.SENTENCES[400]), 400)
 
-    def _check_host(self, scope: Scope) -> None:
+    async def _check_host(self, scope: Scope) -> None:
         hosts = [value for key, value in scope["headers"] if key == b"host"]
         host = hosts[0].decode("latin-1") if len(hosts) == 1 else ""
         if not _HOST.fullmatch(host):
             raise AppError(str(errors.SENTENCES[400]), 400)
-        if self.public and scope["path"] != "/health" and _place(self.public.scheme, host) != self._public_place():
+        if scope["path"] == "/health":
+            return
+        place = _place(self.public.scheme if self.public else scope["scheme"], host)
+        scope["state"]["place"] = place
+        if place == self._public_place() or (not self.public and _starts(scope["path"], ("/static/",))):
+            return
+        if not await branding.by_host(scope, place, self._public_place()) and self.public:
             raise AppError(str(errors.SENTENCES[421]), 421)
 
     def _check_site(self, scope: Scope) -> None:
@@ -199,7 +207,7 @@ class Guard:
         except ValueError:
             return False
         if self.public:
-            return parts.scheme == self.public.scheme and place == self._public_place()
+            return parts.scheme == self.public.scheme and place == scope["state"].get("place")
         return parts.scheme in ("http", "https") and place == _place(parts.scheme, _header(scope, b"host"))
 
     def _public_place(self) -> str:
@@ -222,8 +230,11 @@ class Guard:
             view = await self._session(scope, cookies.VISIT, SessionKind.VISIT)
             # not the customer that this browser may be signed in as besides: a click must not land in another account
             scope["state"]["visit_ended"] = view is None
-            return view
-        return await self._session(scope, cookies.CLIENT, SessionKind.CLIENT)
+        else:
+            view = await self._session(scope, cookies.CLIENT, SessionKind.CLIENT)
+            if view is None and (token := cookies.get(scope, cookies.CLIENT)):
+                scope["state"]["shut"] = await sessions.shut_project(token)
+        return view if branding.serves(scope, view) else None
 
     async def _session(self, scope: Scope, name: str, kind: SessionKind) -> SessionView | None:
         token = cookies.get(scope, name)
@@ -264,13 +275,13 @@ class Guard:
         return str(scope.get("scheme", "http"))
 
     def _language(self, scope: Scope, view: SessionView | None) -> str:
-        offered = tuple(LANGUAGES)
+        offered, usual = branding.languages(scope, view)
         if view is not None and view.language:
-            return best(view.language, offered) or SOURCE
+            return best(view.language, offered) or usual
         chosen = cookies.get(scope, cookies.LANGUAGE)
-        if chosen in LANGUAGES:
+        if chosen in offered:
             return chosen
-        return from_header(_header(scope, b"accept-language"), offered) or SOURCE
+        return from_header(_header(scope, b"accept-language"), offered) or usual
 
     def _most(self, scope: Scope, view: SessionView | None) -> int:
         for place, most in POSTED.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from app import i18n, render
@@ -10,9 +10,10 @@ from app import i18n, render
 SITE = "Bursar"
 
 
-def languages() -> list[dict[str, Any]]:
+def languages(offered: Collection[str] = tuple(i18n.LANGUAGES)) -> list[dict[str, Any]]:
     """The menu of languages: [{code, name, current}]."""
-    return [{"code": code, "name": name, "current": code == i18n.language()} for code, name in i18n.LANGUAGES.items()]
+    here = i18n.language()
+    return [{"code": c, "name": name, "current": c == here} for c, name in i18n.LANGUAGES.items() if c in offered]
 
 
 def page(template: str, context: Mapping[str, Any] | None = None, /, **more: Any) -> str:

@@ -6,11 +6,14 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from app import db
 from app.db import utcnow
 from app.integrations.mail import OutboxMailer
 from app.integrations.storage import DirectoryStorage
+from app.models.consent import Subscription
+from app.models.customers import Customer, CustomerKind, Membership
 from app.models.imports import ImportState
 from app.models.jobs import Job, JobState
 from app.models.staff import Staff
@@ -36,25 +39,97 @@ async def upload(desk: httpx.AsyncClient, project_id: int, text: str = TEXT) -> 
     )
 
 
-async def test_a_file_is_uploaded_checked_and_started(desk: httpx.AsyncClient, resources: Resources) -> None:
+async def test_a_file_is_uploaded_checked_started_and_undone(desk: httpx.AsyncClient, resources: Resources) -> None:
     async with db.unit() as session:
         project = await factories.create_project(session, name="Nordhost")
+        group = await factories.create_group(session, name="Regulars")
     assert 'type="file"' in (await desk.get("/admin/import_run/action/upload?all=1")).text
-    answer = await upload(desk, project.id, TEXT + "99,Nowhere,n@example.org,Atlantis\n")
+    text = TEXT.replace("country", "Land,Art,Kundengruppe").replace(",DE\n", ",DE,Firma,\n")
+    answer = await upload(desk, project.id, text + "98,Old,old@e.org,,Verein,Stammkunden\n99,Nowhere,n@e.org,XX,,\n")
     assert answer.status_code == 303, answer.text
     card = answer.headers["location"]
     import_id = int(card.rpartition("/")[2])
-    assert "Being checked" in (await desk.get(card)).text
+    assert "Being read" in (await desk.get(card)).text
+    await run_jobs(resources)
+    assert "Look at the columns" in (await desk.get(card)).text
+    url = f"/admin/import_run/action/columns?pks={import_id}"
+    page = (await desk.get(url)).text
+    assert "Customer 0</bdi>, <bdi>Customer 1" in page and '<option selected value="contact_person">' in page
+    chosen = {f"c{n}": field for n, field in enumerate(("ref", "contact_person", "email", "country", "kind", "group"))}
+    nobody = await desk.post(url, data={"pks": str(import_id), **dict.fromkeys(chosen, "-")})
+    assert nobody.status_code == 422 and "Say which column" in nobody.text
+    values = await desk.post(url, data={"pks": str(import_id), **chosen, "language": "es"})
+    assert values.status_code == 303 and values.headers["location"].endswith(f"action/values?pks={import_id}")
+    page = (await desk.get(values.headers["location"])).text
+    assert all(said in page for said in ("Verein", "Stammkunden", "XX", "Regulars", "Leave such rows out"))
+    meant = {"v0": "", "v1": "company", "v2": str(group.id)}
+    answer = await desk.post(values.headers["location"], data={"pks": str(import_id), **meant})
+    assert answer.status_code == 303, answer.text
     await run_jobs(resources)
     html = (await desk.get(card)).text
     assert "Contact person" in html and "contact_person" not in html
-    assert f"Import {ROWS} customers" in html and "Atlantis" in html and "Nothing is changed yet" in html
+    assert f"Import {ROWS + 1} customers" in html and "no country XX" in html and "Nothing is changed yet" in html
+    left_out = (await desk.post("/admin/import_run/action/left_out", data={"pks": str(import_id)})).text
+    assert left_out.splitlines()[1] == "99,Nowhere,n@e.org,XX,,,28,Land: There is no country XX."
     assert await how_many() == 0
     started = await desk.post("/admin/import_run/action/start", data={"pks": str(import_id)})
     assert started.status_code == 303
     await run_jobs(resources)
     done = (await desk.get(f"{card}/part/progress")).text
-    assert ">Done<" in done and "data-poll" not in done and await how_many() == ROWS
+    assert ">Done<" in done and "data-poll" not in done and await how_many() == ROWS + 1
+    async with db.reads() as session:
+        old = (await session.scalars(select(Customer).where(Customer.name == "Old"))).one()
+        assert (old.kind, old.language) == (CustomerKind.COMPANY, "es")
+        assert (await session.scalars(select(Membership.customer_id))).all() == [old.id]
+    again = int((await upload(desk, project.id, text)).headers["location"].rpartition("/")[2])
+    await run_jobs(resources)
+    saved = await row(again)
+    assert (
+        saved.looked["like"] == import_id
+        and saved.plan["values"]["kind"]
+        and saved.plan["defaults"]["language"] == "es"
+    )
+    assert "as in import" in (await desk.get(f"/admin/import_run/action/columns?pks={again}")).text
+    assert "Undo the import" in (await desk.get(card)).text
+    assert (await desk.post("/admin/import_run/action/undo", data={"pks": str(import_id)})).status_code == 303
+    await run_jobs(resources)
+    assert await how_many() == 0 and "Undone" in (await desk.get(card)).text
+
+
+CONSENT = "address,category,subscribed,channel\nada@example.org,News,no,\nnobody@example.org,News,no,\n"
+
+
+async def test_consent_is_checked_and_taken_from_a_file(
+    desk: httpx.AsyncClient, sign_in: SignIn, resources: Resources
+) -> None:
+    async with db.unit() as session:
+        await factories.create_category(session, name="News", subscribable=True, opt_in=False)
+        ada = await factories.create_customer(session, email="ada@example.org")
+
+    async def take(by: httpx.AsyncClient, **data: str) -> str:
+        answer = await by.post(
+            "/admin/import_run/action/consent", data=data, files={"files": ("c.csv", CONSENT.encode(), "text/csv")}
+        )
+        assert answer.status_code == 303, answer.text
+        await run_jobs(resources)
+        return str(answer.headers["location"])
+
+    async def refused() -> int:
+        async with db.reads() as session:
+            held = Subscription.ended_at.is_(None), Subscription.wanted.is_(False)
+            found = list(await session.scalars(select(Subscription.customer_id).where(*held)))
+            assert set(found) <= {ada.id}
+            return len(found)
+
+    card = (await desk.get(await take(desk, dry_run="on"))).text
+    assert "Only checked, nothing is changed" in card and "Nobody is known under this address." in card
+    assert await refused() == 0
+    async with db.unit() as session:
+        other = await factories.create_project(session)
+    await take(await sign_in(await create_staff([("*", "*")], projects=(other,), username="far")))
+    assert await refused() == 0, "whoever is limited to other projects finds nobody"
+    card = (await desk.get(await take(desk))).text
+    assert await refused() == 1 and "Left out" in card
 
 
 async def test_an_upload_that_cannot_be_taken_says_so_at_its_field(desk: httpx.AsyncClient) -> None:

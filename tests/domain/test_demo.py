@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import func, select
 from sqlalchemy import text as sql
 from sqlalchemy.exc import DBAPIError
@@ -33,6 +37,29 @@ pytestmark = pytest.mark.usefixtures("database")
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test of this file leaves the SQLite database with the demo, for the others."""
+    return tmp_path_factory.mktemp("demo") / "demo.db"
+
+
+@pytest.fixture
+async def there(database: str, made: Path) -> None:
+    """The demo of NOW is loaded."""
+    path = sa.make_url(database).database or ""
+    if not database.startswith("sqlite"):
+        await demo.load(now=NOW)
+    elif not await asyncio.to_thread(made.exists):
+        await demo.load(now=NOW)
+        await db.dispose()  # the last connection writes the log back into the file
+        shutil.copy(path, made)
+        db.configure(database)
+    else:
+        await db.dispose()
+        shutil.copy(made, path)
+        db.configure(database)
+
+
 async def rows_per_table() -> dict[str, int]:
     """What is in the database, but for the audit."""
     tables = [t for t in db.Base.metadata.sorted_tables if t.name not in ("audit", "audit_detail")]
@@ -42,8 +69,8 @@ async def rows_per_table() -> dict[str, int]:
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
-async def test_a_lively_provider() -> None:
-    counts = await demo.load(now=NOW)
+async def test_a_lively_provider(there: None) -> None:
+    counts = await rows_per_table()
     assert [counts[n] for n in ("project", "staff", "campaign", "message_template")] == [3, 5, 2, 6]
     async with reads() as session:
         assert await demo.loaded(session)
@@ -61,8 +88,7 @@ async def test_a_lively_provider() -> None:
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
-async def test_everything_would_pass_the_checks_of_the_forms() -> None:
-    await demo.load(now=NOW)
+async def test_everything_would_pass_the_checks_of_the_forms(there: None) -> None:
     async with reads() as session:
         people = list(await session.scalars(select(Customer)))
         payers = list(await session.scalars(select(Payer)))
@@ -81,8 +107,7 @@ async def test_everything_would_pass_the_checks_of_the_forms() -> None:
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
-async def test_status_and_campaigns_agree_with_their_rows() -> None:
-    await demo.load(now=NOW)
+async def test_status_and_campaigns_agree_with_their_rows(there: None) -> None:
     async with reads() as session:
         active = set(await session.scalars(select(Service.customer_id).where(Service.status == ServiceStatus.ACTIVE)))
         for customer in await session.scalars(select(Customer)):
@@ -95,14 +120,13 @@ async def test_status_and_campaigns_agree_with_their_rows() -> None:
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
-async def test_the_same_moment_makes_the_same_demo_and_twice_is_refused() -> None:
+async def test_the_same_moment_makes_the_same_demo_and_twice_is_refused(there: None) -> None:
     async def look() -> list[tuple[str, str, str]]:
         async with reads() as session:
             query = select(Customer.name, Customer.email, Customer.vat_number).order_by(Customer.id)
             found = await session.execute(query)
             return [(n, e, v) for n, e, v in found]
 
-    await demo.load(now=NOW)
     first = await look()
     with pytest.raises(Conflict):
         await demo.load()
@@ -129,8 +153,7 @@ async def test_removing_leaves_nothing_but_the_audit() -> None:
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
-async def test_what_staff_added_on_top_is_kept_and_said() -> None:
-    await demo.load()
+async def test_what_staff_added_on_top_is_kept_and_said(there: None) -> None:
     async with unit() as session:
         noted, served = (await session.scalars(select(Customer).order_by(Customer.id.desc()).limit(2))).all()
         nordhost = await session.scalar(select(Project).where(Project.name == "Nordhost"))
@@ -169,8 +192,7 @@ async def test_names_that_exist_are_used_and_stay() -> None:
     assert await rows_per_table() == {"project": 1}
 
 
-async def test_the_books_of_the_demo_agree_and_their_guards_stand_again_after_it() -> None:
-    await demo.load(now=NOW)
+async def test_the_books_of_the_demo_agree_and_their_guards_stand_again_after_it(there: None) -> None:
     async with reads() as session:
         assert await invariants.check(session) == []
         balances = (await session.scalars(select(Account.balance).where(Account.customer_id.is_not(None)))).all()

@@ -58,6 +58,18 @@ async def run_jobs(resources: base.Resources, most: int = 50) -> int:
     raise AssertionError("it never ends")
 
 
+async def check(resources: base.Resources, import_id: int, **defaults: str) -> dict[str, list[str]]:
+    """Read a file, take its columns for what they are guessed to be, and check it. Gives the values nobody knows."""
+    await run_jobs(resources)
+    guessed = (await row(import_id)).plan.get("columns", {})
+    async with db.unit() as session:
+        unknown = await runs.plan_import(session, import_id=import_id, columns=guessed, defaults=defaults)
+    async with db.unit() as session:
+        await runs.check_import(session, import_id=import_id)
+    await run_jobs(resources)
+    return unknown
+
+
 async def row(import_id: int) -> ImportRun:
     async with db.reads() as session:
         return await session.get_one(ImportRun, import_id)
@@ -73,7 +85,7 @@ async def test_a_file_is_checked_without_a_trace_then_taken_and_forgotten(
 ) -> None:
     text = TEXT + "7,Twice,twice@example.org,DE\n99,Nowhere,n@example.org,Atlantis\n"
     import_id = await add(resources, project, text)
-    await run_jobs(resources)
+    await check(resources, import_id)
     checked = await row(import_id)
     assert (checked.state, checked.created, checked.failed, checked.done, checked.total) == (
         ImportState.CHECKED, ROWS, 2, ROWS + 2, ROWS + 2,
@@ -100,7 +112,7 @@ async def test_slices_go_on_where_the_last_one_ended_and_count_every_row_once(
     monkeypatch.setattr(importing, "BATCH", 4)
     text = TEXT + "3,Again,again@example.org,DE\n"  # the same customer, rows and slices later
     import_id = await add(resources, project, text)
-    await run_jobs(resources)
+    await check(resources, import_id)
     async with db.unit() as session:
         await runs.start_import(session, import_id=import_id)
     slices = 0
@@ -122,7 +134,7 @@ async def test_what_is_stopped_takes_nothing_more_not_even_the_batch_at_hand(
 ) -> None:
     monkeypatch.setattr(importing, "BATCH", 10)
     import_id = await add(resources, project)
-    await run_jobs(resources)
+    await check(resources, import_id)
     async with db.unit() as session:
         await runs.start_import(session, import_id=import_id)
     first = await runs.work_off(resources.storage, import_id=import_id, state=ImportState.RUNNING, more=lambda: False)
@@ -139,10 +151,13 @@ async def test_what_is_stopped_takes_nothing_more_not_even_the_batch_at_hand(
 
 
 async def test_a_file_that_cannot_be_used_says_so(resources: base.Resources, project: Project) -> None:
-    import_id = await add(resources, project, "a,b\n1,2\n")
-    await run_jobs(resources)
-    failed = await row(import_id)
-    assert failed.state is ImportState.FAILED and "a, b" in failed.error
+    for text, said in (("a,b\n", "no rows"), ("a,b\n" + "x" * 10, "")):
+        import_id = await add(resources, project, text)
+        await run_jobs(resources)
+        failed = await row(import_id)
+        assert (failed.state is ImportState.FAILED, said in failed.error) == (bool(said), True)
+    with pytest.raises(Invalid, match="Say which column"):
+        await check(resources, import_id)
     with pytest.raises(Invalid):
         await add(resources, project, "")
     with pytest.raises(Invalid) as unknown:

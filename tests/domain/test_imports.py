@@ -202,10 +202,10 @@ async def test_a_bad_row_of_a_batch_leaves_no_half_customer(project: int, tmp_pa
 
 @on_sqlite
 async def test_more_than_a_batch_tells_how_far_it_is(project: int, tmp_path: Path) -> None:
-    text = HEADER + "".join(f"{n},P{n},p{n}@x.example,DE\n" for n in range(205))
+    text = HEADER + "".join(f"{n},P{n},p{n}@x.example,DE\n" for n in range(1005))
     told: list[int] = []
     report = await load(tmp_path / "a.csv", text, progress=told.append)
-    assert report.created == 205 and told == [100, 200, 205]
+    assert report.created == 1005 and told == [500, 1000, 1005]
 
 
 @on_sqlite

@@ -123,7 +123,9 @@ def _of_screen(route: Route, method: str, view: AppView, names: set[str], world:
 KEYS = {
     "/files/{key}": "attachment", "/client/messages/{key}": "campaign", "/client/tickets/{key}": "ticket",
     "/client/payments/{key}": "payment", "/client/services/{key}": "service",
-    "/client/invoices/{key}": "issued invoice",
+    "/client/invoices/{key}": "issued invoice", "/client/users/{key}": "user",
+    "/client/users/roles/{key}": "customer_role", "/client/users/invitations/{key}": "confirmation",
+    "/client/payers/{key}": "payer", "/client/data/exports/{key}": "data_request",
 }  # fmt: skip
 """Beginning of a path -> the table whose ids stand for {key}."""
 FILES = {"/client/messages/": "attachment", "/client/tickets/": "ticket file"}

@@ -25,7 +25,7 @@ from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
 from app.models.staff import Staff, StaffProject
 from app.models.tickets import TicketAttachment, TicketMessage
-from app.models.users import UserCustomer, UserRole
+from app.models.users import CustomerRole, Right, UserCustomer, UserRole
 from app.observe import SYSTEM, Actor, Kind, acting
 from tests import factories
 
@@ -42,6 +42,12 @@ MISSING = 999_999
 STAFF = ("owner", "support", "marketing", "read-only", "limited")
 CLIENTS = ("user", "other", "finance", "technical", "reader", "visit", "acting")
 """An owner of customer A, one of B, users of A in the other roles; staff inside A's account, looking and acting."""
+
+OUTSIDE = ("disabled", "closed", "off")
+"""A user who may not sign in any more, one of a closed account, one of a project that is switched off. Their sessions
+are still there."""
+CUSTOM_RIGHTS = frozenset({Right.WRITE, Right.SEE_MONEY})
+"""Of `custom`, a user of A in a role that this customer has made."""
 
 Dump = dict[str, list[dict[str, Any]]]
 
@@ -108,7 +114,9 @@ async def _staff(session: AsyncSession, world: World) -> dict[str, Staff]:
 
 async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender: Staff) -> tuple[Project, Customer]:
     """A row of every table that belongs to a project, `mark` in its name."""
-    project = await factories.create_project(session, name=f"{mark} Project", languages=["en", "de"])
+    project = await factories.create_project(
+        session, name=f"{mark} Project", languages=["en", "de"], terms=f"{mark} terms"
+    )
     customer = await factories.create_customer(
         session, project=project, name=f"{mark} Customer", email=f"{mark}@example.org".lower(), note=f"{mark} secret",
         country="DE",
@@ -151,12 +159,16 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     session.add(TicketAttachment(message_id=answer.id, attachment_id=theirs.id))
     group = await factories.create_group(session, name="Members" if mark == "Mine" else "Guests")
     await factories.create_membership(session, customer=customer, group=group)
+    role = await factories.create_customer_role(session, customer=customer, name=f"{mark} role")
+    invited = await factories.create_confirmation(session, customer=customer, value=f"{mark}-new@example.org".lower())
     service = await factories.create_service(session, customer=customer, name=f"{mark}-service.example".lower())
     payer = await factories.create_payer(session, customer=customer, name=f"{mark} Payer")
     report = {"errors": [[3, "email", f"{mark} error"]], "notes": [[4, f"{mark} note"]], "mapping": {"Mail": "email"}}
     upload = await factories.create_import(
-        session, name=f"{mark}.csv", project_id=project.id, staff_id=sender.id, report=report, created=1, failed=1
-    )
+        session, name=f"{mark}.csv", project_id=project.id, staff_id=sender.id, report=report, created=1, failed=1,
+        looked={"columns": [{"name": "Mail", "samples": [f"{mark} sample"], "values": []}]},
+        plan={"columns": {"Mail": "email"}},
+    )  # fmt: skip
     canned = await factories.create_canned(
         session, name=f"{mark} canned", project_id=project.id, texts={"en": f"{mark} canned text"}
     )
@@ -175,6 +187,13 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         },
     )  # fmt: skip
     document = await factories.create_document(session, customer=customer, title=f"{mark} act", number=f"{mark}-1")
+    now = utcnow()
+    visit = LoginSession(
+        token_hash=token_hash(f"visit of {mark}"), kind=SessionKind.VISIT, staff_id=sender.id, customer_id=customer.id,
+        reason=f"{mark} visit", last_seen_at=now, expires_at=now, ended_at=now,
+    )  # fmt: skip
+    session.add(visit)
+    copy = await factories.create_data_request(session, customer=customer, user_id=user.id, key=KEY, size=len(FILE))
     form = await factories.create_document_template(session, title=f"{mark} act", project_id=project.id)
     tax = await factories.create_tax_rate(session, name=f"{mark} tax", project_id=project.id)
     discount = await factories.create_discount(session, name=f"{mark} discount", project_id=project.id)
@@ -191,7 +210,8 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "canned_reply": canned.id, "inbound_mail": came.id, "account": account.id, "payment": payment.id,
         "invoice": invoice.id, "issued invoice": issued.id, "expense": expense.id,
         "finance_document": document.id, "document_template": form.id,
-        "tax_rate": tax.id, "discount": discount.id,
+        "tax_rate": tax.id, "discount": discount.id, "login_session": visit.id,
+        "customer_role": role.id, "confirmation": invited.id, "data_request": copy.id,
     }  # fmt: skip
     return project, customer
 
@@ -233,6 +253,7 @@ async def _signed_in(session: AsyncSession, world: World, people: dict[str, Staf
         world.cookies[name] = await _open(
             session, world, name, cookies.CLIENT, kind=SessionKind.CLIENT, user_id=user.id, customer_id=customer.id
         )
+    await _outside(session, world, a)
     second = await factories.create_customer(session, project_id=a.project_id, name="Mine Second")
     session.add(UserCustomer(user_id=user.id, customer_id=second.id, role=UserRole.READ_ONLY))  # an account to choose
     parent = world.sessions["owner"]
@@ -242,6 +263,27 @@ async def _signed_in(session: AsyncSession, world: World, people: dict[str, Staf
             customer_id=a.id, parent_id=parent, reason="Ticket 7", may_act=act,
         )  # fmt: skip
     world.cookies["nobody"] = ""
+
+
+async def _outside(session: AsyncSession, world: World, a: Customer) -> None:
+    """People whom matrix.txt has no column for."""
+    project = await factories.create_project(session, name=f"{FOREIGN} Off", enabled=False)
+    closed = await factories.create_customer(session, project_id=a.project_id, name="Mine Closed", status="closed")
+    off = await factories.create_customer(session, project=project, name=f"{FOREIGN} Off")
+    for name, customer in (("custom", a), ("disabled", a), ("closed", closed), ("off", off)):
+        user = await factories.create_user(
+            session, customer=customer, username=f"a-{name}", full_name=f"A {name}", enabled=name != "disabled",
+            email=f"{name}@example.net",
+        )  # fmt: skip
+        if name == "custom":
+            role = CustomerRole(customer_id=a.id, name="Own role", rights=[r.value for r in CUSTOM_RIGHTS])
+            session.add(role)
+            await session.flush()
+            link = await session.get_one(UserCustomer, (user.id, a.id))
+            link.role, link.own_role_id = UserRole.READ_ONLY, role.id
+        world.cookies[name] = await _open(
+            session, world, name, cookies.CLIENT, kind=SessionKind.CLIENT, user_id=user.id, customer_id=customer.id
+        )
 
 
 async def _open(session: AsyncSession, world: World, name: str, cookie: str, **columns: Any) -> str:

@@ -252,11 +252,12 @@ async def sides_now(session: AsyncSession, invoice: Invoice) -> dict[str, Any]:
 
 
 async def payer_of(session: AsyncSession, account: Account) -> int | None:
-    """Whom invoices of an account are made out to: its payer, else the customer's only one."""
+    """Whom invoices of an account are made out to: its payer, else the customer's usual one, else their only one."""
     if account.payer_id is not None:
         return account.payer_id
-    rows = (await session.scalars(select(Payer.id).where(Payer.customer_id == account.customer_id).limit(2))).all()
-    return rows[0] if len(rows) == 1 else None
+    query = select(Payer.id, Payer.usual).where(Payer.customer_id == account.customer_id, Payer.archived.is_(False))
+    rows = (await session.execute(query.order_by(Payer.usual.desc()).limit(2))).all()
+    return rows[0].id if len(rows) == 1 or (rows and rows[0].usual) else None
 
 
 async def credited(session: AsyncSession, invoice_id: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -13,6 +13,7 @@ from app.errors import Conflict, Invalid
 from app.i18n import _, gettext, show_number
 from app.models.billing import Invoice, Payer, PayerKind, Payment
 from app.models.customers import Customer
+from app.models.ledger import Account
 
 _of = Payer.__table__.c
 FIELDS: dict[str, checks.Check] = {
@@ -29,9 +30,13 @@ FIELDS: dict[str, checks.Check] = {
     "director": checks.line(_of.director),
     "position": checks.line(_of.position),
     "grounds": checks.line(_of.grounds),
+    "usual": checks.yes_no,
+    "archived": checks.yes_no,
     "custom": checks.mapping,
 }
 """What may be entered for a payer, and its shape."""
+MOST_OWN = 100
+"""Payers that a customer can have by adding them."""
 OF_COMPANY = ("director", "position", "grounds")
 """Fields that only a company has; those of other types stay empty."""
 
@@ -65,14 +70,68 @@ async def save_payer(session: AsyncSession, *, values: Mapping[str, Any], payer:
         if missing := [field for field in ("name", "customer_id") if field not in wanted]:
             raise Invalid(**{field: gettext("Please fill this in.") for field in missing})
         await checks.known(session, "customer_id", Customer, wanted["customer_id"])
-        payer = Payer(**wanted)
+        payer = Payer(**{"usual": False, "archived": False} | wanted)
         session.add(payer)
     else:
         if wanted.get("customer_id", payer.customer_id) != payer.customer_id:
             raise Invalid(customer_id=gettext("A payer stays with its customer."))
         checks.change(payer, wanted)
+    if payer.archived:
+        payer.usual = False
     await session.flush()
+    if payer.usual:
+        await _others_are_not_usual(session, payer)
     return payer
+
+
+async def add_own(session: AsyncSession, *, customer_id: int, values: Mapping[str, Any]) -> Payer:
+    """A payer that a customer adds. Raises Invalid; Conflict for the same once more, and where there are too many."""
+    await session.execute(select(Customer.id).where(Customer.id == customer_id).with_for_update())  # double clicks
+    wanted = check_payer(values)
+    same = {field: wanted[field] for field in ("name", "kind", "vat_number") if field in wanted}
+    mine = select(func.count()).select_from(Payer).where(Payer.customer_id == customer_id)
+    if await session.scalar(mine.filter_by(**same)):
+        raise Conflict(gettext("There is such a payer already."))
+    if (await session.scalar(mine) or 0) >= MOST_OWN:
+        raise Conflict(gettext("There are %(n)d payers already. That is the most.") % {"n": MOST_OWN})
+    payer = await save_payer(session, values={**values, "customer_id": customer_id, "usual": False})
+    if values.get("usual"):
+        await make_usual(session, payer=payer)
+    return payer
+
+
+async def _others_are_not_usual(session: AsyncSession, payer: Payer) -> None:
+    """Among a customer's payers at most one is."""
+    await session.execute(select(Customer.id).where(Customer.id == payer.customer_id).with_for_update())
+    others = select(Payer).where(Payer.customer_id == payer.customer_id, Payer.usual, Payer.id != payer.id)
+    for other in await session.scalars(others):
+        other.usual = False
+    await session.flush()
+
+
+async def make_usual(session: AsyncSession, *, payer: Payer) -> None:
+    """Invoices are made out to it from now on, of every account. Raises Conflict for an archived one."""
+    if payer.archived:
+        raise Conflict(gettext("This payer is archived. Bring it back first."))
+    await save_payer(session, payer=payer, values={"usual": True})
+    named = select(Account).where(Account.customer_id == payer.customer_id, Account.payer_id.is_not(None))
+    for account in await session.scalars(named):
+        account.payer_id = payer.id
+    await session.flush()
+
+
+async def archive(session: AsyncSession, *, payer: Payer) -> None:
+    """Offer it no more; its invoices stay as they are."""
+    await save_payer(session, payer=payer, values={"archived": True})
+    for account in await session.scalars(select(Account).where(Account.payer_id == payer.id)):
+        account.payer_id = None
+    await session.flush()
+
+
+async def offered(session: AsyncSession, customer_id: int) -> Sequence[Payer]:
+    """The payers that new invoices can be made out to, the usual one first."""
+    query = select(Payer).where(Payer.customer_id == customer_id, Payer.archived.is_(False))
+    return (await session.scalars(query.order_by(Payer.usual.desc(), Payer.name_folded, Payer.id).limit(200))).all()
 
 
 async def refusals(session: AsyncSession, payer: Payer) -> list[str]:

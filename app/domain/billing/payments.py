@@ -20,7 +20,16 @@ from app.domain.ledger import Move, account_of, check_amount, exchange, own_acco
 from app.errors import AppError, Conflict, Invalid, NotFound
 from app.i18n import gettext
 from app.models import audit
-from app.models.billing import Gateway, Invoice, InvoiceStatus, Payer, Payment, PaymentMethod, PaymentStatus
+from app.models.billing import (
+    Gateway,
+    Invoice,
+    InvoiceStatus,
+    Payer,
+    Payment,
+    PaymentInvoice,
+    PaymentMethod,
+    PaymentStatus,
+)
 from app.models.customers import Customer, CustomerStatus, GroupPaymentMethod, Membership
 from app.models.ledger import Account, AccountKind, TransactionKind
 
@@ -259,15 +268,18 @@ async def set_paid(
 
 
 async def settle(session: AsyncSession, payment: Payment) -> None:
-    """Pay the invoice that the payment names."""
-    if payment.invoice_id is None:
-        return
-    try:
-        async with session.begin_nested():
-            await settle_invoice(session, invoice_id=payment.invoice_id, payment=payment)
-    except AppError as problem:
-        payment.doubt = str(problem)[:300]
-        await session.flush()
+    """Pay the invoice that the payment names, or the several that it is for, the oldest first."""
+    several = select(PaymentInvoice.invoice_id).where(PaymentInvoice.payment_id == payment.id)
+    wanted = [payment.invoice_id] if payment.invoice_id is not None else await session.scalars(
+        several.order_by(PaymentInvoice.invoice_id)
+    )  # fmt: skip
+    for invoice_id in wanted:
+        try:
+            async with session.begin_nested():
+                await settle_invoice(session, invoice_id=invoice_id, payment=payment)
+        except AppError as problem:
+            payment.doubt = str(problem)[:300]
+            await session.flush()
 
 
 async def cancel(session: AsyncSession, *, payment_id: int, reason: str = "") -> Payment:

@@ -15,7 +15,7 @@ from app.domain.catalog.prices import price_of
 from app.domain.customers.status import refresh_status
 from app.errors import Conflict, Invalid
 from app.i18n import gettext
-from app.models.billing import Expense
+from app.models.billing import Expense, Payer
 from app.models.catalog import Period, Product, ProductProject, Service, ServiceStatus
 from app.models.customers import Customer, CustomerStatus
 from app.models.projects import Project
@@ -44,6 +44,7 @@ FIELDS: dict[str, checks.Check] = {
     "period": checks.one_of(Period),
     "next_charge_on": checks.day,
     "auto_renew": checks.yes_no,
+    "payer_id": checks.row_id,
     "custom": checks.mapping,
 }
 """What may be entered for a service, and its shape; `price` in minor units of `currency`."""
@@ -69,6 +70,7 @@ async def save_service(
             await checks.known(session, "product_id", Product, wanted["product_id"])
         before = service.status
         _check_move(service, wanted.get("status", before))
+        await _check_payer(session, wanted.get("payer_id"), service.customer_id)
         changed = checks.change(service, wanted)
         if "next_charge_on" in changed:
             service.charge_day = service.next_charge_on.day if service.next_charge_on else None
@@ -88,7 +90,8 @@ def _begin(service: Service, before: ServiceStatus | None, day: date) -> None:
         return
     if service.unpaid_since is not None:
         service.unpaid_since = None
-        return
+        if before is ServiceStatus.SUSPENDED:
+            return
     once_paid = service.period is Period.ONCE and service.started_on is not None
     if service.next_charge_on is None and not once_paid:
         service.next_charge_on = day
@@ -147,6 +150,7 @@ async def _order(session: AsyncSession, wanted: dict[str, Any]) -> Service:
         raise Invalid(product_id=gettext("This product is not sold in the customer's project."))
     if wanted.get("status", ServiceStatus.ORDERED) not in FIRST:
         raise Conflict(gettext("A new service is ordered, in progress or active."))
+    await _check_payer(session, wanted.get("payer_id"), customer.id)
     usual = await session.scalar(select(Project.currency).where(Project.id == customer.project_id))
     found = await price_of(
         session, product, period=wanted.get("period"), currency=wanted.get("currency"), usual=usual
@@ -162,6 +166,13 @@ async def _order(session: AsyncSession, wanted: dict[str, Any]) -> Service:
         service.charge_day = service.next_charge_on.day
     session.add(service)
     return service
+
+
+async def _check_payer(session: AsyncSession, payer_id: int | None, customer_id: int) -> None:
+    if payer_id is not None:
+        owner = await session.scalar(select(Payer.customer_id).where(Payer.id == payer_id))
+        if owner != customer_id:
+            raise Invalid(payer_id=gettext("This is not a payer of the customer."))
 
 
 def _check_move(service: Service, status: ServiceStatus) -> None:

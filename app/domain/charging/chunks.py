@@ -33,6 +33,7 @@ from app.domain.catalog.periods import later_sql, months_of
 from app.domain.charging import booking, deciding
 from app.domain.charging.booking import AUDITED, DUE, TERMS, OwnAccounts
 from app.domain.charging.costs import Taxes
+from app.domain.charging.ordering import start_waiting
 from app.domain.discounts import Rules
 from app.models import audit
 from app.models.billing import Expense, Payer
@@ -58,6 +59,7 @@ class Charged:
     resumed: int = 0
     closed: int = 0
     free: int = 0
+    started: int = 0
 
     def add(self, other: Charged) -> None:
         for name, n in vars(other).items():
@@ -85,11 +87,14 @@ async def next_chunk(session: AsyncSession, *, day: date, after: int, size: int)
 
 
 async def charge_account(session: AsyncSession, *, account_id: int, day: date | None = None) -> Charged:
-    """Charge what is due of the customer whose account this is."""
+    """Charge what is due of the customer whose account this is, then start the orders that waited for its money."""
     customer_id = await session.scalar(select(Account.customer_id).where(Account.id == account_id))
     if customer_id is None:
         return Charged()
-    return await charge_chunk(session, day=day or utcnow().date(), customers=(customer_id - 1, customer_id))
+    done = await charge_chunk(session, day=day or utcnow().date(), customers=(customer_id - 1, customer_id))
+    account = (await session.scalars(select(Account).where(Account.id == account_id))).one()
+    done.started = await start_waiting(session, account)
+    return done
 
 
 async def charge_chunk(
@@ -187,8 +192,8 @@ async def _close_ended(session: AsyncSession, these: ColumnElement[bool], day: d
 async def _terms(session: AsyncSession, these: ColumnElement[bool], day: date, taxes: Taxes, own: OwnAccounts) -> None:
     """Fill TERMS: one row for each kind of customer, currency, payer and day that is due."""
     kinds = (
-        Customer.project_id, Service.currency, Customer.country, Customer.kind, Account.payer_id,
-        Service.next_charge_on,
+        Customer.project_id, Service.currency, Customer.country, Customer.kind,
+        func.coalesce(Service.payer_id, Account.payer_id), Service.next_charge_on,
     )  # fmt: skip
     found = (await session.execute(_joined(select(*kinds)).where(these, waiting(day)).distinct())).all()
     projects = await by_id(session, Project, {f[0] for f in found})
@@ -247,7 +252,8 @@ async def _plain(session: AsyncSession, these: ColumnElement[bool], day: date, r
         .join(TERMS, and_(
             TERMS.c.project_id == Customer.project_id, TERMS.c.currency == Service.currency,
             TERMS.c.country == Customer.country, TERMS.c.kind == cast(Customer.kind, String),
-            TERMS.c.payer_id == func.coalesce(Account.payer_id, 0), TERMS.c.day == Service.next_charge_on,
+            TERMS.c.payer_id == func.coalesce(Service.payer_id, Account.payer_id, 0),
+            TERMS.c.day == Service.next_charge_on,
         ))
         .where(these, waiting(day))
         .subquery("raw")

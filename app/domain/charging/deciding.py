@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from heapq import heappop, heappush
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import utcnow
@@ -135,7 +135,8 @@ async def _rows(session: AsyncSession, due: ColumnElement[bool]) -> list[Any]:
         Service.period, Service.next_charge_on, Service.charge_day, Service.setup_fee, Service.started_on,
         Service.unpaid_since, Service.status, Service.auto_renew, Product.name.label("product"), Product.group_id,
         Customer.project_id, Customer.country, Customer.kind, Customer.language, Account.id.label("account_id"),
-        Account.balance, Account.credit_limit, Account.post_paid, Account.payer_id,
+        Account.balance, Account.credit_limit, Account.post_paid,
+        func.coalesce(Service.payer_id, Account.payer_id).label("payer_id"),
     )  # fmt: skip
     statement = (
         select(*columns)

@@ -79,7 +79,6 @@ async def _charges(session: AsyncSession, account: Account, day: date, last: dat
         return
     customer = (await session.scalars(select(Customer).where(Customer.id == account.customer_id))).one()
     project = (await session.scalars(select(Project).where(Project.id == account.project_id))).one()
-    payer = await session.scalar(select(Payer).where(Payer.id == account.payer_id)) if account.payer_id else None
     if account.project_id != customer.project_id:  # services are paid from the account in the customer's own project
         return
     rows = await session.execute(
@@ -96,12 +95,15 @@ async def _charges(session: AsyncSession, account: Account, day: date, last: dat
     if not queue:
         return
     heapify(queue)
+    named = {account.payer_id, *(s.payer_id for _day, _id, s, _group in queue)} - {None}
+    payers = {p.id: p for p in await session.scalars(select(Payer).where(Payer.id.in_(named)))} if named else {}
     made, taxes = await discounts.rules(session, customers=Customer.id == customer.id), Taxes(session)
     while queue:
         begins, _id, service, group = heappop(queue)
         if ends(service.period, service.auto_renew, service.started_on, begins):
             continue
         case = Case(customer.id, project.id, service.product_id, group, service.period, service.price, service.currency)
+        payer = payers.get(service.payer_id or account.payer_id or 0)
         rate = await taxes.rate(project, customer, payer, begins)
         setup = service.setup_fee if is_first(service.started_on, begins) else 0
         if gross := cost(made, case, setup, rate, project.prices_with_tax, begins).gross:

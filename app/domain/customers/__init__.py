@@ -1,11 +1,14 @@
 """Customers: registering and changing them, their groups and notes, their status, and removing them."""
 
+from app.domain.customers.bulk import Newcomer, newcomer, register_many
 from app.domain.customers.fields import FIELDS, CustomerFields, Duplicate, doubts, duplicates
+from app.domain.customers.kind import change_kind
 from app.domain.customers.removal import Attached, attached, delete_customer, refusals
 from app.domain.customers.saving import (
     add_note,
     change_customer,
     register_customer,
+    same,
     set_attitude,
     set_available_projects,
     set_groups,
@@ -19,7 +22,8 @@ from app.domain.customers.status import (
 )
 
 __all__ = [
-    "CUSTOMER_MOVES", "FIELDS", "Attached", "CustomerFields", "Duplicate", "add_note", "attached", "change_customer",
-    "close_customer", "delete_customer", "doubts", "duplicates", "refresh_status", "refusals", "register_customer",
-    "reopen_customer", "set_attitude", "set_available_projects", "set_groups", "suspend_customer",
+    "CUSTOMER_MOVES", "FIELDS", "Attached", "CustomerFields", "Duplicate", "Newcomer", "add_note", "attached",
+    "change_customer", "change_kind", "close_customer", "delete_customer", "doubts", "duplicates", "newcomer",
+    "refresh_status", "refusals", "register_customer", "register_many", "reopen_customer", "same", "set_attitude",
+    "set_available_projects", "set_groups", "suspend_customer",
 ]  # fmt: skip

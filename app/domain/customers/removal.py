@@ -21,9 +21,11 @@ from app.models.customers import Customer, ExternalRef, Note
 from app.models.inbound import InboundMail
 from app.models.ledger import Account, Entry
 from app.models.messaging import CampaignAttachment, Delivery
+from app.models.privacy import DataRequest
 from app.models.sessions import LoginSession
 from app.models.tickets import Ticket, TicketAttachment
 from app.models.users import User, UserCustomer
+from app.queue import enqueue
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ async def delete_customer(session: AsyncSession, *, customer: Customer) -> None:
     await _remove_users(session, customer.id)
     await _remove_deliveries(session, customer.id)
     await _remove_mails(session, customer.id)
+    await _remove_data_requests(session, customer.id)
     for entity in (Ticket, Service, Payer, LoginSession, Subscription):
         for row in (await session.scalars(select(entity).where(entity.customer_id == customer.id))).all():
             await session.delete(row)
@@ -123,6 +126,15 @@ async def _remove_users(session: AsyncSession, customer_id: int) -> None:
             await session.delete(link)
         elif (user := await session.scalar(select(User).where(User.id == link.user_id))) is not None:
             await users.remove(session, user)
+    await session.flush()
+
+
+async def _remove_data_requests(session: AsyncSession, customer_id: int) -> None:
+    """Before the tickets; a copy of the data that still lies in the store is deleted after the commit."""
+    for request in (await session.scalars(select(DataRequest).where(DataRequest.customer_id == customer_id))).all():
+        if request.key:
+            await enqueue(session, "privacy.drop", place=request.key)
+        await session.delete(request)
     await session.flush()
 
 

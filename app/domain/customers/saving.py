@@ -89,6 +89,7 @@ async def change_customer(
     if wanted.get("project_id", customer.project_id) != customer.project_id:
         await _take_users_along(session, customer, wanted["project_id"])
     address = customer.email
+    wanted = _unverified(wanted, customer)
     changed = checks.change(customer, wanted)
     await session.flush()
     if "email" in changed:
@@ -98,6 +99,19 @@ async def change_customer(
     if available_projects is not None:
         await set_available_projects(session, customer=customer, projects=available_projects)
     return changed
+
+
+def same(customer: Customer, values: Mapping[str, Any]) -> bool:
+    """Whether `change_customer` with these values would change nothing. Raises Invalid with every bad field."""
+    return not checks.differs(cleaned(values, customer), customer, *values)
+
+
+def _unverified(wanted: dict[str, Any], customer: Customer) -> dict[str, Any]:
+    """Another phone number is not verified, unless whoever changes it says so."""
+    was, now = customer.verified_phone, wanted.get("phone", customer.phone)
+    if was == customer.phone != now and was and wanted.get("verified_phone", was) == was:
+        return {**wanted, "verified_phone": "", "phone_verified_at": None, "phone_verified_by": ""}
+    return wanted
 
 
 async def _take_users_along(session: AsyncSession, customer: Customer, project_id: int) -> None:

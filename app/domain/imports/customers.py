@@ -5,40 +5,38 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import is_sqlite, reads, unit
+from app.db import fold, is_sqlite, reads, unit
 from app.domain import customers, users
 from app.domain.imports import mapping as columns_to_fields
-from app.domain.imports.places import country_code, language_of
+from app.domain.imports.choices import Choices
+from app.domain.imports.mapping import Plan
+from app.domain.imports.places import language_of
 from app.domain.imports.reading import Record, Sheet, look_at, rows
 from app.errors import AppError, Invalid
 from app.i18n import gettext
-from app.models.customers import Customer, CustomerKind, ExternalRef
+from app.models.customers import Customer, CustomerKind, ExternalRef, Group
 from app.models.projects import Project
 
-BATCH = 100
-TURN = 0.12
-"""Seconds between two batches in the background: SQLite has one writer, and who waits for it looks every 0.1 s."""
+BATCH = 500
+WORK, TURN = 0.4, 0.12
+"""Seconds of work in the background, and of rest: SQLite has one writer, and who waits for it looks every 0.1 s."""
 SAMPLE = 50
 KEPT = 1000
 """Errors and notes that a report spells out; the rest it only counts."""
-_KINDS = {
-    "individual": CustomerKind.INDIVIDUAL, "person": CustomerKind.INDIVIDUAL, "private": CustomerKind.INDIVIDUAL,
-    "company": CustomerKind.COMPANY, "business": CustomerKind.COMPANY, "firma": CustomerKind.COMPANY,
-    "organization": CustomerKind.COMPANY, "sole_proprietor": CustomerKind.SOLE_PROPRIETOR,
-    "sole proprietor": CustomerKind.SOLE_PROPRIETOR,
-}  # fmt: skip
-
+_GERMAN = re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})")
 Progress = Callable[[int], Awaitable[None] | None]
 Keep = Callable[[AsyncSession, "ImportReport"], Awaitable[bool]]
 
@@ -74,6 +72,8 @@ class ImportReport:
     unused: list[str] = field(default_factory=list)
     project: str = ""
     dry_run: bool = False
+    left_out: list[tuple[RowError, list[str]]] = field(default_factory=list)
+    """Each reason with the cells of its row, since the last batch."""
     done: int = 0
     """Rows of the file that were looked at, also by the run that this one goes on from."""
     ended: bool = False
@@ -108,16 +108,18 @@ async def import_customers(
     *,
     project: str | None = None,
     mapping: Mapping[str, str] | None = None,
+    plan: Plan | None = None,
     source: str = "csv",
     dry_run: bool = False,
     progress: Progress | None = None,
     start: int = 0,
     keep: Keep | None = None,
 ) -> ImportReport:
-    """Import a CSV file in short units of its own, 100 rows each; good rows are taken, bad ones reported by line.
+    """Import a CSV file in short units of its own, 500 rows each; good rows are taken, bad ones reported by line.
 
-    project: the name; None: the only one. mapping: column -> field (imports/mapping.py), else guessed. source: the
-    same source and id again change the customer, or nothing. progress: is told the number of rows done so far.
+    project: the name; None: the only one. mapping: column -> field (imports/mapping.py), else guessed. plan: in its
+    place all that staff have decided. source: the same source and id again change the customer, or nothing. progress:
+    is told the number of rows done so far. A workbook is taken by its first sheet.
 
     New customers get a user without a password. A filled Company makes a company; an absent language is the country's
     main one. Both are decided once: later imports leave them alone, and an empty cell never erases what is there.
@@ -131,20 +133,23 @@ async def import_customers(
         raise Invalid(source=gettext("At most %(n)d characters, please.") % {"n": 60})
     async with reads() as session:
         chosen = await _project(session, project)
+        groups = {fold(group.name): group.id for group in await session.scalars(select(Group))}
+    plan = plan or Plan(mapping or {})
     sheet = look_at(path)
     sample = [record.cells for record in islice(rows(sheet), SAMPLE) if not record.problem]
     report = ImportReport(project=chosen.name, dry_run=dry_run)
-    report.mapping = columns_to_fields.guess(sheet.columns, sample, mapping)
+    report.mapping = columns_to_fields.guess(sheet.columns, sample, plan.columns)
     report.unused = [column for column in sheet.columns if column not in report.mapping]
-    if not {"company", "contact_person", "first_name", "last_name", "email"} & set(report.mapping.values()):
+    if not {"name", "company", "contact_person", "first_name", "last_name", "email"} & set(report.mapping.values()):
         listed = ", ".join(sheet.columns[:40])
         said = gettext("No column looks like a name or an e-mail: %(list)s. Say which is which.")
         raise Invalid(said % {"list": listed})
     if not start:
         report.notes += [RowNote(sheet.header_line, gettext("The column %(name)s stands there twice.") % {"name": name})
                      for name in sheet.doubled]  # fmt: skip
-    work = _Import(sheet, chosen, source, report)
-    records = rows(sheet)
+        report.notes += [RowNote(sheet.header_line, text) for text in sheet.warnings]
+    work = _Import(sheet, chosen, source, report, Choices(plan, groups))
+    records, rested = rows(sheet), monotonic()
     if start:
         await asyncio.to_thread(work.pass_over, islice(records, start))
         report.done = start
@@ -165,8 +170,9 @@ async def import_customers(
             await told
         if not go_on:
             break
-        if keep is not None and is_sqlite():
+        if keep is not None and is_sqlite() and monotonic() - rested > WORK:
             await asyncio.sleep(TURN)
+            rested = monotonic()
     else:
         report.ended = True
     report.errors.sort(key=lambda error: error.line)  # within a batch, what the database refuses comes last
@@ -196,18 +202,21 @@ class _Row:
     values: dict[str, Any]
     derived: dict[str, Any]
     username: str
+    groups: tuple[int, ...] = ()
 
 
 class _Import:
     """The state of one run: the report, and the ids that were seen."""
 
-    def __init__(self, sheet: Sheet, project: Project, source: str, report: ImportReport) -> None:
+    def __init__(self, sheet: Sheet, project: Project, source: str, report: ImportReport, choices: Choices) -> None:
         self.sheet, self.project, self.source, self.report = sheet, project, source, report
+        self.choices = choices
         self.places: dict[str, list[int]] = {}
         for place, column in enumerate(sheet.columns):
             if column in report.mapping:
                 self.places.setdefault(report.mapping[column], []).append(place)
         self.seen: dict[str, int] = {}
+        self.cells: dict[int, list[str]] = {}
 
     def pass_over(self, records: Iterable[Record]) -> None:
         """Rows that were taken before: only who they are is remembered, for a later row that is the same."""
@@ -218,7 +227,9 @@ class _Import:
         self.report = counted
 
     async def batch(self, session: AsyncSession, records: list[Record]) -> None:
-        """Take up to BATCH records in the running unit, each in a SAVEPOINT of its own."""
+        """Take records in the running unit: the new ones together, each changed one in a SAVEPOINT of its own."""
+        self.cells = {record.line: record.cells for record in records}
+        self.report.left_out.clear()
         ready = [row for record in records if (row := self._understood(record)) is not None]
         refs = await session.scalars(
             select(ExternalRef).where(
@@ -229,29 +240,42 @@ class _Import:
         known = {ref.ref: ref for ref in refs}
         ids = [ref.noun_id for ref in known.values()]
         present = {c.id: c for c in await session.scalars(select(Customer).where(Customer.id.in_(ids)))}
+        fresh = []
         for row in ready:
             ref = known.get(row.ref)
             customer = present.get(ref.noun_id) if ref is not None else None
-            try:
-                async with session.begin_nested():
-                    if customer is not None:
-                        await self._change(session, row, customer)
-                    else:
-                        await self._register(session, row, ref)
-            except Invalid as error:
-                self._leave_out(row.line, {self._column(name): text for name, text in error.fields.items()})
-            except AppError as error:
-                self._leave_out(row.line, {"": str(error)})
+            if customer is None and ref is None:
+                fresh.append(row)
+            elif customer is None:
+                await self._trying(session, row, self._register(session, row, ref))
+            elif self._same(row, customer):
+                self.report.unchanged += 1
+            else:
+                await self._trying(session, row, self._change(session, row, customer))
+        await self._register_all(session, fresh)
+
+    async def _trying(self, session: AsyncSession, row: _Row, taking: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with session.begin_nested():
+                await taking
+        except AppError as error:
+            self._refused(row.line, error)
+
+    def _refused(self, line: int, error: AppError) -> None:
+        fields = error.fields if isinstance(error, Invalid) else {"": str(error)}
+        self._leave_out(line, {self._column(name): text for name, text in fields.items()})
 
     def _leave_out(self, line: int, reasons: Mapping[str, str]) -> None:
         self.report.failed += 1
         for column, reason in reasons.items():
+            error = RowError(line, column, str(reason))
+            self.report.left_out.append((error, self.cells.get(line, [])))
             if len(self.report.errors) < KEPT:
-                self.report.errors.append(RowError(line, column, str(reason)))
+                self.report.errors.append(error)
 
     def _column(self, name: str) -> str:
         """The column of the file that a field came from."""
-        sources = {"name": ("company", "contact_person", "first_name", "last_name"),
+        sources = {"name": ("name", "company", "contact_person", "first_name", "last_name"),
                    "contact_person": ("contact_person", "first_name", "last_name"),
                    "address": ("street", "city", "state", "postal_code")}  # fmt: skip
         for wanted in sources.get(name, (name,)):
@@ -268,15 +292,19 @@ class _Import:
         try:
             return self._read(record)
         except Invalid as error:
-            self._leave_out(record.line, {self._column(name): text for name, text in error.fields.items()})
+            self._refused(record.line, error)
             return None
 
     def _read(self, record: Record) -> _Row:
         def all_of(name: str) -> list[str]:
-            return [text for place in self.places.get(name, ()) if (text := record.cells[place].strip())]
+            found = [text for place in self.places.get(name, ()) if (text := _bare(record.cells[place]))]
+            return found if name in ("street", "note") else [text.replace("\n", " ") for text in found]
 
         def one(name: str) -> str:
             return next(iter(all_of(name)), "")
+
+        def choice(name: str) -> str:
+            return self.choices.meant(name, one(name))
 
         company = one("company")
         person = one("contact_person") or " ".join(all_of("first_name") + all_of("last_name"))
@@ -284,21 +312,26 @@ class _Import:
         town = " ".join(all_of("postal_code") + all_of("city"))
         place = ", ".join(part for part in (town, one("state")) if part)
         read: dict[str, Any] = {
-            "name": company or person or one("email"), "contact_person": person, "email": one("email"),
+            "name": one("name") or company or person or one("email"), "contact_person": person, "email": one("email"),
             "phone": one("phone"), "address": "\n".join(part for part in (street, place) if part),
-            "country": self._country(one("country")), "language": one("language"), "timezone": one("timezone"),
+            "country": choice("country"), "language": choice("language"), "timezone": one("timezone"),
             "legal_name": one("legal_name"), "vat_number": one("vat_number"), "director": one("director"),
             "registration_number": one("registration_number"), "note": "\n".join(all_of("note")),
-            "kind": _kind(one("kind")), "registered_at": _moment(one("registered_at")),
+            "kind": choice("kind"), "registered_at": _moment(one("registered_at")),
         }  # fmt: skip
         values = {name: value for name, value in read.items() if value}
         if "name" not in values:
             raise Invalid(gettext("This row names nobody: no company, no person, no e-mail."))
         ref = self._ref(record, one("ref"), values.get("email", ""))
-        derived: dict[str, Any] = {"kind": CustomerKind.COMPANY if company else CustomerKind.INDIVIDUAL}
-        if "country" in values:
-            derived["language"] = language_of(values["country"])
-        return _Row(record.line, ref, values, {k: v for k, v in derived.items() if k not in values}, one("username"))
+        defaults = self.choices.plan.defaults
+        country = values.get("country") or defaults.get("country", "")
+        derived: dict[str, Any] = {
+            "kind": CustomerKind.COMPANY if company else CustomerKind.INDIVIDUAL, "country": country,
+            "language": defaults.get("language") or (language_of(country) if country else ""),
+        }  # fmt: skip
+        derived = {name: value for name, value in derived.items() if value and name not in values}
+        group = choice("group") or defaults.get("group", "")
+        return _Row(record.line, ref, values, derived, one("username"), (int(group),) if group else ())
 
     def _ref(self, record: Record, given: str, email: str) -> str:
         """What the row is known by: its id, else its e-mail, else a hash of all cells."""
@@ -318,73 +351,103 @@ class _Import:
             raise Invalid(**{"ref" if given else "email": same})
         return ref
 
-    @staticmethod
-    def _country(name: str) -> str:
-        if not name:
-            return ""
-        code = country_code(name[:200])
-        if code is None:
-            raise Invalid(country=gettext("There is no country %(name)s.") % {"name": name[:60]})
-        return code
-
     # ---- into the database
+
+    def _same(self, row: _Row, customer: Customer) -> bool:
+        """Whether the customer holds already what the row says."""
+        if customer.project_id != self.project.id:
+            return False
+        try:
+            return customers.same(customer, row.values)
+        except Invalid:
+            return False
 
     async def _change(self, session: AsyncSession, row: _Row, customer: Customer) -> None:
         if customer.project_id != self.project.id:
             raise Invalid(ref=gettext("This customer is in another project."))
-        changed = await customers.change_customer(session, customer=customer, values=row.values)
-        if changed:
-            self.report.updated += 1
-        else:
-            self.report.unchanged += 1
+        await customers.change_customer(session, customer=customer, values=row.values)
+        self.report.updated += 1
+
+    async def _register_all(self, session: AsyncSession, fresh: list[_Row]) -> None:
+        """Take new rows in a few statements; one by one when somebody took one of their names meanwhile."""
+        taken = await users.those_taken(session, project_id=self.project.id, usernames=map(self._wanted, fresh))
+        people, rows = [], []
+        for row in fresh:
+            username = await self._free_name(session, row, taken)
+            values = {**row.derived, **row.values, "project_id": self.project.id}
+            try:
+                people.append(
+                    customers.newcomer(values, username=username, source=self.source, ref=row.ref, groups=row.groups)
+                )
+            except AppError as error:
+                self._refused(row.line, error)
+                continue
+            taken.add(username)
+            rows.append((row, username))
+        if not people:
+            return
+        try:
+            if not self.report.dry_run:
+                async with session.begin_nested():
+                    await customers.register_many(session, people)
+        except IntegrityError:
+            for row, _username in rows:
+                await self._trying(session, row, self._register(session, row, None))
+            return
+        for row, username in rows:
+            self._taken(row, username)
 
     async def _register(self, session: AsyncSession, row: _Row, ref: ExternalRef | None) -> None:
         values = {**row.derived, **row.values}
+        wanted = self._wanted(row)
+        there = await users.those_taken(session, project_id=self.project.id, usernames=[wanted])
+        username = await self._free_name(session, row, there)
         email = values.pop("email", "")
-        username, note = await self._free_name(session, row, email)
         customer = await customers.register_customer(
-            session, project_id=self.project.id, email=email, username=username, **values
+            session, project_id=self.project.id, email=email, username=username, groups=row.groups, **values
         )
         if ref is None:
             session.add(ExternalRef(source=self.source, ref=row.ref, noun="customer", noun_id=customer.id))
         else:
             ref.noun_id = customer.id  # the customer it became before was deleted
         await session.flush()
+        self._taken(row, username)
+
+    def _taken(self, row: _Row, username: str) -> None:
+        """Count a row that became a customer, and note when the user got another name."""
         self.report.created += 1
-        if note and len(self.report.notes) < KEPT:
-            self.report.notes.append(RowNote(row.line, note))
+        if username != (wanted := self._wanted(row)) and len(self.report.notes) < KEPT:
+            said = gettext("The user name %(taken)s is taken; it became %(name)s.")
+            self.report.notes.append(RowNote(row.line, said % {"taken": wanted, "name": username}))
 
-    async def _free_name(self, session: AsyncSession, row: _Row, email: str) -> tuple[str, str]:
-        """(user name, what to note): the one of the file or the e-mail; with the id behind it when that is taken."""
-        wanted = (row.username or email or f"{self.source}-{row.ref}").lower()
-        wanted = "".join(wanted.split())[:254]
-        name = wanted
+    def _wanted(self, row: _Row) -> str:
+        """The user name of the file, or the e-mail, or where the row came from."""
+        wanted = row.username or row.values.get("email", "") or f"{self.source}-{row.ref}"
+        return "".join(wanted.lower().split())[:254]
+
+    async def _free_name(self, session: AsyncSession, row: _Row, taken: Set[str]) -> str:
+        """The wanted user name; with the id behind it when it is among those taken."""
+        name = wanted = self._wanted(row)
         tail = "".join(row.ref.lower().split())
-        tries = Counter[str]()
-        while await users.taken(session, project_id=self.project.id, username=name):
-            tries["n"] += 1
-            end = f"-{tail}" if tries["n"] == 1 else f"-{tail}-{tries['n']}"
+        tries = 0
+        while name in taken or (tries and await users.taken(session, project_id=self.project.id, username=name)):
+            tries += 1
+            end = f"-{tail}" if tries == 1 else f"-{tail}-{tries}"
             name = wanted[: 254 - len(end)] + end
-        if name == wanted:
-            return name, ""
-        said = gettext("The user name %(taken)s is taken; it became %(name)s.")
-        return name, said % {"taken": wanted, "name": name}
+        return name
 
 
-def _kind(text: str) -> CustomerKind | None:
-    if not text:
-        return None
-    found = _KINDS.get(text.strip().lower())
-    if found is None:
-        raise Invalid(kind=gettext("There is no account type %(name)s.") % {"name": text[:60]})
-    return found
+def _bare(cell: str) -> str:
+    """A cell without the mark with which exports keep spreadsheets from taking it for a formula."""
+    text = cell.strip()
+    return text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@") else text
 
 
 def _moment(text: str) -> datetime | None:
-    if not text:
+    if not text or text.startswith("0000-00-00"):
         return None
     try:
-        found = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(_GERMAN.sub(r"\3-\2-\1", text))
     except ValueError:
         raise Invalid(registered_at=gettext("A date such as 2026-01-31, please.")) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

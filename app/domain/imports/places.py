@@ -8,6 +8,7 @@ from babel import Locale, UnknownLocaleError
 from babel.languages import get_official_languages
 
 from app.db import fold
+from app.domain import checks
 from app.domain.checks import country_codes
 
 _ALIASES = {
@@ -59,6 +60,27 @@ def country_code(name: str) -> str | None:
         return found
     for language in (*FIRST_LANGUAGES, *MORE_LANGUAGES):
         if found := _names(language).get(key):
+            return found
+    return None
+
+
+@lru_cache
+def _tongues(language: str) -> dict[str, str]:
+    return {_key(str(name)): code for code, name in Locale(language).languages.items() if len(code) <= 3}
+
+
+@lru_cache(maxsize=4096)
+def language_code(name: str) -> str | None:
+    """The tag of a language given by tag or by name in one of the first languages, or its own; None: not known."""
+    text = name.strip()
+    try:
+        if tag := checks.language(text.split(".")[0]):
+            return str(tag)
+    except checks.Bad:
+        pass
+    key = _key(text)
+    for reader in (*FIRST_LANGUAGES, *MORE_LANGUAGES):
+        if (found := _tongues(reader).get(key)) and (reader in FIRST_LANGUAGES or found == reader):
             return found
     return None
 

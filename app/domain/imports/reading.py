@@ -1,5 +1,7 @@
 """Reading a CSV file as people send it: any of the usual encodings and delimiters, one record at a time.
 
+Or the text that `workbooks` makes of a sheet.
+
 A row that cannot be read is reported and the next one is read: a quote that nobody closed costs its own line, not the
 rest of the file.
 """
@@ -8,23 +10,47 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
+from app.domain.imports.mapping import known
+from app.domain.imports.workbooks import BREAK, CELLS, COLUMNS
 from app.errors import Invalid
 from app.i18n import gettext
 
 DELIMITERS = ",;\t|"
-COLUMNS = 500
 CELL = 20_000
 LINE = 1_000_000
 """Characters; what is longer is skipped, so that a file without line breaks cannot fill the memory."""
 RECORD_LINES = 100
 """Lines that one quoted cell may span before the quote counts as never closed."""
+HEADERS = 10
+"""Rows among which the names of the columns are looked for: some files have a title above them."""
 _SAMPLE = 64 * 1024
+_STRAY = re.compile("[\udc80-\udcff]+")
+_BEYOND = re.compile("[^\x00-\x7f\udc80-\udcff]+")
+MIXED = "cp1252-where-it-is-not-utf-8"
+
+
+def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    wrong = error.object[error.start : error.end]
+    return "".join(_byte(b) for b in wrong), error.end
+
+
+def _byte(value: int) -> str:
+    try:
+        return bytes([value]).decode("cp1252")
+    except UnicodeDecodeError:
+        return chr(value)
+
+
+codecs.register_error(MIXED, _as_cp1252)
 
 
 @dataclass(frozen=True)
@@ -47,16 +73,20 @@ class Sheet:
     header_line: int
     doubled: list[str]
     """Names that stood twice in the header; the later one has a number behind it in `columns`."""
+    errors: str = "strict"
+    warnings: list[str] = field(default_factory=list)
 
 
 def look_at(path: Path) -> Sheet:
     """Find out how to read a file. Raises Invalid when it cannot be opened, is empty or has too many columns."""
     try:
-        encoding = _encoding(path)
-        with path.open(encoding=encoding, newline="") as file:
-            delimiter = _delimiter(file.read(_SAMPLE))
+        encoding, errors = _encoding(path)
+        with path.open(encoding=encoding, errors=errors, newline="") as file:
+            sample = file.read(_SAMPLE)
+            delimiter = CELLS if CELLS in sample.partition("\n")[0] else _delimiter(sample)
             file.seek(0)
-            header = next((r for r in _records(file, delimiter, None) if r.problem or any(r.cells)), None)
+            found = (r for r in _records(file, delimiter, None) if r.problem or any(c.strip() for c in r.cells))
+            header = _header(list(islice(found, HEADERS)))
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
         raise Invalid(gettext("The file cannot be read: %(reason)s.") % {"reason": reason}) from None
@@ -77,31 +107,50 @@ def look_at(path: Path) -> Sheet:
             doubled.append(name)
             name = f"{name} ({seen[name]})"
         columns.append(name)
-    return Sheet(path, encoding, delimiter, columns, header.line, doubled)
+    warnings = [gettext("Some lines are in another encoding (Windows-1252). Look at their letters.")]
+    return Sheet(path, encoding, delimiter, columns, header.line, doubled, errors, warnings if errors == MIXED else [])
 
 
 def rows(sheet: Sheet) -> Iterator[Record]:
     """The rows under the header, in order; empty ones are left out. Every good one has a cell per column."""
-    with sheet.path.open(encoding=sheet.encoding, newline="") as file:
+    with sheet.path.open(encoding=sheet.encoding, errors=sheet.errors, newline="") as file:
         for record in _records(file, sheet.delimiter, len(sheet.columns), after=sheet.header_line):
             if record.problem or any(cell.strip() for cell in record.cells):
                 yield record
 
 
+def _header(first: Sequence[Record]) -> Record | None:
+    """The row that names the columns: the first one, unless that is a title and a later one names what we know."""
+    if not first or first[0].problem:
+        return first[0] if first else None
+    good = [record for record in first if not record.problem]
+    best = max(good, key=_known)  # of equal ones the first
+    if _known(best) >= 2 > _known(good[0]):
+        return best
+    filled = sum(bool(cell.strip()) for cell in good[0].cells)
+    wider = next((r for r in good if sum(bool(cell.strip()) for cell in r.cells) >= 3), good[0])
+    return wider if filled == 1 else good[0]
+
+
+def _known(record: Record) -> int:
+    return known(record.cells[:COLUMNS])
+
+
 # ---- how it is written ----------------------------------------------------------------------------------------------
 
 
-def _encoding(path: Path) -> str:
+def _encoding(path: Path) -> tuple[str, str]:
+    """How it is encoded, and what to do where it is not."""
     with path.open("rb") as file:
         start = file.read(_SAMPLE)
     if start.startswith(codecs.BOM_UTF8):
-        return "utf-8-sig"
+        return "utf-8-sig", MIXED if _counts(path)[1] else "strict"
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
+        return "utf-16", "replace"
     half = len(start) // 2
     for name, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[::2])):
         if half and zeros.count(0) > 0.4 * half:
-            return name
+            return name, "replace"
     for name in ("utf-8", "cp1252"):
         decoder = codecs.getincrementaldecoder(name)()
         try:
@@ -110,9 +159,23 @@ def _encoding(path: Path) -> str:
                     decoder.decode(chunk)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
+            if name == "utf-8":
+                good, stray = _counts(path)
+                if good > stray:
+                    return name, MIXED
             continue
-        return name
-    return "latin-1"  # takes every byte
+        return name, "strict"
+    return "latin-1", "strict"  # takes every byte
+
+
+def _counts(path: Path) -> tuple[int, int]:
+    """How many places are UTF-8 beyond ASCII, and how many are not UTF-8."""
+    decoder, good, stray = codecs.getincrementaldecoder("utf-8")("surrogateescape"), 0, 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            text = decoder.decode(chunk)
+            good, stray = good + len(_BEYOND.findall(text)), stray + len(_STRAY.findall(text))
+    return good, stray
 
 
 def _delimiter(sample: str) -> str:
@@ -186,6 +249,9 @@ def _records(file: TextIO, delimiter: str, width: int | None, after: int = 0) ->
 def _parse(lines: list[tuple[int, str]], delimiter: str) -> Record | None:
     """The record of these lines; None while a quoted cell goes on."""
     number = lines[0][0]
+    if delimiter == CELLS:
+        line = lines[0][1].rstrip("\r\n")
+        return Record(number, (line.replace(BREAK, "\n") if BREAK in line else line).split(CELLS))
     try:
         parsed = list(csv.reader((line for _n, line in lines), delimiter=delimiter, strict=True))
     except csv.Error as error:

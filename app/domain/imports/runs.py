@@ -1,39 +1,52 @@
-"""Imports from the panel: a file is taken in, checked in the background, started by staff, and can be stopped.
+"""Imports from the panel: a file is taken in, read and checked in the background, started by staff, and can be stopped.
 
+What stands in the file is looked at in `looking`; `undoing` takes back what an import did.
 The row of the import is the truth: what a worker took and how far it came are written in one transaction.
 """
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
-from app.db import reads, unit, utcnow
+from app.db import fold, reads, unit, utcnow
+from app.domain.imports.choices import Choices
 from app.domain.imports.customers import ImportReport, import_customers
+from app.domain.imports.mapping import FIELDS, IGNORE, Plan
 from app.domain.imports.reading import look_at, rows
 from app.errors import AppError, Conflict, Invalid, NotFound, TooLarge
 from app.i18n import SOURCE, gettext, speaking
 from app.integrations.storage import Content, FileMissing, FileTooLarge, Storage, StoredFile, safe_filename
 from app.models.attachments import Attachment
-from app.models.imports import ImportRun, ImportState
+from app.models.audit import Audit
+from app.models.customers import Group
+from app.models.imports import ImportRow, ImportRun, ImportState
 from app.models.inbound import InboundMail
+from app.models.privacy import DataRequest
 from app.models.projects import Project
-from app.observe import actor
+from app.observe import actor, request_id
 from app.queue import enqueue
 
-GOING = (ImportState.CHECKING, ImportState.RUNNING)
-OPEN = (*GOING, ImportState.CHECKED)
+GOING = (ImportState.READING, ImportState.CHECKING, ImportState.RUNNING, ImportState.UNDOING)
+BEFORE = (ImportState.READ, ImportState.CHECKED)
+"""Staff say how it is to be taken."""
+OPEN = (ImportState.READING, ImportState.CHECKING, ImportState.RUNNING, *BEFORE)
 COUNTS = ("created", "updated", "unchanged", "failed")
 SHOWN = 200
 """Errors and notes that the row of an import spells out; the rest it only counts."""
+LISTED = 50_000
+"""Reasons that are kept with the cells of their rows."""
+
+
+ROWS_OF = ImportRow.metadata.tables["import_row"]
+WHO = ("name", "company", "contact_person", "first_name", "last_name", "email")
 
 
 async def store(storage: Storage, *, name: str, chunks: Content, max_bytes: int) -> StoredFile:
@@ -54,7 +67,7 @@ async def store(storage: Storage, *, name: str, chunks: Content, max_bytes: int)
 async def add_import(
     session: AsyncSession, *, stored: StoredFile, name: str, project_id: int, source: str
 ) -> ImportRun:
-    """Have a stored file checked. Raises Invalid with the field: `project`, `source`."""
+    """Have a stored file read. Raises Invalid with the field: `project`, `source`."""
     source = source.strip()
     if not 0 < len(source) <= 60:
         raise Invalid(source=gettext("At most %(n)d characters, please.") % {"n": 60})
@@ -62,28 +75,105 @@ async def add_import(
         raise Invalid(project=gettext("Choose one from the list."))
     run = ImportRun(
         name=safe_filename(name), size=stored.size, key=stored.key, project_id=project_id, source=source,
-        staff_id=actor.get().staff_id, state=ImportState.CHECKING, started_at=utcnow(),
+        staff_id=actor.get().staff_id, state=ImportState.READING, started_at=utcnow(),
     )  # fmt: skip
     session.add(run)
     await session.flush()
-    await enqueue(session, "imports.check", import_id=run.id)
+    await enqueue(session, "imports.read", import_id=run.id)
     return run
+
+
+async def plan_import(
+    session: AsyncSession, *, import_id: int, columns: Mapping[str, str], defaults: Mapping[str, str],
+    invite: bool = False,
+) -> dict[str, list[str]]:  # fmt: skip
+    """Say what the columns of a file are (see `mapping.Plan`), and whether its users get an invitation.
+
+    Gives field -> the values in it that nobody knows: `translate_values` says what they mean. Raises NotFound,
+    Conflict, Invalid at `columns`.
+    """
+    run = await locked(session, import_id)
+    _refuse_unless(run, BEFORE)
+    names = [column["name"] for column in run.looked.get("columns", ())]
+    wanted = {name: columns.get(name, IGNORE) for name in names}
+    if bad := set(wanted.values()) - {*FIELDS, IGNORE}:
+        raise Invalid(columns=gettext("There is no such field.") + f" {sorted(bad)[0]}")
+    if not set(wanted.values()) & set(WHO):
+        raise Invalid(columns=gettext("Say which column holds the company, a name, or the e-mail address."))
+    plan = Plan.of(run.plan)
+    run.plan = replace(plan, columns=wanted, defaults={k: v for k, v in defaults.items() if v}).kept()
+    run.looked = {**run.looked, "invite": invite}
+    run.state = ImportState.READ
+    await session.flush()
+    return await unknown_values(session, run)
+
+
+async def unknown_values(session: AsyncSession, run: ImportRun) -> dict[str, list[str]]:
+    """Field -> what the file says there and nobody has translated."""
+    groups = {fold(group.name): group.id for group in await session.scalars(select(Group))}
+    values = {column["name"]: column["values"] for column in run.looked.get("columns", ())}
+    plan = Plan.of(run.plan)
+    return Choices(plan, groups).unknown(plan.columns, values)
+
+
+async def translate_values(session: AsyncSession, *, import_id: int, values: Mapping[str, Mapping[str, str]]) -> None:
+    """Say what values of the file mean: field -> text -> value; empty: not said, so that such rows are left out.
+    Raises NotFound, Conflict."""
+    run = await locked(session, import_id)
+    _refuse_unless(run, BEFORE)
+    plan = Plan.of(run.plan)
+    known = {field: dict(said) for field, said in plan.values.items()}
+    for field, said in values.items():
+        known.setdefault(field, {}).update({fold(text): value for text, value in said.items() if value})
+    run.plan = replace(plan, values=known).kept()
+    await session.flush()
+
+
+async def read_again(session: AsyncSession, *, import_id: int, sheet: int) -> None:
+    """Take another sheet of the workbook. Raises NotFound, Conflict, Invalid at `sheet`."""
+    run = await locked(session, import_id)
+    _refuse_unless(run, BEFORE)
+    if not 0 <= sheet < len(run.looked.get("sheets", ())):
+        raise Invalid(sheet=gettext("Choose one from the list."))
+    run.looked, run.state = {**run.looked, "sheet": sheet}, ImportState.READING
+    await session.flush()
+    await enqueue(session, "imports.read", import_id=run.id)
+
+
+async def check_import(session: AsyncSession, *, import_id: int) -> None:
+    """Look at each row, and change nothing. Raises NotFound, Conflict."""
+    run = await locked(session, import_id)
+    _refuse_unless(run, BEFORE)
+    if not run.plan.get("columns"):
+        raise Conflict(gettext("Say first what the columns are."))
+    await _begin(session, run, ImportState.CHECKING, "imports.check")
 
 
 async def start_import(session: AsyncSession, *, import_id: int) -> None:
     """Take the rows of a file that was checked. Raises NotFound, Conflict for any other state."""
-    run = await _locked(session, import_id)
+    run = await locked(session, import_id)
     if run.state is not ImportState.CHECKED:
         raise Conflict(gettext("Only a file that was checked can be imported, and only once."))
-    run.state, run.started_at, run.finished_at = ImportState.RUNNING, utcnow(), None
+    run.looked = {**run.looked, "audit": [await session.scalar(select(func.max(Audit.id))) or 0, None]}
+    await _begin(session, run, ImportState.RUNNING, "imports.take")
+
+
+async def _begin(session: AsyncSession, run: ImportRun, state: ImportState, task: str) -> None:
+    run.state, run.started_at, run.finished_at = state, utcnow(), None
     await session.flush()
-    await _write(session, run.id, ImportState.RUNNING, done=0, report={}, **dict.fromkeys(COUNTS, 0))
-    await enqueue(session, "imports.take", import_id=run.id)
+    await write(session, run.id, state, done=0, report={}, **dict.fromkeys(COUNTS, 0))
+    await (await session.connection()).execute(delete(ROWS_OF).where(ROWS_OF.c.import_id == run.id))
+    await enqueue(session, task, import_id=run.id)
+
+
+def _refuse_unless(run: ImportRun, states: Container[ImportState]) -> None:
+    if run.state not in states:
+        raise Conflict(gettext("This is not possible any more: the import is further, or over."))
 
 
 async def stop_import(session: AsyncSession, *, import_id: int) -> None:
     """Take nothing more; what was taken stays. Raises NotFound, Conflict when it is over."""
-    run = await _locked(session, import_id)
+    run = await locked(session, import_id)
     if run.state not in OPEN:
         raise Conflict(gettext("This import is over."))
     await _end(session, run, ImportState.STOPPED)
@@ -91,13 +181,17 @@ async def stop_import(session: AsyncSession, *, import_id: int) -> None:
 
 async def fail_import(session: AsyncSession, *, import_id: int, reason: str) -> None:
     """Nothing more can be taken, for this reason. An import that is over is left alone."""
-    run = await _locked(session, import_id)
+    run = await locked(session, import_id)
     if run.state in OPEN:
         run.error = reason[:2000]
         await _end(session, run, ImportState.FAILED)
 
 
 async def _end(session: AsyncSession, run: ImportRun, state: ImportState) -> None:
+    if run.state is ImportState.RUNNING and (did := run.looked.get("audit")):
+        run.looked = {**run.looked, "audit": [did[0], await session.scalar(select(func.max(Audit.id)))]}
+        if state is ImportState.DONE and run.looked.get("invite"):
+            await enqueue(session, "imports.invite", import_id=run.id)
     run.state, run.finished_at = state, utcnow()
     await session.flush()
     if state not in OPEN:
@@ -107,25 +201,39 @@ async def _end(session: AsyncSession, run: ImportRun, state: ImportState) -> Non
 async def forget_file(storage: Storage, *, import_id: int) -> None:
     """Delete the file of an import that is over, unless the same content is kept for something else."""
     async with unit() as session:
-        run = await _locked(session, import_id)
-        key, run.key = run.key, ""
-        if run.state in OPEN or not key:
+        run = await locked(session, import_id)
+        keys = {run.key, run.looked.get("workbook", "")} - {""}
+        if run.state in OPEN or not keys:
             return
+        run.key, run.looked = "", {**run.looked, "workbook": ""}
         await session.flush()
-        for model in (Attachment, ImportRun, InboundMail):
-            if await session.scalar(select(model.id).where(model.key == key).limit(1)) is not None:
+    for key in keys:
+        await forget_key(storage, key)
+
+
+async def forget_key(storage: Storage, key: str) -> None:
+    """Delete a stored file unless a row holds the same content."""
+    async with reads() as session:
+        for model in (Attachment, ImportRun, InboundMail, DataRequest):
+            held = select(model.id).where(model.key == key).limit(1)
+            if await session.scalar(held, execution_options={"unscoped": True}) is not None:
                 return
     await storage.delete(key)
 
 
-async def _locked(session: AsyncSession, import_id: int) -> ImportRun:
+def tag(import_id: int) -> str:
+    """By this name the audit knows what an import did."""
+    return f"import-{import_id}"
+
+
+async def locked(session: AsyncSession, import_id: int) -> ImportRun:
     found = await session.scalar(select(ImportRun).where(ImportRun.id == import_id).with_for_update())
     if found is None:
         raise NotFound
     return found
 
 
-async def _write(session: AsyncSession, import_id: int, state: ImportState, **values: Any) -> bool:
+async def write(session: AsyncSession, import_id: int, state: ImportState, /, **values: Any) -> bool:
     """Bookkeeping, which is not audited; False, and nothing is changed, once the import has another state."""
     written = await session.execute(
         update(ImportRun)
@@ -162,14 +270,14 @@ async def work_off(storage: Storage, *, import_id: int, state: ImportState, more
     if run.state is not state:
         return Left(run.done, run.total, over=True)
     code = run.staff.language if run.staff is not None else SOURCE
+    keeping, as_import = _Keeping(run, run.total, more), request_id.set(tag(run.id))
     with tempfile.TemporaryDirectory(prefix="bursar-import-") as folder, speaking(code):
         path = Path(folder) / "import.csv"
         try:
             path.write_bytes(await storage.read(run.key))
-            keeping = _Keeping(run, run.total or await asyncio.to_thread(_rows, path), more)
             report = await import_customers(
-                path, project=run.project.name, source=run.source, dry_run=state is ImportState.CHECKING,
-                start=run.done, keep=keeping,
+                path, project=run.project.name, plan=Plan.of(run.plan), source=run.source,
+                dry_run=state is ImportState.CHECKING, start=run.done, keep=keeping,
             )  # fmt: skip
         except _Lost:
             return Left(run.done, run.total, over=True)
@@ -177,16 +285,18 @@ async def work_off(storage: Storage, *, import_id: int, state: ImportState, more
             return await _failed(run, str(problem))
         except AppError as refusal:
             return await _failed(run, str(refusal))
+        finally:
+            request_id.reset(as_import)
     if report.ended:
         async with unit() as session:
-            await _write(session, run.id, state, total=report.done, report=keeping.spelled_out(report))
-            found = await _locked(session, run.id)
+            await write(session, run.id, state, total=report.done, report=keeping.spelled_out(report))
+            found = await locked(session, run.id)
             if found.state is state:
                 await _end(session, found, ImportState.CHECKED if report.dry_run else ImportState.DONE)
     return Left(report.done, keeping.total, over=report.ended or keeping.lost)
 
 
-def _rows(path: Path) -> int:
+def count_rows(path: Path) -> int:
     return sum(1 for _row in rows(look_at(path)))
 
 
@@ -211,10 +321,14 @@ class _Keeping:
         run = self.run
         counts = {name: getattr(run, name) + getattr(report, name) for name in COUNTS}
         kept = {"done": report.done, "total": self.total, "report": self.spelled_out(report), **counts}
-        if not await _write(session, run.id, run.state, **kept):
+        if not await write(session, run.id, run.state, **kept):
             if run.state is ImportState.RUNNING:
                 raise _Lost
             self.lost = True
+        if report.left_out and run.failed + report.failed <= LISTED:
+            rows = [{"import_id": run.id, "undo": False, "line": error.line, "column": error.column[:200],
+                     "reason": error.reason, "cells": cells} for error, cells in report.left_out]  # fmt: skip
+            await (await session.connection()).execute(insert(ROWS_OF), rows)
         return not self.lost and self.more()
 
     def spelled_out(self, report: ImportReport) -> dict[str, Any]:

@@ -18,7 +18,7 @@ async def account_credited(session: AsyncSession, account_id: int) -> None:
         .join(Account, and_(Account.customer_id == Service.customer_id, Account.currency == Service.currency))
         .where(
             Account.id == account_id, Service.unpaid_since.is_not(None),
-            Service.status.in_((ServiceStatus.ACTIVE, ServiceStatus.SUSPENDED)),
+            Service.status.in_((ServiceStatus.ACTIVE, ServiceStatus.SUSPENDED, ServiceStatus.ORDERED)),
         )
         .limit(1)
         .execution_options(unscoped=True)

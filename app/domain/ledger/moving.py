@@ -89,9 +89,11 @@ async def transfer(
     moves = [Move(account_id, -amount), Move(to_id, arrives)]
     if (project_id, currency) != (to_project, to_currency):  # each project's books sum to zero in each currency
         kind = AccountKind.EXCHANGE
-        out = await own_account(session, project_id=project_id, kind=kind, currency=currency)
-        into = await own_account(session, project_id=to_project, kind=kind, currency=to_currency)
-        moves += [Move(out, amount), Move(into, -arrives)]
+        out, into = (project_id, currency), (to_project, to_currency)
+        own = {}  # in one order for all, or two who transfer to each other would open them crosswise
+        for place in sorted((out, into)):
+            own[place] = await own_account(session, project_id=place[0], kind=kind, currency=place[1])
+        moves += [Move(own[out], amount), Move(own[into], -arrives)]
     accounts = await locked(session, [account_id, to_id])
     if accounts[account_id].customer_id != accounts[to_id].customer_id:
         raise Invalid(to_id=gettext("This account belongs to another customer."))

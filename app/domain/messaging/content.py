@@ -112,7 +112,11 @@ async def message_as_sent(session: AsyncSession, delivery: Delivery) -> SentMess
 
     The caller has checked that the reader may see this delivery.
     """
-    content = await load_content(session, delivery.campaign_id)
+    return as_sent(await load_content(session, delivery.campaign_id), delivery)
+
+
+def as_sent(content: Content, delivery: Delivery) -> SentMessage:
+    """The same from content that is loaded. Raises NotFound for a language that it does not have."""
     if delivery.language not in content.texts:
         raise NotFound
     values = {name: str(value) for name, value in delivery.values.items()}

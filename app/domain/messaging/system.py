@@ -83,7 +83,47 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
             MacroSpec("reset.link", _("The link that leads to a new password"), "https://nordhost.example/reset/x7Kq"),
             MacroSpec("reset.minutes", _("For how many minutes the link works"), "30"),
         ),
-        in_use=False,
+    ),
+    MailKind.REGISTRATION: SystemMail(
+        _("To somebody who has registered, so that they confirm the address."),
+        _("Please confirm your registration at {{ project.name }}"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "somebody, probably you, has registered at {{ project.name }} with this address.\n\n"
+            "[Confirm the registration]({{ confirm.link }})\n\n"
+            "The link works once, for {{ confirm.hours }} hours. If it was not you, you need not do anything: without "
+            "it there is no account."
+        ),
+        (
+            MacroSpec("confirm.link", _("The link to confirm"), "https://nordhost.example/client/link/x7Kq"),
+            MacroSpec("confirm.hours", _("For how many hours the link works"), "48"),
+        ),
+    ),
+    MailKind.ADDRESS_KNOWN: SystemMail(
+        _("To somebody who registers although there is an account with the address."),
+        _("You have an account at {{ project.name }} already"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "somebody, probably you, has tried to register at {{ project.name }} with this address. There is an "
+            "account with it already, so nothing was changed.\n\n"
+            "[Sign in]({{ signin.link }}), or [choose a new password]({{ signin.reset }}) if you have forgotten "
+            "yours.\n\n"
+            "If it was not you, you need not do anything."
+        ),
+        (
+            MacroSpec("signin.link", _("The link to sign in"), "https://nordhost.example/client/login"),
+            MacroSpec("signin.reset", _("Where a new password is asked for"), "https://nordhost.example/client/forgot"),
+        ),
+    ),
+    MailKind.SECURITY: SystemMail(
+        _("To somebody whose password or second factor was changed."),
+        _("Your sign-in at {{ project.name }} was changed"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "{{ security.what }}\n\n"
+            "If it was not you, choose a new password at once and tell us."
+        ),
+        (MacroSpec("security.what", _("What has changed, as a sentence"), "Your password was changed."),),
     ),
     MailKind.EMAIL_CHANGED: SystemMail(
         _("To the old address, when an e-mail address was changed."),
@@ -96,6 +136,55 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
         (
             MacroSpec("email.old", _("The address before"), "jana@example.com"),
             MacroSpec("email.new", _("The address from now on"), "jana.mueller@example.org"),
+        ),
+    ),
+    MailKind.ADDRESS_CONFIRM: SystemMail(
+        _("To a new e-mail address, before it takes the place of the old one."),
+        _("Please confirm your new e-mail address"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "this address is to be yours at {{ project.name }} from now on.\n\n"
+            "[Confirm this address]({{ confirm.link }})\n\n"
+            "The link works once, for {{ confirm.span }}. If you did not ask for this, you need not do anything: "
+            "nothing changes."
+        ),
+        (
+            MacroSpec("email.new", _("The address from now on"), "jana.mueller@example.org"),
+            MacroSpec("confirm.link", _("The link that confirms it"), "https://nordhost.example/client/confirm/x7Kq"),
+            MacroSpec("confirm.span", _("How long the link works"), "1 day"),
+        ),
+    ),
+    MailKind.INVITATION: SystemMail(
+        _("To somebody whom a customer invites as a user of their account."),
+        _("{{ invite.by }} invites you to the account of {{ customer.name }}"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "{{ invite.by }} invites you to the account of {{ customer.name }} at {{ project.name }}. Your role there: "
+            "{{ invite.role }}.\n\n"
+            "[Look at the invitation]({{ confirm.link }})\n\n"
+            "The link works once, for {{ confirm.span }}. If you do not know them, you need not do anything."
+        ),
+        (
+            MacroSpec("invite.by", _("Who invites"), "Jana Müller"),
+            MacroSpec("invite.role", _("The role that they get"), "Finance"),
+            MacroSpec("confirm.link", _("The link that confirms it"), "https://nordhost.example/client/join/x7Kq"),
+            MacroSpec("confirm.span", _("How long the link works"), "7 days"),
+        ),
+    ),
+    MailKind.PHONE_CODE: SystemMail(
+        _("To a customer who verifies a phone number, where codes do not go by SMS."),
+        _("Your code for {{ project.name }}"),
+        _(
+            "Hello {% if customer.contact_person %}{{ customer.contact_person }}"
+            "{% else %}{{ customer.name }}{% endif %},\n\n"
+            "your code is {{ code.digits }}. It verifies the phone number {{ code.phone }} and works for "
+            "{{ confirm.span }}.\n\n"
+            "If you did not ask for it, you need not do anything."
+        ),
+        (
+            MacroSpec("code.digits", _("The code"), "481 516"),
+            MacroSpec("code.phone", _("The phone number"), "+49 30 1234567"),
+            MacroSpec("confirm.span", _("How long the link works"), "10 minutes"),
         ),
     ),
     MailKind.TICKET_ANSWERED: SystemMail(
@@ -142,6 +231,40 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
             "If you have paid already, you need not do anything."
         ),
         _OF_INVOICE,
+    ),
+    MailKind.VISIT: SystemMail(
+        _("To a customer whose account staff have entered, where the project wants it."),
+        _("Our support is in your account at {{ project.name }}"),
+        _(
+            "Hello {% if customer.contact_person %}{{ customer.contact_person }}"
+            "{% else %}{{ customer.name }}{% endif %},\n\n"
+            "{{ visit.staff }} of {{ project.sender_name }} has entered your account on {{ visit.begin }}, for at most "
+            "30 minutes.\n\nThe reason: {{ visit.reason }}\n\n"
+            "Passwords, e-mail addresses and payment methods are closed to our staff. If you have a question, just "
+            "answer this message."
+        ),
+        (
+            MacroSpec("visit.staff", _("Who entered"), "Jana Berg"),
+            MacroSpec("visit.reason", _("Why"), "Ticket 381: the server is slow"),
+            MacroSpec("visit.begin", _("When it began"), "Nov 22, 2026, 11:45 AM"),
+        ),
+    ),
+    MailKind.DATA_READY: SystemMail(
+        _("To a user who has asked for a copy of all data of the customer."),
+        _("Your data at {{ project.name }}"),
+        _(
+            "Hello {{ user.name }},\n\n"
+            "the copy of the data of {{ customer.name }} is ready. It can be downloaded until {{ data.until }}, after "
+            "signing in.\n\n"
+            "[My data]({{ data.link }})\n\n"
+            "If you did not ask for it, please tell us: just answer this message."
+        ),
+        (
+            MacroSpec(
+                "data.link", _("The page where the copy can be downloaded"), "https://nordhost.example/client/data"
+            ),
+            MacroSpec("data.until", _("The day until which it is kept"), "Dec 6, 2026"),
+        ),
     ),
 }
 

@@ -5,6 +5,18 @@ make is never taken over. Signing in is not one unit of work: the hash must not 
 refusal is written although nothing else is; so `sign_in_staff` and `sign_in_user` open their own units.
 """
 
+from app.domain.sessions.entering import (
+    CLIENT_LIFE,
+    STAFF_LIFE,
+    Came,
+    SecondStep,
+    customers_of,
+    second_step,
+    second_step_by_passkey,
+    sign_in_by_passkey,
+    step_of,
+)  # fmt: skip
+from app.domain.sessions.passkeys import Place
 from app.domain.sessions.passwords import (
     STAFF_PASSWORD,
     USER_PASSWORD,
@@ -13,6 +25,7 @@ from app.domain.sessions.passwords import (
     set_password,
     verify_password,
 )  # fmt: skip
+from app.domain.sessions.person import Person
 from app.domain.sessions.rows import (
     Grants,
     SessionView,
@@ -21,16 +34,14 @@ from app.domain.sessions.rows import (
     living_of_staff,
     open_session,
     session_of,
+    shut_project,
     sign_out,
     token_hash,
     touch,
 )  # fmt: skip
 from app.domain.sessions.signing import (
-    CLIENT_LIFE,
-    STAFF_LIFE,
     WRONG,
     change_own_password,
-    customers_of,
     pick_customer,
     sign_in_staff,
     sign_in_user,
@@ -42,7 +53,11 @@ __all__ = [
     "STAFF_PASSWORD",
     "USER_PASSWORD",
     "WRONG",
+    "Came",
     "Grants",
+    "Person",
+    "Place",
+    "SecondStep",
     "SessionView",
     "change_own_password",
     "check_new_password",
@@ -53,11 +68,16 @@ __all__ = [
     "living_of_staff",
     "open_session",
     "pick_customer",
+    "second_step",
+    "second_step_by_passkey",
     "session_of",
     "set_password",
+    "shut_project",
+    "sign_in_by_passkey",
     "sign_in_staff",
     "sign_in_user",
     "sign_out",
+    "step_of",
     "token_hash",
     "touch",
     "verify_password",

@@ -11,15 +11,20 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.sessions import links
+from app.domain.sessions.person import Person
 from app.domain.sessions.rows import end_sessions_of
 from app.errors import Invalid
 from app.i18n import gettext
+from app.models.sessions import OneUseKind
 from app.models.staff import Staff
 from app.models.users import User
+from app.queue import enqueue
 
 STAFF_PASSWORD = 10
 USER_PASSWORD = 8
 LONGEST_PASSWORD = 1000
+ENDS_WITH_PASSWORD = (OneUseKind.RESET, OneUseKind.STEP)
 
 hasher = PasswordHasher()
 _two_at_a_time = ThreadPoolExecutor(2, thread_name_prefix="argon2")
@@ -73,10 +78,17 @@ async def set_password(
     Raises Invalid when it is too short (staff 10, users 8 characters)."""  # fmt: skip
     check_new_password(password, least=STAFF_PASSWORD if staff else USER_PASSWORD, field=field)
     hashed = await hash_password(password)
-    if staff is not None:
-        staff.password_hash = hashed
-        await end_sessions_of(session, staff_id=staff.id, keep=keep_session)
-    if user is not None:
-        user.password_hash = hashed
-        await end_sessions_of(session, user_id=user.id, keep=keep_session)
+    for row in (staff, user):
+        if row is not None:
+            await store(session, row, hashed, keep_session=keep_session)
+
+
+async def store(session: AsyncSession, row: Staff | User, hashed: str, *, keep_session: int | None = None) -> None:
+    """Keep the hash of a new password. Sessions and links that hang on the old one end; who had one is told by mail."""
+    told, person = row.password_hash is not None, Person.of(row)
+    row.password_hash = hashed
+    await end_sessions_of(session, **person.columns, keep=keep_session)
+    await links.revoke(session, kinds=ENDS_WITH_PASSWORD, **person.columns)
     await session.flush()
+    if told:
+        await enqueue(session, "sessions.notice", total=1, what="password", **person.columns)

@@ -18,6 +18,7 @@ from app.db import utcnow
 from app.errors import AppError
 from app.models import audit
 from app.models.customers import Customer, CustomerStatus
+from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
 from app.models.staff import Grant, Staff, StaffProject, StaffRole
 from app.models.users import Right, User, UserCustomer, UserRole
@@ -140,6 +141,24 @@ async def session_of(token: str) -> SessionView | None:
             user = await session.scalar(select(User).where(User.id == row.user_id).execution_options(unscoped=True))
             return await _with_user(session, found, user, customer)
         return await _with_visit(session, found, row, now)
+
+
+async def shut_project(token: str) -> int | None:
+    """The project of a session of a customer's user that would live if this project were not switched off."""
+    if not 20 <= len(token) <= 100:
+        return None
+    async with db.reads() as session:
+        found: int | None = await session.scalar(
+            select(Project.id)
+            .join(Customer, Customer.project_id == Project.id)
+            .join(LoginSession, LoginSession.customer_id == Customer.id)
+            .where(
+                LoginSession.token_hash == token_hash(token), LoginSession.kind == SessionKind.CLIENT,
+                LoginSession.ended_at.is_(None), LoginSession.expires_at > utcnow(), Project.enabled.is_(False),
+            )
+            .execution_options(unscoped=True)
+        )  # fmt: skip
+        return found
 
 
 def _with_staff(view: SessionView, row: Any) -> SessionView | None:

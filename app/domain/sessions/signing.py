@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import timedelta
 from typing import TypeVar
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
-from app.db import fold, utcnow
-from app.domain.sessions import throttle
-from app.domain.sessions.passwords import hash_password, hasher, set_password, verify_password
-from app.domain.sessions.rows import SessionView, end, note, open_session, token_hash
-from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.db import fold
+from app.domain import brands
+from app.domain.sessions import passwords, throttle
+from app.domain.sessions.entering import Came, after_password, customers_of, refused
+from app.domain.sessions.passwords import hash_password, set_password, verify_password
+from app.domain.sessions.rows import SessionView, note
+from app.errors import Conflict, Invalid, NotFound
 from app.i18n import _, gettext
-from app.models.customers import Customer, CustomerStatus
 from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
 from app.models.staff import Staff
-from app.models.users import User, UserCustomer
-from app.observe import NOBODY, Kind, acting, actor
+from app.models.users import User
 
-STAFF_LIFE = timedelta(days=7)
-CLIENT_LIFE = timedelta(days=30)
 MOST_ACCOUNTS = 5
 """How many accounts with one login (in several projects) are tried with the password."""
 
@@ -37,40 +33,33 @@ WRONG = _("User name or password is wrong.")
 async def sign_in_staff(*, username: str, password: str, ip: str | None, agent: str = "", old_token: str = "") -> str:
     """Sign a staff member in by user name or e-mail. Returns the new token; ends the old session of this browser.
 
-    Raises Invalid (unknown, disabled or wrong password: one message for all) and TooMany.
+    Raises Invalid (unknown, disabled or wrong password: one message for all) and TooMany; SecondStep, with the token
+    that leads to it, when the person has a second factor.
     """
     login = username.strip()
     account, address = throttle.key_of("staff", login), throttle.key_of_address(ip) if ip else None
     await throttle.admit(account, address)
     async with db.reads() as session:
-        rows = await session.scalars(
-            select(Staff)
-            .where(or_(Staff.username == login, func.lower(Staff.username) == login.lower(),
-                       func.lower(Staff.email) == login.lower()), Staff.enabled)
-            .order_by(Staff.username != login, func.lower(Staff.username) != login.lower(), Staff.id)
-            .limit(MOST_ACCOUNTS)
-            .execution_options(unscoped=True)
-        )  # fmt: skip
-        found = list(rows.all()) if login else []
+        found = await staff_named(session, login)
     staff = await _fitting(found, password)
     if staff is None:
-        await _refused("staff", found[0].id if found else None)
+        await refused("staff", found[0].id if found else None)
         raise Invalid(WRONG)
     moved = await _rehash(staff, password)
-    with acting(replace(actor.get(NOBODY), kind=Kind.STAFF, staff_id=staff.id)):
-        async with db.unit() as session:
-            await throttle.forgive(session, account, address)
-            if old_token:
-                await end(session, LoginSession.token_hash == token_hash(old_token))
-            session_id, token = await open_session(
-                session, life=STAFF_LIFE, kind=SessionKind.STAFF, staff_id=staff.id, ip=ip or "", agent=agent[:200]
-            )
-            await session.execute(
-                update(Staff).where(Staff.id == staff.id).values(last_sign_in_at=utcnow(), **moved)
-                .execution_options(audited=True, synchronize_session=False)
-            )  # fmt: skip
-            await note(session, "sign_in", "staff", staff.id, {"session": [None, session_id]})
-    return token
+    return await after_password(staff, Came(ip, agent, old_token), forgive=(account, address), moved=moved)
+
+
+async def staff_named(session: AsyncSession, login: str) -> list[Staff]:
+    """Enabled staff with this user name or e-mail."""
+    rows = await session.scalars(
+        select(Staff)
+        .where(or_(Staff.username == login, func.lower(Staff.username) == login.lower(),
+                   func.lower(Staff.email) == login.lower()), Staff.enabled)
+        .order_by(Staff.username != login, func.lower(Staff.username) != login.lower(), Staff.id)
+        .limit(MOST_ACCOUNTS)
+        .execution_options(unscoped=True)
+    )  # fmt: skip
+    return list(rows.all()) if login else []
 
 
 async def sign_in_user(
@@ -86,40 +75,25 @@ async def sign_in_user(
     account, address = throttle.key_of("user", login), throttle.key_of_address(ip) if ip else None
     await throttle.admit(account, address)
     async with db.reads() as session:
-        found = await _users_named(session, login, project_id)
+        found = await users_named(session, login, project_id, off=True)
     user = await _fitting(found, password)
     if user is None:
-        await _refused("user", found[0].id if found else None)
+        await refused("user", found[0].id if found else None)
         raise Invalid(WRONG)
     moved = await _rehash(user, password)
-    async with db.reads() as session:
-        customers = await customers_of(session, user_id=user.id)
-    if not customers:
-        await _refused("user", user.id, "no open account")
-        raise Forbidden(_("This account is closed. Please write to us."))
-    customer = customers[0]
-    with acting(replace(actor.get(NOBODY), kind=Kind.USER, user_id=user.id, customer_id=customer.id)):
-        async with db.unit() as session:
-            await throttle.forgive(session, account, address)
-            if old_token:
-                await end(session, LoginSession.token_hash == token_hash(old_token))
-            session_id, token = await open_session(
-                session, life=CLIENT_LIFE, kind=SessionKind.CLIENT, user_id=user.id, customer_id=customer.id,
-                ip=ip or "", agent=agent[:200],
-            )  # fmt: skip
-            await session.execute(
-                update(User).where(User.id == user.id).values(last_sign_in_at=utcnow(), **moved)
-                .execution_options(audited=True, synchronize_session=False)
-            )  # fmt: skip
-            await note(session, "sign_in", "user", user.id, {"session": [None, session_id]})
-    return token
+    return await after_password(user, Came(ip, agent, old_token), forgive=(account, address), moved=moved)
 
 
-async def _users_named(session: AsyncSession, login: str, project_id: int | None) -> list[User]:
-    """Enabled users with this user name, then with this e-mail, of projects in use."""
+async def users_named(session: AsyncSession, login: str, project_id: int | None, *, off: bool = False) -> list[User]:
+    """Enabled users with this user name, then with this e-mail, of projects in use. off: those of projects that are
+    switched off come last."""
     if not login or len(login) > 254:
         return []
-    projects = select(Project.id).where(Project.enabled)  # named, so that the index (project, user name) serves
+    known = (await brands.brands()).by_id
+    used = {brand.id for brand in known.values() if brand.enabled}
+    projects = select(Project.id)  # named, so that the index (project, user name) serves
+    if not off:
+        projects = projects.where(Project.enabled)
     if project_id is not None:
         projects = projects.where(Project.id == project_id)
     found: dict[int, User] = {}
@@ -133,7 +107,7 @@ async def _users_named(session: AsyncSession, login: str, project_id: int | None
             # the folded e-mail drops accents; the account must not be found by another's address
             if condition is by_name or user.email.casefold() == login.casefold():
                 found.setdefault(user.id, user)
-    return list(found.values())[:MOST_ACCOUNTS]
+    return sorted(found.values(), key=lambda user: user.project_id not in used)[:MOST_ACCOUNTS]
 
 
 async def _fitting(found: Sequence[Who], password: str) -> Who | None:
@@ -149,27 +123,9 @@ async def _fitting(found: Sequence[Who], password: str) -> Who | None:
 
 async def _rehash(who: Staff | User, password: str) -> dict[str, str]:
     """The column to change when argon2's parameters have moved since the password was set."""
-    if who.password_hash and hasher.check_needs_rehash(who.password_hash):
+    if who.password_hash and passwords.hasher.check_needs_rehash(who.password_hash):
         return {"password_hash": await hash_password(password)}
     return {}
-
-
-async def _refused(noun: str, noun_id: int | None, reason: str = "") -> None:
-    async with db.unit() as session:
-        await note(session, "sign_in_refused", noun, noun_id, {}, reason=reason)
-
-
-async def customers_of(session: AsyncSession, *, user_id: int) -> list[Customer]:
-    """The customers that a user serves and that are not closed, by name."""
-    rows = await session.scalars(
-        select(Customer)
-        .join(UserCustomer, UserCustomer.customer_id == Customer.id)
-        .where(UserCustomer.user_id == user_id, Customer.status != CustomerStatus.CLOSED)
-        .join(Project, Project.id == Customer.project_id)
-        .where(Project.enabled)
-        .order_by(Customer.name_folded, Customer.id)
-    )
-    return list(rows.all())
 
 
 async def pick_customer(session: AsyncSession, *, view: SessionView, customer_id: int) -> None:
@@ -185,7 +141,7 @@ async def pick_customer(session: AsyncSession, *, view: SessionView, customer_id
         .execution_options(audited=True, synchronize_session=False)
     )
     await note(
-        session, "pick_customer", "login_session", view.id, {"customer_id": [view.customer_id, customer_id]},
+        session, "pick_customer", "user", view.user_id, {"customer_id": [view.customer_id, customer_id]},
         customer_id=customer_id,
     )  # fmt: skip
 
@@ -203,7 +159,7 @@ async def change_own_password(*, staff_id: int, session_id: int, old: str, new: 
     if staff is None:
         raise NotFound()
     if not await verify_password(staff.password_hash, old):
-        await _refused("staff", staff_id, "password change")
+        await refused("staff", staff_id, "password change")
         raise Invalid(old=gettext("This is not your password."))
     async with db.unit() as session:
         await throttle.forgive(session, account, None)

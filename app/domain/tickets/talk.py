@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 
 from app.db import utcnow
 from app.domain.messaging.content import message_as_sent
@@ -25,6 +26,8 @@ from app.observe import actor
 MAX_TEXT = 20_000
 MAX_SUBJECT = 300
 MAX_FILES = 10
+TWICE = timedelta(minutes=1)
+"""What a customer sends again within this time, word for word, was sent twice by mistake."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ async def answer_delivery(
         )  # fmt: skip
         session.add(ticket)
         await session.flush()
+    if mail is None and await _sent_twice(session, ticket.id, text, user_id, attachment_ids):
+        return ticket
     await _add(
         session, ticket, text=text, from_customer=True, user_id=user_id, attachment_ids=attachment_ids, mail=mail
     )
@@ -105,13 +110,19 @@ async def open_ticket(
     text, subject = _check_text(text), subject.strip()
     if not subject or len(subject) > MAX_SUBJECT or not subject.isprintable():
         raise Invalid(subject=_("Write a subject of at most %(n)s characters.") % {"n": MAX_SUBJECT})
-    if await session.scalar(select(Customer.id).where(Customer.id == customer_id)) is None:
+    # locked: of the same question twice at once, the second finds the first
+    if await session.scalar(select(Customer.id).where(Customer.id == customer_id).with_for_update()) is None:
         raise NotFound
     if category_id is not None:
         category = await session.get(Category, category_id)
         if category is None or not category.enabled:
             raise Invalid(category=_("Choose a category that is in use."))
     await check_assigned(session, assigned_id)
+    if from_customer and mail is None:
+        same = Ticket.customer_id == customer_id, Ticket.subject == subject, Ticket.created_at > utcnow() - TWICE
+        for asked in (await session.scalars(select(Ticket).where(*same).order_by(Ticket.id.desc()).limit(5))).all():
+            if await _sent_twice(session, asked.id, text, user_id, attachment_ids):
+                return asked
     ticket = Ticket(
         subject=subject, customer_id=customer_id, category_id=category_id, assigned_id=assigned_id, priority=priority
     )
@@ -159,8 +170,11 @@ async def reply(
     by_staff = not from_customer and mail is None
     if by_staff and not internal:
         await check_lock(session, ticket, take_over=take_over)
+    twice = from_customer and mail is None
+    if twice and (said := await _sent_twice(session, ticket.id, text, user_id, attachment_ids)) is not None:
+        return said
     if seen is not None and not internal:
-        await _check_seen(session, ticket, seen)
+        await _check_seen(session, ticket, seen, own=from_customer)
     message = await _add(
         session, ticket, text=text, from_customer=from_customer, user_id=user_id, internal=internal,
         attachment_ids=attachment_ids, then=then, mail=mail,
@@ -175,10 +189,12 @@ async def reply(
     return message
 
 
-async def _check_seen(session: AsyncSession, ticket: Ticket, seen: int) -> None:
+async def _check_seen(session: AsyncSession, ticket: Ticket, seen: int, *, own: bool) -> None:
+    """own: the customer writes, who sees no internal note."""
+    hidden = TicketMessage.internal if own else false()
     newer = await session.scalar(
         select(TicketMessage)
-        .where(TicketMessage.ticket_id == ticket.id, TicketMessage.id > seen)
+        .where(TicketMessage.ticket_id == ticket.id, TicketMessage.id > seen, ~hidden)
         .options(joinedload(TicketMessage.staff), joinedload(TicketMessage.user))
         .order_by(TicketMessage.id.desc())
         .limit(1)
@@ -189,6 +205,24 @@ async def _check_seen(session: AsyncSession, ticket: Ticket, seen: int) -> None:
             _("%(who)s has written meanwhile. Your text is kept: read what is new, then send it or change it.")
             % {"who": who}
         )
+
+
+async def _sent_twice(
+    session: AsyncSession, ticket_id: int, text: str, user_id: int | None, attachment_ids: Sequence[int]
+) -> TicketMessage | None:
+    """The last message of the customer, when this is the same once more a moment later: a double click."""
+    last = await session.scalar(
+        select(TicketMessage)
+        .where(TicketMessage.ticket_id == ticket_id, TicketMessage.from_customer)
+        .options(selectinload(TicketMessage.attachments).joinedload(TicketAttachment.attachment))
+        .order_by(TicketMessage.id.desc())
+        .limit(1)
+    )
+    if last is None or last.created_at < utcnow() - TWICE or (last.text, last.user_id) != (text, user_id):
+        return None
+    files = (await session.scalars(select(Attachment).where(Attachment.id.in_(attachment_ids)))).all()
+    before = sorted((link.attachment.name, link.attachment.key) for link in last.attachments)
+    return last if before == sorted((file.name, file.key) for file in files) else None
 
 
 def _check_text(text: str) -> str:

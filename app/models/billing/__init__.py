@@ -16,11 +16,12 @@ from app.models.billing.invoices import (
 )
 from app.models.billing.methods import Gateway, PaymentMethod
 from app.models.billing.payers import Payer, PayerKind
-from app.models.billing.payments import Payment, PaymentEvent, PaymentEventKind, PaymentStatus
+from app.models.billing.payments import Payment, PaymentEvent, PaymentEventKind, PaymentInvoice, PaymentStatus
 from app.models.billing.rates import ExchangeRate, TaxRate
 
 __all__ = [
     "FROZEN", "Cover", "Document", "DocumentKind", "DocumentTemplate", "ExchangeRate", "Expense", "Gateway", "Invoice",
     "InvoiceKind", "InvoiceLine", "InvoicePayment", "InvoiceStatus", "LineKind", "NumberSeries", "Payer", "PayerKind",
-    "Payment", "PaymentEvent", "PaymentEventKind", "PaymentMethod", "PaymentStatus", "TaxRate",
+    "Payment", "PaymentEvent", "PaymentEventKind", "PaymentInvoice", "PaymentMethod", "PaymentStatus",
+    "TaxRate",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base, BigId, Choice, Customised, Email, Name, Searchable, Stamped, Versioned, about, choice, folded
@@ -67,6 +67,15 @@ class Payer(Base, Versioned, Stamped, Customised, Searchable):
         default="",
         info=about(_("Acts on the grounds of"), group=_("Company"), help=_("Statute, power of attorney.")),
     )
+
+    usual: Mapped[bool] = mapped_column(
+        default=False, server_default=false(),
+        info=about(_("Usual payer"), group=_("Payer"), help=_("Invoices are made out to it where no other is named.")),
+    )  # fmt: skip
+    archived: Mapped[bool] = mapped_column(
+        default=False, server_default=false(),
+        info=about(_("Archived"), group=_("Payer"), help=_("Kept for its invoices, and not offered any more.")),
+    )  # fmt: skip
 
     customer: Mapped[Customer] = relationship(lazy="raise")
 

@@ -107,6 +107,8 @@ class Payment(Base, Versioned, Stamped, Searchable):
     transaction_id: Mapped[int | None] = mapped_column(
         ForeignKey("ledger_transaction.id", ondelete="RESTRICT"), unique=True, info={"hidden": True}
     )
+    form_key: Mapped[str | None] = mapped_column(String(80), unique=True, index=True, info={"hidden": True})
+    """Of the customer's form that made it: sent twice, it is one payment."""
 
     customer: Mapped[Customer] = relationship(lazy="raise")
     account: Mapped[Account] = relationship(lazy="raise")
@@ -118,6 +120,17 @@ class Payment(Base, Versioned, Stamped, Searchable):
 
     def __str__(self) -> str:
         return self.number or f"#{self.id}"
+
+
+class PaymentInvoice(Base):
+    """An invoice that a payment is for, where it is for several."""
+
+    __tablename__ = "payment_invoice"
+
+    payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id", ondelete="CASCADE"), primary_key=True)
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id", ondelete="RESTRICT"), primary_key=True, index=True)
+
+    invoice: Mapped[Invoice] = relationship(lazy="raise")
 
 
 class PaymentEventKind(Choice):

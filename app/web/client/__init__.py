@@ -2,12 +2,40 @@
 
 from litestar import Router
 
-from app.web import auth
-from app.web.client import access, home, invoices, messages, payments, profile, services, subscriptions, tickets
+from app.web import auth, passwords
+from app.web.client import (
+    access,
+    brand,
+    data,
+    door,
+    emails,
+    expenses,
+    home,
+    invoices,
+    joining,
+    kind,
+    messages,
+    ordering,
+    payers,
+    payments,
+    phone,
+    profile,
+    register,
+    roles,
+    security,
+    services,
+    statement,
+    subscriptions,
+    tickets,
+    users,
+)
 
 HANDLERS = [
-    *auth.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS, *profile.HANDLERS,
-    *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
+    *auth.CLIENT_HANDLERS, *passwords.CLIENT_HANDLERS, *home.HANDLERS, *messages.HANDLERS, *tickets.HANDLERS,
+    *profile.HANDLERS, *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
+    *brand.HANDLERS, *door.HANDLERS, *data.HANDLERS, *emails.HANDLERS, *phone.HANDLERS, *kind.HANDLERS,
+    *users.HANDLERS, *roles.HANDLERS, *joining.HANDLERS, *payers.HANDLERS, *ordering.HANDLERS, *expenses.HANDLERS,
+    *statement.HANDLERS, *security.HANDLERS, *register.HANDLERS,
 ]  # fmt: skip
 
 

@@ -12,10 +12,10 @@ from app.db import utcnow
 from app.domain.sessions import SessionView
 from app.errors import SignInNeeded
 from app.flash import take_flashes
-from app.i18n import gettext, language
+from app.i18n import LANGUAGES, gettext, language
 from app.render import initials
-from app.web import render
-from app.web.client import queries
+from app.web import branding, render
+from app.web.client import queries, settings
 from app.web.client.access import may
 from app.web.errors import path_of
 from app.web.guard import visitor
@@ -34,13 +34,14 @@ def me(request: Asked) -> tuple[SessionView, int]:
 
 def _nav(view: SessionView, path: str, unread: int) -> list[dict[str, Any]]:
     inside = path.startswith(("/client/messages", "/client/tickets"))
+    funds = path.startswith(("/client/payments", "/client/expenses", "/client/statement"))
     items = [
         ("client.home", gettext("Overview"), "/client/", "home", path in ("/client", "/client/"), 0),
         ("client.services", gettext("Services"), "/client/services", "server-2", None, 0),
         ("client.messages", gettext("Messages"), "/client/messages", "inbox", inside, unread),
         ("client.invoices", gettext("Invoices"), "/client/invoices", "file-invoice", None, 0),
-        ("client.payments", gettext("Payments"), "/client/payments", "credit-card", None, 0),
-        ("client.profile", gettext("Profile"), "/client/profile", "user-circle", None, 0),
+        ("client.payments", gettext("Payments"), "/client/payments", "credit-card", funds, 0),
+        ("client.profile", gettext("Profile"), "/client/profile", "user-circle", settings.inside(path), 0),
     ]  # fmt: skip
     return [
         {"label": label, "url": url, "icon": icon, "count": count or None,
@@ -66,27 +67,40 @@ def _here(path: str, query: str) -> str:
     return (page if last in ("answer", "reply") else path) + (f"?{query}" if query else "")
 
 
-async def area(request: Asked, session: AsyncSession) -> dict[str, Any]:
-    """The context `area` of client/frame.html."""
-    view, customer_id = me(request)
-    path = path_of(request.scope)
-    query = request.scope.get("query_string", b"").decode("latin-1")
+def frame_of(scope: Any, unread: int = 0) -> dict[str, Any] | None:
+    """What client/frame.html needs and no database has to be asked for; None: nobody is inside an account."""
+    view = visitor(scope)
+    if view is None or view.customer_id is None:
+        return None
+    path, brand = path_of(scope), branding.shown(scope)
+    query = scope.get("query_string", b"").decode("latin-1")
     person = view.user_name or view.customer_name
     return {
-        "project": {"name": view.project_name, "hue": view.project_hue, "url": "/client/"},
+        "project": (brand or {"name": view.project_name, "hue": view.project_hue}) | {"url": "/client/"},
         "welcome": gettext("Welcome, %(name)s") % {"name": person},
         "customer": view.customer_name,
         "person": {"name": person, "initials": initials(person)},
         "profile_url": "/client/profile",
-        "nav": _nav(view, path, await queries.count_unread(session, customer_id)),
+        "nav": _nav(view, path, unread),
+        "tabs": settings.tabs(view, path) if settings.inside(path) else [],
         "visit": _visit(view),
-        "languages": [] if view.is_visit else render.languages(),  # the person's own choice: staff do not make it
+        # the person's own choice: staff do not make it
+        "languages": [] if view.is_visit else render.languages(scope["state"].get("languages", LANGUAGES)),
         "language_url": "/client/language",
         "logout_url": "/client/logout",
-        "flashes": take_flashes(request.scope),
+        "flashes": [],
         "locale": language(),
-        "here_url": _here(path, query if request.method == "GET" else ""),
+        "here_url": _here(path, query if scope["method"] == "GET" else ""),
     }
+
+
+async def area(request: Asked, session: AsyncSession) -> dict[str, Any]:
+    """The context `area` of client/frame.html."""
+    _view, customer_id = me(request)
+    frame = frame_of(request.scope, await queries.count_unread(session, customer_id))
+    if frame is None:
+        raise SignInNeeded
+    return frame | {"flashes": take_flashes(request.scope)}
 
 
 async def respond(

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Response, get, post
 from litestar.params import FromPath
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload, selectinload
 
 from app import db
 from app.domain import billing
-from app.domain.billing import sending
+from app.domain.billing import sending, together
+from app.domain.billing.invoices import UNPAID
 from app.domain.billing.papers import title_of
 from app.errors import AppError, NotFound
 from app.flash import flash
-from app.i18n import gettext, show_date, show_money
-from app.models.billing import Invoice, InvoiceKind, InvoiceStatus
+from app.i18n import gettext, ngettext, show_date, show_money
+from app.models.billing import Invoice, InvoiceKind, InvoiceStatus, LineKind
+from app.models.ledger import Account
 from app.web.auth import see_other
-from app.web.client.access import why_not
+from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
+from app.web.client.expenses import year_of, years
 from app.web.files import HEADERS, disposition
-from app.web.forms import number
+from app.web.forms import number, posted
 
 URL = "/client/invoices"
 PAGE = 50
@@ -32,15 +37,18 @@ TONES = {InvoiceStatus.ISSUED: "info", InvoiceStatus.OVERDUE: "bad", InvoiceStat
 
 
 async def issued(
-    session: AsyncSession, customer_id: int, *, before: int = 0, only_open: bool = False
+    session: AsyncSession, customer_id: int, *, before: int = 0, show: str = "", year: int | None = None
 ) -> Sequence[Invoice]:
-    """What was issued to this customer, the newest first."""
+    """What was issued to this customer, the newest first. show: "open" or "paid" only."""
     mine = [Invoice.customer_id == customer_id, Invoice.status != InvoiceStatus.DRAFT]
     if before:
         mine.append(Invoice.id < before)
-    if only_open:
-        unpaid = (InvoiceStatus.ISSUED, InvoiceStatus.OVERDUE)
-        mine += [Invoice.status.in_(unpaid), Invoice.kind == InvoiceKind.INVOICE]
+    if show == "open":
+        mine += [Invoice.status.in_(UNPAID), Invoice.kind == InvoiceKind.INVOICE]
+    elif show == "paid":
+        mine.append(Invoice.status == InvoiceStatus.PAID)
+    if year is not None:
+        mine += [Invoice.issued_on >= date(year, 1, 1), Invoice.issued_on <= date(year, 12, 31)]
     return (await session.scalars(select(Invoice).where(*mine).order_by(Invoice.id.desc()).limit(PAGE + 1))).all()
 
 
@@ -49,7 +57,7 @@ async def _mine(session: AsyncSession, customer_id: int, key: str) -> Invoice:
     found = await session.scalar(
         select(Invoice)
         .where(Invoice.id == number(key), Invoice.customer_id == customer_id, Invoice.status != InvoiceStatus.DRAFT)
-        .options(selectinload(Invoice.lines))
+        .options(selectinload(Invoice.lines), joinedload(Invoice.account))
     )
     if found is None:
         raise NotFound
@@ -60,21 +68,30 @@ def line(invoice: Invoice) -> dict[str, Any]:
     """An invoice as a line of a list."""
     due = invoice.due_on if billing.payable(invoice) else None
     return {
+        "id": invoice.id, "open": billing.payable(invoice),
         "url": f"{URL}/{invoice.id}", "number": title_of(invoice), "kind": TONES.get(invoice.status, ""),
-        "status": str(invoice.status.label), "amount": show_money(invoice.total, invoice.currency),
+        "status": gettext("Open") if invoice.status is InvoiceStatus.ISSUED else str(invoice.status.label),
+        "amount": show_money(invoice.total, invoice.currency),
         "issued": show_date(invoice.issued_on) if invoice.issued_on else "", "due": show_date(due) if due else "",
     }  # fmt: skip
 
 
+def _until(invoice: Invoice) -> str:
+    if invoice.due_on is None:
+        return ""
+    said = gettext("overdue since %(day)s") if invoice.status is InvoiceStatus.OVERDUE else gettext("until %(day)s")
+    return said % {"day": show_date(invoice.due_on)}
+
+
 async def open_ones(session: AsyncSession, customer_id: int, *, may_pay: bool) -> list[dict[str, Any]]:
     """For the first page: what is still to be paid."""
-    rows = await issued(session, customer_id, only_open=True)
+    rows = await issued(session, customer_id, show="open")
     return [
         {
-            "number": title_of(i), "url": f"{URL}/{i.id}",
+            "number": title_of(i), "url": f"{URL}/{i.id}", "late": i.status is InvoiceStatus.OVERDUE,
             "pay_url": f"/client/payments/new?invoice={i.id}" if may_pay else None,
             "amount": show_money(i.total - i.paid, i.currency),
-            "note": gettext("until %(day)s") % {"day": show_date(i.due_on)} if i.due_on else "",
+            "note": _until(i),
         }
         for i in rows[:5]
     ]  # fmt: skip
@@ -82,14 +99,109 @@ async def open_ones(session: AsyncSession, customer_id: int, *, may_pay: bool) -
 
 @get(URL, name="client.invoices")
 async def index(request: Asked) -> Response[Any]:
-    _view, customer_id = me(request)
-    before = request.query_params.get("before", "")
+    """All, the open or the paid ones, of all years or of one; open ones can be chosen and paid together."""
+    view, customer_id = me(request)
+    asked = request.query_params
+    before, show, year = asked.get("before", ""), asked.get("show", ""), year_of(asked.get("year", ""))
+    show = show if show in ("open", "paid") else ""
     async with db.reads() as session:
-        rows = await issued(session, customer_id, before=number(before) if before else 0)
-        more = f"{URL}?before={rows[PAGE - 1].id}" if len(rows) > PAGE else None
+        rows = await issued(session, customer_id, before=number(before) if before else 0, show=show, year=year)
+        given = {name: value for name, value in (("show", show), ("year", year)) if value}
+        more = f"{URL}?{urlencode({**given, 'before': rows[PAGE - 1].id})}" if len(rows) > PAGE else None
+        mine = Invoice.customer_id == customer_id, Invoice.issued_on.is_not(None)
+        first = await session.scalar(select(Invoice.issued_on).where(*mine).order_by(Invoice.id).limit(1))
+        kept = f"&year={year}" if year else ""
+        words = (("", gettext("All")), ("open", gettext("Open")), ("paid", gettext("Paid")))
+        tabs = [
+            {"label": label, "url": f"{URL}?show={word}{kept}" if word else f"{URL}{'?' + kept[1:] if kept else ''}",
+             "current": word == show} for word, label in words
+        ]  # fmt: skip
         return await respond(
-            request, session, "client/invoices.html", invoices=[line(i) for i in rows[:PAGE]], more_url=more
-        )
+            request, session, "client/invoices.html", invoices=[line(i) for i in rows[:PAGE]], more_url=more, tabs=tabs,
+            years=years(first, year, URL, f"show={show}" if show else ""), filtered=bool(show or year),
+            choose_url=f"{URL}/pay" if may(view, "client.invoices.pay") else None,
+        )  # fmt: skip
+
+
+# ---- several at once --------------------------------------------------------------------------------------------
+
+
+async def _chosen(session: AsyncSession, customer_id: int, ids: Sequence[str]) -> Sequence[Invoice]:
+    """Those of the chosen ones that are still open. Raises NotFound for what is not this customer's."""
+    wanted = {number(text) for text in ids[: together.MOST]}
+    mine = Invoice.customer_id == customer_id, Invoice.id.in_(wanted), Invoice.status != InvoiceStatus.DRAFT
+    if wanted and len(set(await session.scalars(select(Invoice.id).where(*mine)))) < len(wanted):
+        raise NotFound
+    return await together.open_of(session, customer_id, sorted(wanted)) if wanted else ()
+
+
+async def _choice(
+    request: Asked, session: AsyncSession, chosen: Sequence[Invoice], error: str = "", status: int = 200
+) -> Response[Any]:
+    view, _customer_id = me(request)
+    of_one = len({i.account_id for i in chosen}) == 1
+    total = sum(i.total - i.paid for i in chosen)
+    account = await session.scalar(select(Account).where(Account.id == chosen[0].account_id)) if of_one else None
+    query = urlencode([("invoice", i.id) for i in chosen])
+    funds = any(line.kind is LineKind.ADVANCE for i in chosen for line in i.lines)
+    return await respond(
+        request, session, "client/pay_invoices.html", status, invoices=[
+            line(i) | {"left": show_money(i.total - i.paid, i.currency)} for i in chosen
+        ], total=show_money(total, chosen[0].currency) if of_one else None, seen=total, error=error, several=not of_one,
+        balance=show_money(account.balance, account.currency) if account else None, funds=funds,
+        pay_url=f"{URL}/pay" if of_one and not funds else None, back_url=URL,
+        payment_url=f"/client/payments/new?{query}" if of_one and may(view, "client.payment.add") else None,
+        read_only=why_not(view, "client.invoices.pay"),
+    )  # fmt: skip
+
+
+@get(f"{URL}/pay", name="client.invoices.choose")
+async def choose(request: Asked) -> Response[Any]:
+    """What is chosen in the list, before it is paid."""
+    _view, customer_id = me(request)
+    async with db.reads() as session:
+        chosen = await _chosen(session, customer_id, request.query_params.getall("invoice", []))
+        return await _choice(request, session, await _with_lines(session, chosen))
+
+
+async def _with_lines(session: AsyncSession, chosen: Sequence[Invoice]) -> Sequence[Invoice]:
+    query = select(Invoice).where(Invoice.id.in_([i.id for i in chosen])).order_by(Invoice.id)
+    rows = await session.scalars(query.options(selectinload(Invoice.lines)).execution_options(populate_existing=True))
+    return rows.all()
+
+
+@post(f"{URL}/pay", name="client.invoices.pay", status_code=200)
+async def pay_chosen(request: Asked) -> Response[Any]:
+    """Pay the chosen ones from the balance: all of them, or none and say why."""
+    _view, customer_id = me(request)
+    given = await posted(request)
+    ids = [v for v in given.getlist("invoice") if isinstance(v, str)]
+    async with db.reads() as session:
+        chosen = await _with_lines(session, await _chosen(session, customer_id, ids))
+    total = sum(i.total - i.paid for i in chosen)
+    if not chosen and ids:  # all of them are paid: pressed twice
+        return see_other(URL)
+    if not chosen or given.get("seen") != str(total):
+        said = gettext("Please choose at least one invoice.") if not chosen else gettext(
+            "Something has changed meanwhile. Please look at it again before you pay."
+        )  # fmt: skip
+        async with db.reads() as session:
+            return await _choice(request, session, chosen, said, 422)
+    try:
+        async with db.unit() as session:
+            await together.pay_all(session, invoices=chosen)
+    except AppError as problem:
+        async with db.reads() as session:
+            fresh = await _with_lines(session, await _chosen(session, customer_id, ids))
+            if not fresh:  # somebody was quicker, with the same
+                return see_other(URL)
+            return await _choice(request, session, fresh, str(problem), problem.status)
+    n = len(chosen)
+    flash(request.scope, "ok", ngettext("%(n)d invoice is paid.", "%(n)d invoices are paid.", n) % {"n": n})
+    return see_other(URL)
+
+
+# ---- one of them --------------------------------------------------------------------------------------------------
 
 
 @get(f"{URL}/{{key:str}}", name="client.invoice")
@@ -103,12 +215,16 @@ async def show(request: Asked, key: FromPath[str]) -> Response[Any]:
 async def _page(
     request: Asked, session: AsyncSession, invoice: Invoice, read_only: str | None, error: str = "", status: int = 200
 ) -> Response[Any]:
+    view, _customer_id = me(request)
     _invoice, paper = await sending.load_paper(session, request.app.state.storage, invoice.id)
     return await respond(
         request, session, "client/invoice.html", status,
         invoice=line(invoice) | {"left": show_money(invoice.total - invoice.paid, invoice.currency)},
         paper=paper, pdf_url=f"{URL}/{invoice.id}/pdf", back_url=URL, error=error, read_only=read_only,
         pay_url=f"{URL}/{invoice.id}/pay" if billing.from_balance(invoice) else None,
+        payment_url=f"/client/payments/new?invoice={invoice.id}" if billing.payable(invoice) and may(
+            view, "client.payment.add") else None,
+        balance=show_money(invoice.account.balance, invoice.currency),
     )  # fmt: skip
 
 
@@ -139,4 +255,4 @@ async def pay(request: Asked, key: FromPath[str]) -> Response[Any]:
     return see_other(f"{URL}/{invoice.id}")
 
 
-HANDLERS = [index, show, pdf, pay]
+HANDLERS = [index, choose, pay_chosen, show, pdf, pay]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Response, get, post
-from litestar.datastructures import UploadFile
 from litestar.params import FromPath
 from markupsafe import Markup
 from sqlalchemy import update
@@ -17,10 +17,10 @@ from app.domain import tickets
 from app.domain.messaging.content import message_as_sent
 from app.errors import Invalid, TooLarge
 from app.flash import flash
-from app.i18n import gettext
+from app.i18n import gettext, show_number
 from app.models.messaging import Channel, Delivery
 from app.web.auth import see_other
-from app.web.client import files, queries
+from app.web.client import files, finding, queries
 from app.web.client.access import why_not
 from app.web.client.area import HTML, Asked, me, respond
 from app.web.files import download
@@ -41,23 +41,54 @@ LETTER = Markup(
 )
 
 
+SHOWN: dict[str, dict[str, Any]] = {
+    "": {},
+    "unread": {"unread_only": True},
+    "messages": {"kind": "message"},
+    "questions": {"kind": "ticket"},
+}
+"""Tab of the inbox -> what it is limited to."""
+
+
+def _url(**asked: Any) -> str:
+    query = urlencode({name: value for name, value in asked.items() if value})
+    return "/client/messages" + (f"?{query}" if query else "")
+
+
 @get("/client/messages", name="client.messages")
 async def inbox(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
     asked = request.query_params.get("page", "1")
     page = min(int(asked), LAST_PAGE) if asked.isascii() and asked.isdecimal() and 0 < len(asked) < 6 else 1
     page = max(page, 1)
+    show = request.query_params.get("show", "")
+    show = show if show in SHOWN else ""
+    text = request.query_params.get("q", "").strip()[: finding.LONGEST]
     async with db.reads() as session:
-        entries, more = await queries.inbox(session, customer_id, view.project_name, page=page)
+        entries, more = await queries.inbox(
+            session, customer_id, view.project_name, page=page, text=text, **SHOWN[show]
+        )
         pager = None
         if page > 1 or more:
             pager = {
                 "text": gettext("Page %(n)s") % {"n": page},
-                "previous_url": f"/client/messages?page={page - 1}" if page > 1 else None,
-                "next_url": f"/client/messages?page={page + 1}" if more else None,
+                "previous_url": _url(show=show, q=text, page=page - 1) if page > 1 else None,
+                "next_url": _url(show=show, q=text, page=page + 1) if more else None,
             }
+        unread = await queries.unread(session, customer_id)
+        labels = {
+            "": gettext("All"), "unread": gettext("Unread"), "messages": gettext("Messages"),
+            "questions": gettext("Questions"),
+        }  # fmt: skip
+        counts = {"unread": sum(unread.values()), "messages": unread["messages"], "questions": unread["tickets"]}
         return await respond(
-            request, session, "client/inbox.html", items=[e.shown() for e in entries], page=pager,
+            request, session, "client/inbox.html", items=[e.shown() for e in entries], page=pager, show=show, q=text,
+            tabs=[
+                {"label": label, "url": _url(show=name, q=text), "current": name == show,
+                 "count": show_number(counts[name]) if counts.get(name) else None}
+                for name, label in labels.items()
+            ],
+            all_url=_url(show=show),
             new_url=None if why_not(view, "client.ticket.open") else "/client/tickets/new",
         )  # fmt: skip
 
@@ -76,7 +107,7 @@ async def _page(request: Asked, session: AsyncSession, key: int, form: ReplyForm
     }  # fmt: skip
     return await respond(
         request, session, "client/message.html", status, message=message, form=None if reason else form,
-        inbox_url="/client/messages", reply_url=f"{base}/answer", read_url=read_url,
+        inbox_url="/client/messages", reply_url=f"{base}/answer", read_url=read_url, limits=files.limits(request),
     )  # fmt: skip
 
 
@@ -88,8 +119,10 @@ async def message(request: Asked, key: FromPath[str]) -> Response[Any]:
 
 @get("/client/messages/{key:str}/body", name="client.message.body")
 async def body(request: Asked, key: FromPath[str]) -> Response[Any]:
-    """The HTML of the message alone, for the frame."""
-    _view, customer_id = me(request)
+    """The HTML of the message alone, for the frame; in a visit only there, where the banner stands around it."""
+    view, customer_id = me(request)
+    if view.is_visit and request.headers.get("sec-fetch-dest") == "document":
+        return see_other(f"/client/messages/{number(key)}")
     async with db.reads() as session:
         delivery = await queries.delivery(session, customer_id, number(key))
         sent = await message_as_sent(session, delivery)
@@ -131,14 +164,15 @@ async def mark_read(request: Asked, key: FromPath[str]) -> Response[Any]:
 async def answer(request: Asked, key: FromPath[str]) -> Response[Any]:
     """An answer becomes a ticket."""
     view, customer_id = me(request)
-    form = ReplyForm(await posted(request))
+    given = await posted(request)
+    form = ReplyForm(given)
     async with db.reads() as session:
         delivery = await queries.delivery(session, customer_id, number(key))
-    if form.validate():
-        uploads: list[UploadFile] = form.files.data or []
+    fits = form.validate()
+    attached = await files.take(request, form, given)
+    if fits and not form.errors:
         try:
             async with db.unit() as session:
-                attached = await files.take(session, request.app.state, uploads, customer_id=customer_id)
                 ticket = await tickets.answer_delivery(
                     session, campaign_id=delivery.campaign_id, customer_id=customer_id, user_id=view.user_id,
                     text=form.text.data or "", attachment_ids=attached,

@@ -12,20 +12,24 @@ from typing import Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath
-from sqlalchemy import select
+from markupsafe import Markup
+from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired
 
 from app import db
-from app.domain import ledger
-from app.domain.billing import gateways, payments
+from app.domain import charging, ledger
+from app.domain.billing import gateways, payments, together
+from app.domain.billing.papers import title_of
 from app.errors import AppError, Conflict, Invalid, NotFound
 from app.flash import flash
-from app.i18n import _, exponent, gettext, read_amount, say_money, show_money, type_amount
+from app.i18n import _, exponent, gettext, read_amount, show_moment, show_money, type_amount
 from app.integrations.payments import Happened, What, gateway_of
-from app.models.billing import Gateway, Invoice, InvoiceStatus, Payment, PaymentMethod, PaymentStatus
+from app.models.billing import Gateway, Invoice, Payer, Payment, PaymentInvoice, PaymentMethod, PaymentStatus
+from app.models.catalog import Service
 from app.models.customers import Customer
 from app.models.ledger import Account
 from app.settings import Settings
@@ -33,7 +37,9 @@ from app.web.auth import see_other
 from app.web.client import queries
 from app.web.client.access import why_not
 from app.web.client.area import Asked, me, respond
-from app.web.forms import REQUIRED, AppForm, choices, number, posted
+from app.web.client.services import find_mine
+from app.web.client.statement import account_names, accounts_of
+from app.web.forms import REQUIRED, OnceForm, choices, number, posted
 
 URL = "/client/payments"
 MOST = 50
@@ -43,10 +49,13 @@ BADGES = {
 }  # fmt: skip
 
 
-class FundsForm(AppForm):
+class FundsForm(OnceForm):
     account = SelectField(_("Account"))
-    amount = StringField(_("Amount"), [InputRequired(REQUIRED)], render_kw={"inputmode": "decimal"})
+    amount = StringField(
+        _("Amount"), [InputRequired(REQUIRED)], render_kw={"inputmode": "decimal", "autocomplete": "off"}
+    )
     method = SelectField(_("Method"))
+    payer = SelectField(_("Payer"), description=_("Who pays it."), default="")
 
 
 def read_money(text: str, currency: str) -> int:
@@ -64,15 +73,10 @@ def read_money(text: str, currency: str) -> int:
     return int(minor)
 
 
-async def _accounts(session: AsyncSession, customer_id: int) -> Sequence[Account]:
-    rows = await session.scalars(
-        select(Account)
-        .where(Account.customer_id == customer_id)
-        .options(joinedload(Account.project))
-        .order_by(Account.id)
-        .limit(MOST)
-    )
-    return rows.all()
+async def payers_of(session: AsyncSession, customer_id: int) -> Sequence[Payer]:
+    mine = select(Payer).where(Payer.customer_id == customer_id, Payer.archived.is_(False))
+    rows = mine.order_by(Payer.usual.desc(), Payer.name, Payer.id).limit(MOST)
+    return (await session.scalars(rows)).all()
 
 
 async def _methods(session: AsyncSession, customer: Customer, settings: Settings) -> list[PaymentMethod]:
@@ -81,13 +85,11 @@ async def _methods(session: AsyncSession, customer: Customer, settings: Settings
     return [m for m in offered if m.gateway is Gateway.BANK or gateway_of(m.gateway, settings) is not None]
 
 
-async def _invoice(session: AsyncSession, customer_id: int, text: str) -> Invoice | None:
-    """The open invoice that the address names. Raises NotFound for anything else."""
-    if not text:
-        return None
-    query = select(Invoice).where(Invoice.id == number(text), Invoice.customer_id == customer_id)
-    found = await session.scalar(query)
-    if found is None or found.status not in (InvoiceStatus.ISSUED, InvoiceStatus.OVERDUE):
+async def _invoices(session: AsyncSession, customer_id: int, asked: Sequence[str]) -> Sequence[Invoice]:
+    """The open invoices that the address names, of one account. Raises NotFound for anything else."""
+    wanted = {number(text) for text in asked[: together.MOST]}
+    found = await together.open_of(session, customer_id, sorted(wanted)) if wanted else ()
+    if len(found) < len(wanted) or len({i.account_id for i in found}) > 1:
         raise NotFound
     return found
 
@@ -95,8 +97,10 @@ async def _invoice(session: AsyncSession, customer_id: int, text: str) -> Invoic
 class _Funds:
     """The form of this customer, and what its choices mean."""
 
-    def __init__(self, form: FundsForm, customer: Customer, accounts: Sequence[Account], invoice: Invoice | None):
-        self.form, self.customer, self.accounts, self.invoice = form, customer, accounts, invoice
+    def __init__(self, form: FundsForm, customer: Customer, accounts: Sequence[Account], invoices: Sequence[Invoice],
+                 service: Service | None):  # fmt: skip
+        self.form, self.customer, self.accounts, self.invoices = form, customer, accounts, invoices
+        self.service = service
 
     @property
     def account(self) -> Account | None:
@@ -104,31 +108,44 @@ class _Funds:
 
 
 async def _form(request: Asked, session: AsyncSession, data: Any = None) -> _Funds:
+    """invoice (several, it may be) and service in the address say what is to be paid."""
     _view, customer_id = me(request)
     customer = await queries.customer(session, customer_id)
-    invoice = await _invoice(session, customer_id, request.query_params.get("invoice", ""))
-    accounts = [a for a in await _accounts(session, customer_id) if invoice is None or a.id == invoice.account_id]
-    start = {"amount": ""}
-    if invoice is not None:
-        start["amount"] = type_amount(invoice.total - invoice.paid, invoice.currency)
+    invoices = await _invoices(session, customer_id, request.query_params.getall("invoice", []))
+    asked = request.query_params.get("service", "")
+    service = await find_mine(session, customer_id, asked) if asked else None
+    accounts = await accounts_of(session, customer_id)
+    start: dict[str, str] = {"amount": ""}
+    if invoices:
+        accounts = [a for a in accounts if a.id == invoices[0].account_id]
+        start["amount"] = type_amount(sum(i.total - i.paid for i in invoices), invoices[0].currency)
+        start["payer"] = str(invoices[0].payer_id or "")
+    elif service is not None:
+        accounts = [a for a in accounts if a.currency == service.currency and a.project_id == customer.project_id]
+        if missing := await charging.missing_for(session, service):
+            start["amount"] = type_amount(missing, service.currency)
+        start["payer"] = str(service.payer_id or "")
     form = FundsForm(data, data=start)
-    several = len({a.project_id for a in accounts}) > 1
-    shown = [
-        (str(a.id), f"{a.currency}, {say_money(a.balance, a.currency)}"
-         + (f", {a.project.name}" if several else ""))
-        for a in accounts
-    ]  # fmt: skip
-    form.account.choices = choices(shown or [("", await ledger.usual_currency(session, customer.project_id))])
+    form.account.choices = choices(
+        account_names(accounts) or [("", await ledger.usual_currency(session, customer.project_id))]
+    )
     methods = await _methods(session, customer, request.app.state.settings)
     form.method.choices = choices([(str(m.id), m.name) for m in methods])
-    return _Funds(form, customer, accounts, invoice)
+    payers = await payers_of(session, customer_id)
+    form.payer.choices = choices([("", gettext("As for the account")), *((str(p.id), p.name) for p in payers)])
+    if not payers:
+        del form.payer
+    return _Funds(form, customer, accounts, invoices, service)
 
 
 async def _page(request: Asked, session: AsyncSession, funds: _Funds, status: int = 200) -> Response[Any]:
     view, _customer_id = me(request)
     return await respond(
         request, session, "client/add_funds.html", status, form=funds.form if funds.form.method.choices else None,
-        invoice=funds.invoice, read_only=why_not(view, "client.payment.add"), back_url=URL,
+        invoices=[{"number": title_of(i), "url": f"/client/invoices/{i.id}",
+                   "left": show_money(i.total - i.paid, i.currency)} for i in funds.invoices],
+        service={"name": funds.service.name, "url": f"/client/services/{funds.service.id}"} if funds.service else None,
+        read_only=why_not(view, "client.payment.add"), back_url=URL,
     )  # fmt: skip
 
 
@@ -147,21 +164,28 @@ async def add(request: Asked) -> Response[Any]:
         funds = await _form(request, session, given)
     form = funds.form
     if form.method.choices and form.validate():
+        key = form.once(customer_id)
         try:
             async with db.unit() as session:
                 account = funds.account
                 currency = account.currency if account else await ledger.usual_currency(
                     session, funds.customer.project_id
                 )  # fmt: skip
-                payment = await payments.create_payment(
-                    session, customer_id=customer_id, account_id=account.id if account else None,
+                payer = form.payer.data if "payer" in form else ""
+                payment = await together.payment_for(
+                    session, customer_id=customer_id, account_id=account.id if account else None, form_key=key,
                     method_id=number(form.method.data), amount=read_money(form.amount.data or "", currency),
-                    invoice_id=funds.invoice.id if funds.invoice else None,
+                    invoices=funds.invoices, payer_id=int(payer) if payer else None,
                 )  # fmt: skip
-        except Invalid as error:
-            form.place(error, "amount")
-        else:
             return await _start(request, payment.id)
+        except IntegrityError as error:
+            if key is None or not charging.said_twice(error):
+                raise
+            async with db.reads() as session:
+                first = await together.made_with(session, key)
+            return await _start(request, first.id) if first else see_other(URL)
+        except AppError as error:
+            form.place(error if isinstance(error, Invalid) else Invalid(amount=str(error)), "amount")
     async with db.reads() as session:
         return await _page(request, session, funds, 422)
 
@@ -209,8 +233,9 @@ async def _own(request: Asked, key: str) -> Payment:
         found = await session.scalar(
             select(Payment)
             .where(Payment.id == number(key), Payment.customer_id == customer_id)
-            .options(joinedload(Payment.method), joinedload(Payment.project), joinedload(Payment.account))
-        )
+            .options(joinedload(Payment.method), joinedload(Payment.project), joinedload(Payment.account),
+                     joinedload(Payment.payer))
+        )  # fmt: skip
     if found is None:
         raise NotFound
     return found
@@ -220,11 +245,14 @@ async def _own(request: Asked, key: str) -> Payment:
 async def listed(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
     query = select(Payment).where(Payment.customer_id == customer_id).options(joinedload(Payment.method))
+    if before := request.query_params.get("before", ""):
+        query = query.where(Payment.id < number(before))
     async with db.reads() as session:
-        rows = (await session.scalars(query.order_by(Payment.id.desc()).limit(MOST))).all()
-        purses = [show_money(a.balance, a.currency) for a in await _accounts(session, customer_id)]
+        rows = (await session.scalars(query.order_by(Payment.id.desc()).limit(MOST + 1))).all()
+        purses = [show_money(a.balance, a.currency) for a in await accounts_of(session, customer_id)]
         return await respond(
-            request, session, "client/payments.html", payments=[_shown(p) for p in rows], balances=purses,
+            request, session, "client/payments.html", payments=[_shown(p) for p in rows[:MOST]], balances=purses,
+            more_url=f"{URL}?before={rows[MOST - 1].id}" if len(rows) > MOST else None,
             add_url=None if why_not(view, "client.payment.add") else f"{URL}/new",
         )  # fmt: skip
 
@@ -233,7 +261,7 @@ async def listed(request: Asked) -> Response[Any]:
 async def show(request: Asked, key: FromPath[str]) -> Response[Any]:
     """One payment, also for who comes back from the gateway: paid, not yet, or not. Looking changes nothing; what has
     become of it the gateway says by itself."""
-    view, _customer_id = me(request)
+    view, customer_id = me(request)
     payment = await _own(request, key)
     may = not why_not(view, "client.payment.start")
     waits = payment.status in (PaymentStatus.NEW, PaymentStatus.PENDING)
@@ -244,13 +272,41 @@ async def show(request: Asked, key: FromPath[str]) -> Response[Any]:
     account = payment.account
     told = [payment.method.instructions, payment.project.bank_account] if bank else []
     async with db.reads() as session:
+        orders = await charging.waiting_orders(session, customer_id, limit=5)
         return await respond(
-            request, session, "client/payment.html", payment=_shown(payment), waits=waits, came_back=came_back,
+            request, session, "client/payment.html", items=await _receipt(session, payment),
+            orders=[{"name": s.name, "url": f"/client/services/{s.id}"} for s in orders],
+            payment=_shown(payment), waits=waits, came_back=came_back,
             paid=payment.status is PaymentStatus.PAID, balance=show_money(account.balance, account.currency),
             pay_url=go, go=bool(go) and "go" in request.query_params and not came_back,
             start_url=f"{URL}/{payment.id}/start" if again and may else None, bank=bank,
             told=[text for text in told if text], back_url=URL,
         )  # fmt: skip
+
+
+async def _receipt(session: AsyncSession, payment: Payment) -> list[dict[str, Any]]:
+    """What was paid, by whom and for what."""
+    several = select(PaymentInvoice.invoice_id).where(PaymentInvoice.payment_id == payment.id)
+    mine = or_(Invoice.id == payment.invoice_id, Invoice.id.in_(several))
+    invoices = (await session.scalars(select(Invoice).where(mine).order_by(Invoice.id))).all()
+    items: list[dict[str, Any]] = [
+        {"label": gettext("Number"), "value": payment.number},
+        {"label": gettext("Method"), "value": payment.method.name},
+    ]
+    if payment.payer is not None:
+        items.append({"label": gettext("Payer"), "value": payment.payer.name})
+    items.append({"label": gettext("Made"), "value": show_moment(payment.created_at)})
+    if payment.paid_at is not None:
+        items.append({"label": gettext("Paid"), "value": show_moment(payment.paid_at)})
+    if payment.currency != payment.account_currency:
+        on_account = show_money(payment.account_amount, payment.account_currency)
+        items.append({"label": gettext("On your account"), "value": on_account})
+    if payment.refunded:
+        items.append({"label": gettext("Paid back"), "value": show_money(payment.refunded, payment.account_currency)})
+    if invoices:
+        links = (Markup('<a href="/client/invoices/{}">{}</a>').format(i.id, title_of(i)) for i in invoices)
+        items.append({"label": gettext("For"), "value": Markup(", ").join(links)})
+    return items
 
 
 # ---- the gateway for demos --------------------------------------------------------------------------------------

@@ -5,29 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
-from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
-from app.domain import customers, sessions
+from app.domain import confirmations, customers, sessions
 from app.domain.sessions.throttle import admit, forgive, key_of
 from app.errors import Invalid, NotFound, SignInNeeded
 from app.flash import flash
-from app.i18n import gettext, language_name, timezones
-from app.models.customers import Customer
+from app.i18n import countries, country_name, gettext, language, language_name, timezones
+from app.models.confirmations import Confirmation, ConfirmationKind
+from app.models.customers import Customer, CustomerKind
 from app.models.users import User
 from app.web.auth import see_other
 from app.web.client import queries
-from app.web.client.access import why_not
+from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
-from app.web.forms import PasswordForm, ProfileForm, choices, posted
+from app.web.forms import STALE, PasswordForm, ProfileForm, choices, posted
 
-FIELDS = ("name", "contact_person", "phone", "language", "timezone")
+URL = "/client/profile"
+FIELDS = ("name", "contact_person", "phone", "country", "address", "language", "timezone")
+
+
+def country_choices(kept: str = "") -> list[tuple[Any, str]]:
+    found = countries(language())
+    more = [] if kept in ("", *dict(found)) else [(kept, country_name(kept))]
+    return choices([("", "–"), *found, *more])
 
 
 def _form(customer: Customer, data: Any = None) -> ProfileForm:
-    form = ProfileForm(data, **{name: getattr(customer, name) for name in FIELDS})
+    form = ProfileForm(data, **{name: getattr(customer, name) for name in (*FIELDS, "version")})
+    form.country.choices = country_choices(customer.country)
     own = [customer.language] if customer.language else []
     codes = sorted({*customer.project.languages, *own}, key=lambda code: language_name(code))
     default = gettext("As usual here (%(name)s)") % {"name": language_name(customer.project.default_language)}
@@ -38,32 +46,52 @@ def _form(customer: Customer, data: Any = None) -> ProfileForm:
     return form
 
 
+def verified(customer: Customer) -> bool:
+    """Whether the number that stands there now is."""
+    return customer.phone_verified_at is not None and customer.verified_phone == customer.phone != ""
+
+
+def kind_items(customer: Customer) -> list[dict[str, Any]]:
+    """What is known of the account by its type."""
+    items = [{"label": gettext("Account type"), "value": customer.kind.label}]
+    if customer.kind is CustomerKind.COMPANY:
+        items += [{"label": gettext("Legal name"), "value": customer.legal_name}]
+    if customer.kind is not CustomerKind.INDIVIDUAL:
+        items += [
+            {"label": gettext("VAT number"), "value": customer.vat_number},
+            {"label": gettext("Registration number"), "value": customer.registration_number},
+        ]
+    if customer.kind is CustomerKind.COMPANY:
+        items += [{"label": gettext("Director"), "value": customer.director}]
+    return items
+
+
+async def pending(session: AsyncSession, customer_id: int, kind: ConfirmationKind, user_id: int | None) -> str:
+    """The address that waits to be confirmed."""
+    mine = (Confirmation.user_id.is_not_distinct_from(user_id),)
+    rows = await confirmations.open_ones(session, customer_id=customer_id, kind=kind, more=mine)
+    return rows[0].value if rows else ""
+
+
 async def _page(
-    request: Asked, session: AsyncSession, customer: Customer, form: ProfileForm, status: int = 200
+    request: Asked, session: AsyncSession, customer: Customer, form: ProfileForm, status: int = 200, error: str = ""
 ) -> Response[Any]:
-    view, _customer_id = me(request)
-    known = [{"label": gettext("E-mail"), "value": customer.email or "–"}]
-    sections: list[dict[str, Any]] = []
-    if view.user_id is not None:
-        user = await session.scalar(select(User).where(User.id == view.user_id))
-        known.insert(0, {"label": gettext("User name"), "value": user.username if user else ""})
-        link = Markup('<p><a class="btn" href="/client/profile/password">{}</a></p>').format(gettext("Change password"))
-        served = await sessions.customers_of(session, user_id=view.user_id)
-        if len(served) > 1:
-            link += Markup('<p><a class="btn" href="/client/accounts">{}</a></p>').format(gettext("Choose an account"))
-        sections.append({"label": gettext("Password"), "kind": "html", "html": link})
-    sections.insert(0, {"label": gettext("Sign-in"), "kind": "kv", "items": known})
-    choose = Markup('<p><a class="btn" href="/client/profile/subscriptions">{}</a></p>').format(
-        gettext("Choose which messages you get")
-    )
-    sections.append({"label": gettext("Messages to you"), "kind": "html", "html": choose})
+    view, customer_id = me(request)
+    login = None
+    if view.user_id is not None and (user := await session.scalar(select(User).where(User.id == view.user_id))):
+        waits = await pending(session, customer_id, ConfirmationKind.LOGIN_EMAIL, user.id)
+        several = len(await sessions.customers_of(session, user_id=user.id)) > 1
+        login = {"username": user.username, "email": user.email, "waits": waits, "several": several}
     return await respond(
-        request, session, "client/profile.html", status, form=form, sections=sections,
-        read_only=why_not(view, "client.profile.save"),
+        request, session, "client/account.html", status, form=form, login=login, customer=customer,
+        error=error, read_only=why_not(view, "client.profile.save"), kind_items=kind_items(customer),
+        waits=await pending(session, customer_id, ConfirmationKind.ACCOUNT_EMAIL, None),
+        verified=verified(customer), may_verify=may(view, "client.profile.phone"),
+        may_type=may(view, "client.profile.type.save"), may_email=may(view, "client.profile.email"),
     )  # fmt: skip
 
 
-@get("/client/profile", name="client.profile")
+@get(URL, name="client.profile")
 async def profile(request: Asked) -> Response[Any]:
     _view, customer_id = me(request)
     async with db.reads() as session:
@@ -71,25 +99,30 @@ async def profile(request: Asked) -> Response[Any]:
         return await _page(request, session, customer, _form(customer))
 
 
-@post("/client/profile", name="client.profile.save", status_code=200)
+@post(URL, name="client.profile.save", status_code=200)
 async def save(request: Asked) -> Response[Any]:
     _view, customer_id = me(request)
     given = await posted(request)
+    status, error = 422, ""
     async with db.unit() as session:
         customer = await queries.customer(session, customer_id)
         form = _form(customer, given)
-        if form.validate():
+        if not form.validate():
+            pass
+        elif form.stale(customer):
+            status, error = 409, str(STALE)
+        else:
             try:
                 values = {name: form.data[name] for name in FIELDS}
                 async with session.begin_nested():
                     await customers.change_customer(session, customer=customer, values=values)
-            except Invalid as error:
-                form.place(error, "name")
+            except Invalid as problem:
+                form.place(problem, "country" if "vat_number" in problem.fields else "name")
             else:
                 flash(request.scope, "ok", gettext("Saved."))
-                return see_other("/client/profile")
+                return see_other(URL)
     async with db.reads() as session:
-        return await _page(request, session, await queries.customer(session, customer_id), form, 422)
+        return await _page(request, session, await queries.customer(session, customer_id), form, status, error)
 
 
 # ---- password -------------------------------------------------------------------------------------------------

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, func, literal, select, union_all
+from sqlalchemy import exists, false, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
+from app.domain.impersonation import UNCHANGING
 from app.domain.messaging.render import TemplateProblem, compile_message
 from app.errors import NotFound
 from app.i18n import gettext
 from app.models.attachments import Attachment
+from app.models.audit import ActorKind, Audit
 from app.models.catalog import Service, ServiceStatus
 from app.models.customers import Customer
 from app.models.messaging import (
@@ -26,8 +28,10 @@ from app.models.messaging import (
     Delivery,
     DeliveryState,
 )  # fmt: skip
+from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
 from app.models.tickets import Ticket, TicketAttachment, TicketMessage, TicketStatus
+from app.web.client import finding
 
 PAGE = 20
 
@@ -53,16 +57,43 @@ async def services(session: AsyncSession, customer_id: int) -> Sequence[Service]
     return rows.all()
 
 
-async def visits(session: AsyncSession, customer_id: int) -> Sequence[LoginSession]:
-    """The last visits by staff, newest first."""
-    rows = await session.scalars(
-        select(LoginSession)
-        .where(LoginSession.customer_id == customer_id, LoginSession.kind == SessionKind.VISIT)
+@dataclass(frozen=True)
+class VisitLine:
+    """A visit by staff, as its customer may see it."""
+
+    staff: str
+    reason: str
+    created_at: datetime
+    ended_at: datetime
+    """Or when it will end by itself."""
+    may_act: bool
+    changed: bool
+    """Whether something was changed meanwhile."""
+
+
+async def visits(session: AsyncSession, customer_id: int, *, limit: int = 3, before: int = 0) -> Sequence[VisitLine]:
+    """The last visits by staff, newest first; none where the project does not show them."""
+    meanwhile = exists().where(
+        Audit.customer_id == customer_id, Audit.staff_id == LoginSession.staff_id, Audit.at >= LoginSession.created_at,
+        Audit.at <= func.coalesce(LoginSession.ended_at, LoginSession.expires_at), Audit.kind == ActorKind.STAFF,
+        Audit.action.not_in(UNCHANGING),
+    )  # fmt: skip
+    rows = await session.execute(
+        select(LoginSession, meanwhile.label("changed"))
+        .join(Customer, Customer.id == LoginSession.customer_id)
+        .join(Project, Project.id == Customer.project_id)
+        .where(
+            LoginSession.customer_id == customer_id, LoginSession.kind == SessionKind.VISIT, Project.visits_shown,
+            *([LoginSession.id < before] if before else []),
+        )
         .options(joinedload(LoginSession.staff))
         .order_by(LoginSession.id.desc())
-        .limit(3)
-    )
-    return rows.all()
+        .limit(limit)
+    )  # fmt: skip
+    return [
+        VisitLine(str(v.staff or ""), v.reason, v.created_at, v.ended_at or v.expires_at, v.may_act, bool(changed))
+        for v, changed in rows
+    ]
 
 
 async def categories(session: AsyncSession) -> Sequence[Category]:
@@ -96,9 +127,7 @@ def _unread_answer() -> Any:
 
 
 async def count_unread(session: AsyncSession, customer_id: int) -> int:
-    messages = select(func.count()).select_from(Delivery).where(*_delivered(customer_id), Delivery.read_at.is_(None))
-    answers = select(func.count()).select_from(Ticket).where(Ticket.customer_id == customer_id, _unread_answer())
-    return (await session.scalar(messages) or 0) + (await session.scalar(answers) or 0)
+    return sum((await unread(session, customer_id)).values())
 
 
 @dataclass(frozen=True)
@@ -120,6 +149,13 @@ class Entry:
         }  # fmt: skip
 
 
+async def unread(session: AsyncSession, customer_id: int) -> dict[str, int]:
+    """How many messages and how many tickets hold something that was not read."""
+    messages = select(func.count()).select_from(Delivery).where(*_delivered(customer_id), Delivery.read_at.is_(None))
+    answers = select(func.count()).select_from(Ticket).where(Ticket.customer_id == customer_id, _unread_answer())
+    return {"messages": await session.scalar(messages) or 0, "tickets": await session.scalar(answers) or 0}
+
+
 async def inbox(
     session: AsyncSession,
     customer_id: int,
@@ -128,13 +164,23 @@ async def inbox(
     page: int = 1,
     size: int = PAGE,
     unread_only: bool = False,
+    text: str = "",
+    kind: str = "",
 ) -> tuple[list[Entry], bool]:
-    """Messages and tickets, newest first, and whether there are more."""  # fmt: skip
+    """Messages and tickets (kind: only "message" or "ticket"), newest first, and whether there are more."""
     messages = select(literal("message").label("kind"), Delivery.campaign_id.label("id"), Delivery.sent_at.label("at"))
     messages = messages.where(*_delivered(customer_id))
     tickets = select(literal("ticket"), Ticket.id, Ticket.updated_at).where(*_visible(customer_id))
     if unread_only:
         messages, tickets = messages.where(Delivery.read_at.is_(None)), tickets.where(_unread_answer())
+    if (test := finding.in_message(text)) is not None:
+        messages = messages.where(test)
+    if (test := finding.in_ticket(text)) is not None:
+        tickets = tickets.where(test)
+    if kind:
+        messages, tickets = (
+            (messages, tickets.where(false())) if kind == "message" else (messages.where(false()), tickets)
+        )
     both = union_all(messages, tickets).subquery()
     found = await session.execute(
         select(both.c.kind, both.c.id)

@@ -1,11 +1,16 @@
-"""Which messages a customer gets: their choice per category and channel."""
+"""Which messages a customer gets: their choice per category and channel, and what was chosen before.
+
+Users who receive messages choose for themselves; the account's own address is for those who may change the profile.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from litestar import Response, get, post
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
 from wtforms import SelectMultipleField
 
 from app import db
@@ -14,9 +19,10 @@ from app.domain.messaging.consent import Chosen, Recipient
 from app.domain.sessions import SessionView
 from app.flash import flash
 from app.i18n import gettext, language, show_date
-from app.models.consent import How
+from app.models.consent import How, Subscription
 from app.models.customers import Customer
 from app.models.messaging import Channel
+from app.models.users import Right
 from app.web.auth import see_other
 from app.web.client import queries
 from app.web.client.access import why_not
@@ -24,12 +30,18 @@ from app.web.client.area import Asked, me, respond
 from app.web.forms import AppForm, choices, posted
 
 URL = "/client/profile/subscriptions"
+MOST = 50
+"""Lines of the history."""
 
 
 async def _people(session: AsyncSession, view: SessionView, customer: Customer) -> list[Recipient]:
     """The account's own address, and the person who is signed in if they receive besides it."""
     found = await consent.recipients(session, customer)
     return [r for r in found if r.user_id is None or r.user_id == view.user_id]
+
+
+def _chooses(view: SessionView, person: Recipient) -> bool:
+    return person.user_id is not None or view.is_visit or Right.PROFILE in view.rights
 
 
 def _field(user_id: int | None, category_id: int) -> str:
@@ -63,8 +75,7 @@ async def _form(
             if line.wanted:
                 values[name].append(line.channel.value)
             fields[name]["said"].append(said(line))
-        label = gettext("To %(address)s") % {"address": person.address or gettext("your account")}
-        groups.append({"label": label, "help": None, "fields": names, "more": False})
+        groups.append({"label": _to(person), "help": None, "fields": names, "more": False})
     channels = choices([(c.value, c.label) for c in Channel])
     made = {
         name: SelectMultipleField(f["label"], choices=channels, description=" · ".join(filter(None, f["said"])))
@@ -74,11 +85,55 @@ async def _form(
     return kind(data, data=values), groups
 
 
-async def _page(request: Asked, session: AsyncSession, form: AppForm, groups: Any, status: int = 200) -> Response[Any]:
-    view, _customer_id = me(request)
+def _to(person: Recipient) -> str:
+    return gettext("To %(address)s") % {"address": person.address or gettext("your account")}
+
+
+async def _fixed(session: AsyncSession, customer_id: int, person: Recipient) -> dict[str, Any]:
+    """What an address gets for which somebody else chooses."""
+    got: dict[str, list[str]] = {}
+    for line in await consent.chosen(session, customer_id=customer_id, user_id=person.user_id):
+        channels = got.setdefault(line.category.name_in(language()), [])
+        if line.wanted:
+            channels.append(str(line.channel.label))
+    return {
+        "label": _to(person),
+        "items": [{"label": name, "value": ", ".join(c) or gettext("nothing")} for name, c in got.items()],
+    }
+
+
+async def _history(session: AsyncSession, customer_id: int, people: list[Recipient]) -> list[dict[str, Any]]:
+    """What was chosen for these addresses, the newest first."""
+    rows = await session.scalars(
+        select(Subscription)
+        .where(
+            Subscription.customer_id == customer_id,
+            or_(Subscription.user_id.is_(None), Subscription.user_id.in_([p.user_id for p in people if p.user_id])),
+        )
+        .options(joinedload(Subscription.category), joinedload(Subscription.by_user))
+        .order_by(Subscription.since.desc(), Subscription.id.desc())
+        .limit(MOST)
+    )
+    to = {person.user_id: person.address or gettext("your account") for person in people}
+    return [
+        {
+            "when": row.since, "until": row.ended_at, "category": row.category.name_in(language()),
+            "channel": row.channel.label, "wanted": row.wanted, "how": row.how.label, "to": to.get(row.user_id, ""),
+            "by": str(row.by_user) if row.by_user else "",
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+async def _page(
+    request: Asked, session: AsyncSession, everybody: list[Recipient], form: AppForm, groups: Any, status: int = 200
+) -> Response[Any]:
+    view, customer_id = me(request)
     return await respond(
         request, session, "client/subscriptions.html", status, form=form if any(form) else None, groups=groups,
         read_only=why_not(view, "client.subscriptions.save"),
+        fixed=[await _fixed(session, customer_id, p) for p in everybody if not _chooses(view, p)],
+        history=await _history(session, customer_id, everybody),
     )  # fmt: skip
 
 
@@ -86,9 +141,10 @@ async def _page(request: Asked, session: AsyncSession, form: AppForm, groups: An
 async def subscriptions(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
     async with db.reads() as session:
-        people = await _people(session, view, await queries.customer(session, customer_id))
+        everybody = await _people(session, view, await queries.customer(session, customer_id))
+        people = [p for p in everybody if _chooses(view, p)]
         form, groups = await _form(session, people, customer_id)
-        return await _page(request, session, form, groups)
+        return await _page(request, session, everybody, form, groups)
 
 
 @post(URL, name="client.subscriptions.save", status_code=200)
@@ -96,7 +152,8 @@ async def save(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
     given = await posted(request)
     async with db.unit() as session:
-        people = await _people(session, view, await queries.customer(session, customer_id))
+        everybody = await _people(session, view, await queries.customer(session, customer_id))
+        people = [p for p in everybody if _chooses(view, p)]
         form, groups = await _form(session, people, customer_id, given)
         if valid := form.validate():
             for person in people:
@@ -112,7 +169,7 @@ async def save(request: Asked) -> Response[Any]:
         flash(request.scope, "ok", gettext("Saved."))
         return see_other(URL)
     async with db.reads() as session:
-        return await _page(request, session, form, groups, 422)
+        return await _page(request, session, everybody, form, groups, 422)
 
 
 HANDLERS = [subscriptions, save]

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import db
 from app.db import utcnow
 from app.domain import tickets
-from app.errors import Invalid, TooLarge
+from app.errors import Conflict, Invalid, TooLarge
 from app.flash import flash
 from app.i18n import gettext, language
 from app.models import audit
@@ -58,6 +58,7 @@ async def _page(
         },
         messages=[_message(m, ticket.id, view.project_name) for m in thread],
         form=None if reason else form, inbox_url="/client/messages", reply_url=f"{base}/reply",
+        seen=thread[-1].id if thread else None, limits=files.limits(request),
         close_url=f"{base}/close" if closable else None,
         read_url=f"{base}/read" if unread and not why_not(view, "client.ticket.read") else None,
     )  # fmt: skip
@@ -103,20 +104,23 @@ async def mark_read(request: Asked, key: FromPath[str]) -> Response[Any]:
 @post("/client/tickets/{key:str}/reply", name="client.ticket.reply", status_code=200)
 async def reply(request: Asked, key: FromPath[str]) -> Response[Any]:
     view, customer_id = me(request)
-    form = ReplyForm(await posted(request))
+    given = await posted(request)
+    form = ReplyForm(given)
     async with db.reads() as session:
         ticket = await queries.ticket(session, customer_id, number(key))
-    if form.validate():
+    fits, seen = form.validate(), given.get("seen")
+    attached = await files.take(request, form, given)
+    if fits and not form.errors:
         try:
             async with db.unit() as session:
-                attached = await files.take(session, request.app.state, form.files.data or [], customer_id=customer_id)
                 await tickets.reply(
                     session, ticket_id=ticket.id, text=form.text.data or "", from_customer=True,
                     customer_id=customer_id, user_id=view.user_id, attachment_ids=attached,
+                    seen=number(seen) if seen else None,
                 )  # fmt: skip
                 if not view.is_visit:
                     await _mark_read(session, ticket)
-        except (Invalid, TooLarge) as error:
+        except (Invalid, TooLarge, Conflict) as error:
             form.place(error, "text")
         else:
             flash(request.scope, "ok", gettext("Your answer is sent."))
@@ -154,6 +158,7 @@ async def _new(request: Asked, session: AsyncSession, form: QuestionForm, status
         request, session, "client/ticket.html", status,
         ticket={"subject": gettext("Ask a question"), "number": None, "status": None, "read_only": reason},
         messages=[], form=None if reason else form, inbox_url="/client/messages", reply_url="/client/tickets/new",
+        limits=files.limits(request),
     )  # fmt: skip
 
 
@@ -169,10 +174,11 @@ async def open_ticket(request: Asked) -> Response[Any]:
     given = await posted(request)
     async with db.reads() as session:
         form = await _form(session, given)
-    if form.validate():
+    fits = form.validate()
+    attached = await files.take(request, form, given)
+    if fits and not form.errors:
         try:
             async with db.unit() as session:
-                attached = await files.take(session, request.app.state, form.files.data or [], customer_id=customer_id)
                 ticket = await tickets.open_ticket(
                     session, customer_id=customer_id, subject=form.subject.data or "", text=form.text.data or "",
                     from_customer=True, user_id=view.user_id, attachment_ids=attached,
