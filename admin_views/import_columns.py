@@ -14,12 +14,12 @@ from starlette.responses import StreamingResponse
 from wtforms import BooleanField, SelectField
 
 from admin_views.base import AppForm, Done, Flow, Press, options
-from admin_views.base.export import neutral
 from app import db
 from app.db import fold
 from app.domain.imports import runs
 from app.domain.imports.choices import Choices
 from app.domain.imports.mapping import FIELDS, IGNORE, Plan
+from app.domain.sheets import neutral
 from app.errors import Invalid
 from app.i18n import _, gettext
 from app.models.customers import Customer, CustomerKind, Group

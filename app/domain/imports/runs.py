@@ -7,7 +7,7 @@ The row of the import is the truth: what a worker took and how far it came are w
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -206,12 +206,17 @@ async def forget_file(storage: Storage, *, import_id: int) -> None:
             return
         run.key, run.looked = "", {**run.looked, "workbook": ""}
         await session.flush()
-        for key in list(keys):
-            for model in (Attachment, ImportRun, InboundMail, DataRequest):
-                if await session.scalar(select(model.id).where(model.key == key).limit(1)) is not None:
-                    keys.discard(key)
+        keys = await unused(session, keys)
     for key in keys:
         await storage.delete(key)
+
+
+async def unused(session: AsyncSession, keys: Collection[str]) -> set[str]:
+    """Those of these files that nothing else is kept in."""
+    left = set(keys)
+    for model in (Attachment, ImportRun, InboundMail, DataRequest):
+        left.difference_update(await session.scalars(select(model.key).where(model.key.in_(left))))
+    return left
 
 
 def tag(import_id: int) -> str:
