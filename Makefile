@@ -17,7 +17,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help up test again check fmt bench faults fuzz pages pictures drift messages lock clean
+.PHONY: help up test again check fmt bench faults fuzz pages pictures docs drift messages lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ messages: $(VENV)/dev.stamp ## bring the catalogues in app/locale up to date wit
 
 pictures: $(VENV)/dev.stamp ## screenshots of every page into var/pictures/ (ARGS="--page customer --language de --theme dark")
 	@$(BIN)/python -m tests.browser.pictures $(ARGS)
+
+docs: $(VENV)/dev.stamp ## the pictures of docs/client.md: five pages of the client area, on a desk and on a phone
+	@$(BIN)/python -m tests.browser.documented
 
 fuzz: $(VENV)/dev.stamp ## 100,000 random requests (BURSAR_FUZZ=n: so many; BURSAR_FUZZ_SEED=n: those of that run again)
 	@BURSAR_FUZZ=$${BURSAR_FUZZ:-100000} $(BIN)/python -m pytest tests/generated/test_fuzz.py $(ARGS)

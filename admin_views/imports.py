@@ -10,9 +10,9 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from wtforms import FileField, StringField, validators
+from wtforms import BooleanField, FileField, StringField, validators
 
-from admin_views.access import may_press
+from admin_views.access import may, may_press
 from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press
 from admin_views.base.cells import ready, swatch
 from admin_views.base.fields import plain
@@ -20,6 +20,7 @@ from admin_views.base.working import stop_button, work
 from admin_views.import_columns import ColumnsFlow, LeftOutFlow, ValuesFlow, field_name
 from app.db import utcnow
 from app.domain.imports import runs, undoing
+from app.domain.imports.consents import add_consent_import
 from app.errors import Invalid
 from app.i18n import _, gettext, ngettext, show_bytes, show_moment, show_number
 from app.integrations.storage import DirectoryStorage, StoredFile
@@ -46,7 +47,7 @@ class UploadForm(AppForm):
 
 
 class UploadFlow(Flow):
-    form = UploadForm
+    form: type[AppForm] = UploadForm
     needs_rows = False
 
     async def before(self, press: Press, form: AppForm) -> None:
@@ -73,6 +74,30 @@ class UploadFlow(Flow):
         )
         said = gettext("The file is being read. Then you see its columns.")
         return Done(said, url=press.view.card_url(run.id))
+
+
+class ConsentForm(AppForm):
+    files = FileField(
+        _("File"),
+        [validators.InputRequired(_("Choose a file."))],
+        description=_("CSV with the columns address, category, subscribed (yes or no), and, where known, channel, "
+                      "when and source."),
+        render_kw={"accept": ".csv,.txt,text/csv"},
+    )  # fmt: skip
+    dry_run = BooleanField(_("Only check, change nothing"))
+    stored: StoredFile
+
+
+class ConsentFlow(UploadFlow):
+    form = ConsentForm
+
+    async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
+        fields: Any = form
+        job_id = await add_consent_import(
+            session, stored=fields.stored, name=form.data["files"].filename or "", dry_run=bool(form.data["dry_run"])
+        )
+        said = gettext("The file is taken in, in the background.")
+        return Done(said, url=f"/admin/job/details/{job_id}" if may(press.request, "job", "details") else None)
 
 
 async def _chunks(upload: UploadFile) -> AsyncIterator[bytes]:
@@ -144,6 +169,18 @@ class Imports(AppView, model=ImportRun):
             lede=_("What the values of the file mean here."),
             shown=lambda r: r.state in runs.BEFORE,
             more=True,
+        ),
+        Button(
+            "consent",
+            _("Import consent"),
+            "mail-check",
+            on=frozenset({"head"}),
+            flow=ConsentFlow(),
+            grant="create",
+            submit=_("Take in the file"),
+            lede=_(
+                "Who wants which messages, as it was said elsewhere. What was said here later than the file says stays."
+            ),
         ),
         Button(
             "start",

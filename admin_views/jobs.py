@@ -22,12 +22,13 @@ from app.db import utcnow
 from app.domain import jobs
 from app.i18n import _, gettext, ngettext, show_number, show_span
 from app.models.jobs import Job, JobState
-from app.observe import log
+from app.observe import actor, log
 
 WORDS = {
     "customers.welcome": _("Welcome message"),
     "messaging.mail": _("Single mail"),
     "imports.check": _("Check of an import"),
+    "imports.consent": _("Import of consent"),
     "imports.take": _("Import"),
     "imports.forget": _("Deleting the file of an import"),
     "inbound.poll": _("Looking into the mailbox"),
@@ -101,6 +102,20 @@ class Jobs(AppView, model=Job):
             }
         }
 
+    async def sections(self, session: AsyncSession, obj: Job, request: Request) -> list[dict[str, Any]]:
+        """What was wrong with the rows of a file, for who has sent it."""
+        problems = obj.args.get("report", {}).get("problems") if obj.owner_id == actor.get().staff_id else None
+        made: list[dict[str, Any]] = []
+        if problems:
+            rest = obj.args["report"]["wrong"] - len(problems)
+            made.append({
+                "label": gettext("Rows that are left out"), "kind": "table",
+                "columns": [gettext("Line"), gettext("Reason")],
+                "rows": [[show_number(line), why] for line, why in problems],
+                "rest": gettext("and %(n)s more") % {"n": show_number(rest)} if rest > 0 else None,
+            })  # fmt: skip
+        return made
+
 
 def _going(job: Job) -> bool:
     soon = job.state is JobState.DUE and job.due_at < utcnow() + timedelta(minutes=1)
@@ -127,6 +142,13 @@ def work_of(job: Job) -> dict[str, Any]:
     if job.state is JobState.DONE and job.started_at and job.finished_at:
         took = (job.finished_at - job.started_at).total_seconds()
         note = gettext("It took %(span)s.") % {"span": show_span(took)}
+    note = job.args.get("came_back") or note
+    counts = []
+    if report := job.args.get("report"):
+        words_of = {"changed": (_("Changed"), "info"), "same": (_("Unchanged"), ""), "wrong": (_("Left out"), "bad")}
+        counts = [{"label": str(word), "n": report[c], "kind": kind} for c, (word, kind) in words_of.items()]
+        if job.args.get("dry_run"):
+            note = gettext("Only checked, nothing is changed. These figures say what the import would do.")
     return work(
         label=words(job.name),
         url=f"/admin/job/details/{job.id}",
@@ -135,6 +157,7 @@ def work_of(job: Job) -> dict[str, Any]:
         done=job.done,
         total=job.total,
         rate=job.done / seconds if seconds > 1 and job.state is JobState.RUNNING else 0.0,
+        counts=counts,
         note=note,
     )
 

@@ -34,6 +34,7 @@ from admin_views.messaging.preview import Previewing
 from admin_views.notices import Notices
 from admin_views.palette import Finding
 from admin_views.profile import Profile
+from admin_views.security import Security
 from app import db
 from app.errors import AppError, NotFound
 from app.i18n import gettext
@@ -41,7 +42,7 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing, Finding, Notices, Profile, Previewing, Doubts, Design):
+class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design):
     """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
@@ -67,6 +68,8 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Previewing, Doubts, De
             Route("/profile", self.profile, methods=both, name="profile"),
             Route("/profile/password", self.password, methods=post, name="profile_password"),
             Route("/profile/sessions", self.sign_out_others, methods=post, name="profile_sessions"),
+            Route("/profile/security", self.own_security, methods=both, name="profile_security"),
+            Route("/profile/security/app", self.security_app, methods=["GET"], name="profile_security_app"),
             Route("/doubts", self.doubts, methods=post, name="doubts"),
             Route("/design", self.design, methods=get, name="design"),
             Route("/message_template/preview", self.template_preview, methods=post, name="template_preview"),

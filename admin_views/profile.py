@@ -20,6 +20,7 @@ from app import cookies, db
 from app.domain import sessions
 from app.domain import staff as people
 from app.domain.sessions import STAFF_PASSWORD
+from app.domain.sessions.devices import device
 from app.errors import AppError, Invalid, SignInNeeded
 from app.flash import flash
 from app.i18n import _, gettext, ngettext, speaking
@@ -67,17 +68,6 @@ def _own_form(person: Staff, posted: Any = None) -> AppForm:
 def _password_form(posted: Any = None) -> AppForm:
     new = password_fields(_("New password"), required=True, least=STAFF_PASSWORD)
     return cast(AppForm, type("OwnPasswordForm", (PasswordForm,), new)(posted))
-
-
-def device(agent: str) -> str:
-    """What a browser calls itself, in two words: "Firefox, Windows". What is not known is not guessed."""
-    browsers = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
-    systems = {
-        "Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows", "Mac OS": "macOS",
-        "CrOS": "ChromeOS", "Linux": "Linux",
-    }  # fmt: skip
-    parts = [next((name for sign, name in known.items() if sign in agent), "") for known in (browsers, systems)]
-    return ", ".join(filter(None, parts)) or gettext("Unknown device")
 
 
 class Profile(PanelBase):

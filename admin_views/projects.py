@@ -9,16 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
-from wtforms import FileField, validators
+from wtforms import BooleanField, FileField, SelectMultipleField, validators
 
-from admin_views.base import AppForm, AppView, Button, Flow, Press, Related
+from admin_views.base import AppForm, AppView, Button, Flow, LookupField, Press, Related
 from app.db import Base
 from app.domain import brands
 from app.domain.billing.logos import MOST_BYTES, logo_of, set_logo
+from app.domain.signup import FIELDS, configure, settings_of
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext
 from app.integrations.pdf import picture_kind
 from app.integrations.storage import DirectoryStorage
+from app.models.customers import CustomerKind
 from app.models.projects import Project
 
 
@@ -48,6 +50,35 @@ class LogoFlow(Flow):
         return gettext("The logo is kept.") if data else gettext("There is no logo any more.")
 
 
+class SignUpForm(AppForm):
+    open = BooleanField(_("Customers can register"), description=_("The form stands beside the sign-in."))
+    kinds = SelectMultipleField(_("Account types"), choices=[(k.value, k.label) for k in CustomerKind])
+    asked = SelectMultipleField(
+        _("Asked"), choices=list(FIELDS.items()),
+        description=_("Besides e-mail, password and language. The terms of the project, if any, have to be accepted."),
+    )  # fmt: skip
+    required = SelectMultipleField(
+        _("Required"), choices=list(FIELDS.items()), description=_("Those of a company only of companies.")
+    )
+    groups = LookupField(_("Groups of new customers"), target="customer_group", multiple=True)
+
+
+class SignUpFlow(Flow):
+    form = SignUpForm
+
+    async def build(self, press: Press, posted: Any = None) -> AppForm:
+        how = settings_of(press.one.signup)
+        return SignUpForm(
+            posted, open=how.open, kinds=[k.value for k in how.kinds], asked=how.asked, required=how.required,
+            groups=list(how.groups),
+        )  # fmt: skip
+
+    async def act(self, session: AsyncSession, press: Press, form: AppForm) -> str:
+        values = {**form.data, "groups": form.data["groups"] or ()}
+        await configure(session, project=press.one, **values)
+        return gettext("Saved.")
+
+
 class Projects(AppView, model=Project):
     name, name_plural, icon, category = _("Project"), _("Projects"), "building-store", "Configuration"
     purpose = _("The brands that you serve customers under, each with its sender, currency and languages.")
@@ -56,6 +87,10 @@ class Projects(AppView, model=Project):
         Button(
             "logo", _("Logo"), "photo", on=frozenset({"card"}), flow=LogoFlow(), grant="edit", submit=_("Keep"),
             lede=_("It stands on invoices and documents and in the client area."),
+        ),
+        Button(
+            "signup", _("Registration"), "user-plus", on=frozenset({"card"}), flow=SignUpFlow(), grant="edit",
+            submit=_("Save"), lede=_("How customers of this project register by themselves."),
         ),
     )  # fmt: skip
 

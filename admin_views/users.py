@@ -16,6 +16,7 @@ from admin_views.access import may
 from admin_views.base import AppView, LookupField, Related
 from admin_views.base.fields import ChoiceField, password_fields
 from admin_views.base.frame import hue_of
+from admin_views.members import SERVE
 from app.domain import users
 from app.errors import Invalid
 from app.i18n import _, gettext
@@ -31,13 +32,17 @@ class Users(AppView, model=User):
     search_hint = _("Name or e-mail")
     letter, in_palette, palette_hints = "u", True, ("email", "project_id")
     leave_out = ("last_sign_in_at",)
+    buttons = (SERVE,)
     related = (Related("customer", of=lambda u: Customer.logins.any(UserCustomer.user_id == u.id)),)
 
     def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool]:
         return User.id.in_(select(UserCustomer.user_id).where(UserCustomer.customer_id.in_(ids)))
 
     def card_options(self) -> list[Any]:
-        return [joinedload(User.project), selectinload(User.customers).joinedload(UserCustomer.customer)]
+        return [
+            joinedload(User.project),
+            selectinload(User.customers).options(joinedload(UserCustomer.customer), joinedload(UserCustomer.own_role)),
+        ]
 
     async def side(self, session: AsyncSession, obj: User, request: Request) -> list[dict[str, Any]]:
         if not may(request, "customer", "list"):
@@ -47,7 +52,7 @@ class Users(AppView, model=User):
                 "url": f"/admin/customer/details/{s.customer_id}" if may(request, "customer", "details") else None,
                 "name": s.customer.name,
                 "hint": f"#{s.customer_id}",
-                "note": str(s.role.label),
+                "note": s.own_role.name if s.own_role else str(s.role.label),
                 "initials": initials(s.customer.name),
                 "hue": hue_of(s.customer.name),
             }

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.imports import inviting, looking, runs, undoing
+from app import db
+from app.domain import jobs
+from app.domain.imports import consents, inviting, looking, runs, undoing
 from app.errors import NotFound
 from app.models.imports import ImportState
 from tasks.base import Again, JobRun, task
@@ -65,3 +69,28 @@ async def undo(job: JobRun, *, import_id: int) -> Again | None:
     left = await undoing.undo_some(import_id=import_id, more=lambda: not job.slice_over)
     await job.progress(left.done, left.total)
     return None if left.over else Again(0)
+
+
+@task(consents.TASK, timeout=600, slice_seconds=SLICE)
+async def consent(
+    job: JobRun, *, file: str, shown: str, dry_run: bool, projects: list[int] | None = None,
+    report: dict[str, Any] | None = None,
+) -> Again | None:  # fmt: skip
+    """Take in what recipients have said elsewhere. How far it came, and what was wrong, stands in the job."""
+    args = {"file": file, "shown": shown, "dry_run": dry_run, "projects": projects}
+
+    async def keep(made: consents.ConsentReport) -> bool:
+        async with db.unit() as session:
+            kept = args | {"report": asdict(made)}
+            held = await jobs.remember(session, job_id=job.id, token=job.token, args=kept)
+        return held and not job.slice_over
+
+    made, total = await consents.work_off(
+        job.resources.storage, key=file, dry_run=dry_run, projects=projects,
+        report=consents.ConsentReport(**(report or {})), keep=keep,
+    )  # fmt: skip
+    await job.progress(made.done, total)
+    if made.done < total:
+        return Again(0)
+    await consents.forget(job.resources.storage, key=file, job_id=job.id)
+    return None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import date
 
 from app import db
 from app.domain.attachments import add_attachment
-from app.domain.billing import reminders, sending
+from app.domain.billing import monthly, reminders, sending
 from app.domain.messaging import system
+from app.errors import AppError
 from app.models.messaging import MailKind
+from app.observe import log
 from tasks.base import JobRun, task
 from tasks.daily import daily
 
@@ -33,7 +36,7 @@ async def send(job: JobRun, *, invoice_id: int, kind: str) -> None:
 
 @daily("invoice.day", hour=5)
 async def day(job: JobRun, *, day: str) -> None:
-    """Overdue invoices, reminders, and invoices before funds run out. Each step may be done again."""
+    """Overdue invoices, reminders, invoices before funds run out and after a month. Each step may be done again."""
     today = date.fromisoformat(day)
     more = True
     while more:
@@ -43,13 +46,22 @@ async def day(job: JobRun, *, day: str) -> None:
     while after is not None:
         async with db.unit() as session:
             _n, after = await reminders.remind(session, today=today, after=after)
-    watched = 0
-    while True:
-        async with db.reads() as session:
-            ids = await reminders.accounts_to_watch(session, after=watched)
-        for account_id in ids:
-            async with db.unit() as session:
-                await reminders.invoice_in_time(session, account_id=account_id, today=today)
-        if len(ids) < reminders.BATCH:
-            return
-        watched = ids[-1]
+    for accounts, invoice in (
+        (reminders.accounts_to_watch, reminders.invoice_in_time), (monthly.accounts, monthly.invoice_month),
+    ):  # fmt: skip
+        behind: int | None = 0
+        while behind is not None:
+            async with db.reads() as session:
+                ids = await accounts(session, after=behind)
+            for account_id in ids:
+                await _one(invoice, account_id, today)
+            behind = ids[-1] if ids else None
+
+
+async def _one(invoice: Callable[..., Awaitable[object]], account_id: int, today: date) -> None:
+    """An account that cannot be invoiced, such as one with a broken payer, keeps nobody else from it."""
+    try:
+        async with db.unit() as session:
+            await invoice(session, account_id=account_id, today=today)
+    except AppError as problem:
+        log("billing").warning("account %s is not invoiced: %s", account_id, problem)

@@ -8,10 +8,12 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
+from app.domain import signup
 from app.domain.sessions import Person, letters, links
 from app.models.sessions import OneUseKind
 from tasks import mails, posting
 from tasks.base import Again, JobRun, task
+from tasks.daily import daily
 
 Letter = Callable[[AsyncSession], Awaitable[dict[str, Any] | None]]
 
@@ -35,6 +37,19 @@ async def link(job: JobRun, *, kind: str, user_id: int | None, staff_id: int | N
 async def notice(job: JobRun, *, what: str, user_id: int | None, staff_id: int | None) -> Again | None:
     """Tell a person of a change of the sign-in."""
     return await _post(job, lambda session: letters.of_change(session, person=Person(user_id, staff_id), what=what))
+
+
+@task("signup.mail", timeout=120)
+async def confirm_registration(job: JobRun, *, registration_id: int) -> Again | None:
+    """Write to who has registered."""
+    return await _post(job, lambda session: signup.letter(session, registration_id))
+
+
+@daily("signup.tidy", hour=3)
+async def tidy(job: JobRun, *, day: str) -> None:
+    """Forget what nobody has confirmed."""
+    async with db.unit() as session:
+        await signup.tidy(session)
 
 
 @task("sessions.reset", timeout=120)

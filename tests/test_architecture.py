@@ -67,7 +67,19 @@ def test_files_stay_readable() -> None:
 @pytest.mark.parametrize("process", ["tasks.worker", "app.asgi"])
 def test_what_makes_documents_and_asks_gateways_is_loaded_when_it_is_used(process: str) -> None:
     """They are as large as all the rest; a worker that only sends and charges stays small."""
-    heavy = {"stripe", "fpdf", "fontTools", "uharfbuzz", "lxml", "facturx", "PIL", "pypdf", "httpx", "openpyxl"}
+    heavy = {
+        "stripe",
+        "fpdf",
+        "fontTools",
+        "uharfbuzz",
+        "lxml",
+        "facturx",
+        "PIL",
+        "pypdf",
+        "httpx",
+        "openpyxl",
+        "webauthn",
+    }
     code = f"import sys, {process}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "sqlalchemy" in loaded.stdout.split()

@@ -38,7 +38,7 @@ def figures(obj: Invoice, credited: int) -> list[dict[str, Any]]:
         shown.append(figure(gettext("Paid"), obj.paid))
         if obj.status in (InvoiceStatus.ISSUED, InvoiceStatus.OVERDUE):
             due = gettext("until %(day)s") % {"day": show_date(obj.due_on)} if obj.due_on else None
-            shown.append(figure(gettext("To pay"), obj.total - obj.paid, due))
+            shown.append(figure(gettext("To pay"), obj.left, due))
     if credited:
         shown.append(figure(gettext("Credited"), credited))
     return shown

@@ -15,10 +15,10 @@ from starlette.responses import Response
 from admin_views.access import may
 from admin_views.base.cells import link, moment, money, ready
 from app.errors import NotFound
-from app.i18n import gettext, language, say_money, show_date
+from app.i18n import gettext, language, say_money, show_date, show_money
 from app.integrations.pdf import Pdf
 from app.models.audit import ActorKind, Audit
-from app.models.billing import Gateway, Payment, PaymentEvent, PaymentEventKind
+from app.models.billing import Gateway, Invoice, Payment, PaymentEvent, PaymentEventKind, PaymentInvoice
 from app.models.ledger import Entry, Transaction
 from app.render import page
 
@@ -43,6 +43,17 @@ def doubts(payment: Payment) -> list[dict[str, Any]]:
     return [{"label": gettext("What does not fit"), "kind": "html", "html": html}]
 
 
+async def _several(session: AsyncSession, payment: Payment) -> list[dict[str, Any]]:
+    """The invoices that it is for, where these are several."""
+    mine = select(PaymentInvoice.invoice_id).where(PaymentInvoice.payment_id == payment.id)
+    found = (await session.scalars(select(Invoice).where(Invoice.id.in_(mine)).order_by(Invoice.id).limit(MOST))).all()
+    if not found:
+        return []
+    rows = [[ready(link("invoice", i.id, str(i))), str(i.status.label), show_money(i.total, i.currency)] for i in found]
+    columns = [gettext("Invoice"), gettext("Status"), gettext("Total")]
+    return [{"label": gettext("For these invoices"), "kind": "table", "columns": columns, "rows": rows}]
+
+
 async def sections(session: AsyncSession, payment: Payment, request: Request) -> list[dict[str, Any]]:
     events = (
         await session.scalars(
@@ -53,6 +64,8 @@ async def sections(session: AsyncSession, payment: Payment, request: Request) ->
     if payment.method.gateway is Gateway.BANK:
         html = ready(page("sqladmin/payment_told.html", text=payment.method.instructions, number=payment.number))
         shown.append({"label": gettext("What the customer was told"), "kind": "html", "html": html})
+    if may(request, "invoice", "list"):
+        shown += await _several(session, payment)
     if events:
         columns = [gettext("When"), gettext("What"), gettext("Amount"), gettext("Said")]
         rows = [[ready(moment(e.at)), _what(e), _amount(e), e.said] for e in events]

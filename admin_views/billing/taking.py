@@ -45,7 +45,9 @@ async def _offered(session: AsyncSession, customer: Customer, form: Any) -> None
     form.account.choices = rows or [("", usual)]
     methods = await payments.methods_for(session, customer)
     form.method.choices = [(str(m.id), m.name) for m in methods]
-    payers = await session.scalars(select(Payer).where(Payer.customer_id == customer.id).limit(MOST))
+    payers = await session.scalars(
+        select(Payer).where(Payer.customer_id == customer.id, Payer.archived.is_(False)).limit(MOST)
+    )
     form.payer.choices = [("", ""), *((str(p.id), p.name) for p in payers)]
     invoices = await session.scalars(
         select(Invoice).where(Invoice.customer_id == customer.id, Invoice.status.in_(OPEN)).limit(MOST)
@@ -54,7 +56,7 @@ async def _offered(session: AsyncSession, customer: Customer, form: Any) -> None
 
 
 def _invoice(invoice: Invoice) -> str:
-    return f"{invoice.number}, {say_money(invoice.total - invoice.paid, invoice.currency)}"
+    return f"{invoice.number}, {say_money(invoice.left, invoice.currency)}"
 
 
 class TakeFlow(Flow):

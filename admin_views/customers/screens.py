@@ -15,7 +15,7 @@ from starlette.requests import Request
 from wtforms import BooleanField, StringField, validators
 from wtforms.fields.core import UnboundField
 
-from admin_views import timeline
+from admin_views import members, timeline
 from admin_views.access import may, may_press
 from admin_views.base import AppView, LookupField, Related, plan_of
 from admin_views.base.cells import esc, ready, short, swatch
@@ -25,6 +25,7 @@ from admin_views.base.reading import Reading
 from admin_views.billing.documents import OF_CUSTOMER as DOCUMENTS
 from admin_views.customers import money, summary
 from admin_views.customers.buttons import BUTTONS
+from admin_views.members import OWN_ROLE
 from app.domain import customers
 from app.domain.sessions import Grants, granted
 from app.errors import Invalid
@@ -75,7 +76,7 @@ class Customers(AppView, model=Customer):
             "audit", of=lambda c: (Audit.customer_id == c.id) | (Audit.noun == "customer") & (Audit.noun_id == c.id)
         ),
     )
-    buttons = (*BUTTONS, *DOCUMENTS)
+    buttons = (*BUTTONS, *DOCUMENTS, OWN_ROLE)
 
     # ---- list and card -----------------------------------------------------------------------------------------
 
@@ -180,6 +181,8 @@ class Customers(AppView, model=Customer):
     async def tab_sections(
         self, session: AsyncSession, obj: Any, request: Request, tab: Related
     ) -> list[dict[str, Any]]:
+        if tab.identity == "user":
+            return await members.user_tab(session, request, obj)
         return await money.account_tab(session, obj) if tab.identity == "account" else []
 
     async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:

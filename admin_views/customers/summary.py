@@ -29,7 +29,7 @@ from app.models.ledger import Account
 from app.models.messaging import Channel, Delivery
 from app.models.staff import Staff
 from app.models.tickets import Ticket, TicketStatus
-from app.models.users import User, UserCustomer
+from app.models.users import CustomerRole, User, UserCustomer
 from app.render import icon, initials
 
 MOST = 5
@@ -235,8 +235,11 @@ async def people(request: Request, session: AsyncSession, customer: Any) -> list
         return []
 
     async def make() -> Select[Any]:
-        users: Any = select(User.id, User.username, User.full_name, UserCustomer.role)
-        mine = users.join(UserCustomer, UserCustomer.user_id == User.id).where(UserCustomer.customer_id == _id())
+        users: Any = select(User.id, User.username, User.full_name, UserCustomer.role, CustomerRole.name)
+        mine = users.join(UserCustomer, UserCustomer.user_id == User.id)
+        mine = mine.outerjoin(CustomerRole, CustomerRole.id == UserCustomer.own_role_id).where(
+            UserCustomer.customer_id == _id()
+        )
         return scope.limited(mine.order_by(User.id).limit(MOST + 1))
 
     rows = await db.ask(session, ("card people", scope.whose()), make, customer=customer.id)
@@ -246,7 +249,7 @@ async def people(request: Request, session: AsyncSession, customer: Any) -> list
             "url": f"/admin/user/details/{u.id}" if linked else None,
             "name": u.username,
             "hint": u.full_name,
-            "note": str(u.role.label),
+            "note": u.name or str(u.role.label),
             "initials": initials(u.full_name or u.username),
             "hue": hue_of(u.username),
         }

@@ -16,6 +16,7 @@ from admin_views.access import may
 from admin_views.base.figures import figure
 from app.domain.messaging import report, tracking
 from app.i18n import gettext, language_name, locale, ngettext, show_date, show_number, show_span, zone
+from app.models.consent import EventKind
 from app.models.messaging import Campaign, Channel, DeliveryState
 from app.render import page
 
@@ -48,6 +49,8 @@ async def sections(session: AsyncSession, campaign: Campaign, request: Request) 
     tracked = await figure(f"{name} events", partial(tracking.counts, session, campaign_id=campaign.id))
     if tracked.on:
         made.append(_answers(tracked))
+    if tracked.hard or tracked.soft or tracked.complaints:
+        made.append(_came_back(tracked))
     if len(line.columns) > 1:
         made.insert(0, {"label": "", "kind": "chart", "chart": _chart(line)})
     return made
@@ -62,6 +65,18 @@ def _answers(tracked: tracking.Tracked) -> dict[str, Any]:
     ]
     columns = [gettext("What"), gettext("Messages"), gettext("Times")]
     return {"label": gettext("Opened and clicked"), "kind": "table", "columns": columns, "rows": rows}
+
+
+def _came_back(tracked: tracking.Tracked) -> dict[str, Any]:
+    """Messages that mail servers sent back, and those that recipients have called unwanted."""
+    found = {
+        EventKind.HARD_BOUNCE: tracked.hard, EventKind.SOFT_BOUNCE: tracked.soft,
+        EventKind.COMPLAINT: tracked.complaints,
+    }  # fmt: skip
+    rows = [(str(kind.label), show_number(n)) for kind, n in found.items() if n]
+    return {
+        "label": gettext("Came back"), "kind": "table", "columns": [gettext("What"), gettext("Messages")], "rows": rows,
+    }  # fmt: skip
 
 
 def _table(campaign: Campaign, totals: Mapping[tuple[str, Channel], Mapping[DeliveryState, int]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """imports: what stands in the file, how it is taken, rows that were left out, and undoing
 
-Revision ID: 0025
-Revises: 0024
+Revision ID: 0026
+Revises: 0025
 Create Date: 2026-11-23 00:05:00
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 import app.db
 
-revision: str = '0025'
-down_revision: str | None = '0024'
+revision: str = '0026'
+down_revision: str | None = '0025'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -46,6 +46,8 @@ class Brand:
     enabled: bool
     visits_shown: bool
     visits_by_code: bool
+    signup: Mapping[str, Any]
+    """How customers register: see `app.domain.signup`."""
 
     @property
     def url(self) -> str:
@@ -74,13 +76,14 @@ def _brand(row: Any) -> Brand:
         language=first if first in offered or not offered else offered[0], timezone=row.timezone,
         currency=row.currency, logo=row.logo, terms=row.terms, enabled=row.enabled, visits_shown=row.visits_shown,
         visits_by_code=row.visits_by_code,
+        signup=row.signup or {},
     )  # fmt: skip
 
 
 async def _load() -> Brands:
     names = (
         "id", "name", "hue", "host", "slug", "languages", "default_language", "timezone", "currency", "logo", "terms",
-        "enabled", "visits_shown", "visits_by_code",
+        "enabled", "visits_shown", "visits_by_code", "signup",
     )  # fmt: skip
     with acting(SYSTEM):
         async with db.reads() as session:
@@ -107,6 +110,12 @@ async def url_for(project_id: int, path: str) -> str:
     """The whole address of a page for customers of this project, as it stands in a mail."""
     found = await brand(project_id)
     return links.url(path, host=found.host if found is not None else "")
+
+
+async def sign_in_path(project_id: int) -> str:
+    """Where somebody who comes by a link in a mail signs in to this brand."""
+    found = await brand(project_id)
+    return f"{PREFIX}{found.slug}/login" if found and found.slug and not found.host else "/client/login"
 
 
 def _forget(*_what: Any) -> None:

@@ -78,6 +78,17 @@ async def report(
     return await _write(session, _held(job_id, token).values(**values))
 
 
+async def remember(session: AsyncSession, *, job_id: int, token: str, args: dict[str, Any]) -> bool:
+    """What the next run of a job is to know. False: the token is outdated."""
+    return await _write(session, _held(job_id, token).values(args=args))
+
+
+async def came_back(session: AsyncSession, *, job: Job, reason: str) -> None:
+    """The mail that this job has sent was returned, or called unwanted."""
+    change = update(Job).where(Job.id == job.id).values(args=job.args | {"came_back": reason[:500]})
+    await session.execute(change.execution_options(synchronize_session=False))
+
+
 async def finish(session: AsyncSession, *, job_id: int, token: str) -> bool:
     """The job is done. False, and nothing changed: the token is outdated."""
     return await _write(session, _held(job_id, token).values(state=JobState.DONE, error="", **_END))

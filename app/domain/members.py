@@ -16,10 +16,12 @@ from sqlalchemy.orm import joinedload
 from app.db import fold, violated
 from app.domain import checks, users
 from app.domain.confirmations import GONE, begin, end, open_ones
-from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.domain.sessions import links
+from app.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from app.i18n import _, gettext
 from app.models.confirmations import Confirmation, ConfirmationKind
 from app.models.customers import Customer
+from app.models.sessions import OneUseKind
 from app.models.users import RIGHTS, CustomerRole, Right, User, UserCustomer, UserRole
 
 BEYOND = _("This would concern rights that you do not have yourself.")
@@ -190,6 +192,16 @@ async def remove_member(session: AsyncSession, *, link: UserCustomer, by: By) ->
         await users.detach_user(session, user=link.user, customer=link.customer)
     else:
         await users.delete_user(session, user=link.user)
+
+
+async def send_link(session: AsyncSession, *, link: UserCustomer, by: By) -> None:
+    """Mail a link to choose a password to a user who has none yet, such as staff register. Raises Conflict, TooMany."""
+    _reach(link, by)
+    if link.user.password_hash is not None or not link.user.enabled:
+        raise Conflict(gettext("This user has a password already, or may not sign in."))
+    if await links.too_many(session, kind=OneUseKind.RESET, user_id=link.user_id):
+        raise TooMany(gettext("Too many were sent within the last hour. Please try again later."), seconds=3600)
+    await links.mail(session, kind=OneUseKind.RESET, user_id=link.user_id)
 
 
 # ---- invitations ---------------------------------------------------------------------------------------------------

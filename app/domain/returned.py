@@ -9,7 +9,7 @@ from email.message import Message
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain import tickets
+from app.domain import jobs, tickets
 from app.domain.messaging import bounces, consent, tracking
 from app.domain.messaging.suppression import suppress
 from app.domain.tickets.mailing import not_sent
@@ -97,7 +97,8 @@ async def _job(session: AsyncSession, reference: str) -> Job | None:
 
 
 async def _tell(session: AsyncSession, job: Job, address: str, sentence: str, detail: str) -> Returned:
-    """Say what came back where staff see it: in the ticket, or at the customer."""
+    """Say what came back where staff see it: at the job, and in the ticket or at the customer."""
+    await jobs.came_back(session, job=job, reason=f"{sentence} {detail}")
     if job.name == "tickets.mail":
         message_id = job.args["message_id"]
         ticket = await session.scalar(select(Ticket).join(TicketMessage).where(TicketMessage.id == message_id))

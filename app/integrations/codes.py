@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-import httpx
-
 from app.db import Choice
 from app.errors import AppError
 from app.i18n import _
@@ -63,6 +61,8 @@ class SmsGateway:
         self._url, self._secret = url, secret
 
     async def send(self, *, key: str, to: str, text: str) -> None:
+        import httpx  # only where a gateway is set: it is large
+
         body = json.dumps({"to": to, "text": text}, ensure_ascii=False).encode()
         moment = int(time.time())
         headers = {

@@ -18,6 +18,7 @@ from app.models import (
     messaging,
     privacy,
     projects,
+    registrations,
     scope,
     sessions,
     staff,
@@ -28,6 +29,6 @@ from app.models import (
 
 __all__ = [
     "attachments", "audit", "billing", "catalog", "confirmations", "consent", "customers", "discounts", "factors",
-    "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects", "scope", "sessions",
-    "staff", "templates", "tickets", "users",
+    "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects", "registrations", "scope",
+    "sessions", "staff", "templates", "tickets", "users",
 ]  # fmt: skip

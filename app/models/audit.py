@@ -30,6 +30,7 @@ from app.models.factors import RecoveryCode
 from app.models.jobs import Job
 from app.models.ledger import LedgerCheck
 from app.models.messaging import Delivery
+from app.models.registrations import Registration
 from app.models.sessions import OneUse, Throttle
 from app.models.staff import Staff
 from app.models.templates import TemplateVersion
@@ -94,7 +95,7 @@ class AuditDetail(Base):
 
 
 UNAUDITED: tuple[type[Base], ...] = (
-    Audit, AuditDetail, Job, Delivery, DeliveryEvent, LedgerCheck, OneUse, RecoveryCode, TemplateVersion,
+    Audit, AuditDetail, Job, Delivery, DeliveryEvent, LedgerCheck, OneUse, RecoveryCode, Registration, TemplateVersion,
     Throttle,
 )  # fmt: skip
 """Rows of the program's own bookkeeping. What people decide about them is audited by the verb (`record`)."""

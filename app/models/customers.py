@@ -177,6 +177,13 @@ class Customer(Base, Versioned, Customised, Searchable):
         String(45),
         info=about(_("Registration IP"), group=_("Registration"), help=_("Empty when staff registered them.")),
     )
+    came_from: Mapped[str] = mapped_column(
+        String(200), default="", server_default="",
+        info=about(_("Came from"), group=_("Registration"), help=_("The page that led to the registration form.")),
+    )  # fmt: skip
+    terms_accepted_at: Mapped[datetime | None] = mapped_column(
+        info=about(_("Terms accepted"), group=_("Registration"), past=True)
+    )
     verified_phone: Mapped[str] = mapped_column(
         String(40), default="", info=about(_("Verified phone number"), widget="phone", group=_("Registration"))
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, String, Text, false, true
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -125,6 +127,8 @@ class Project(Base, Versioned, Stamped):
         info=about(_("Staff enter with a code from the customer"), filtered=False, group=_("Client area"),
                    help=_("The customer makes it on a page of the client area; it opens the account once.")),
     )  # fmt: skip
+    signup: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}", info={"hidden": True})
+    """How customers register by themselves: see `app.domain.signup`."""
     enabled: Mapped[bool] = mapped_column(default=True, info=about(_("In use"), listed=True, group=_("Client area")))
 
     def __str__(self) -> str:

@@ -17,13 +17,14 @@ from app.models.staff import Staff
 from app.models.users import User
 from app.observe import actor
 from app.web import second
-from app.web.branding import at_brand, brand_asked
-from app.web.errors import local_path, sign_in_page
+from app.web.branding import at_brand, brand_asked, brand_of
+from app.web.errors import in_client_area, local_path, path_of, sign_in_page
 from app.web.forms import posted
 from app.web.guard import visitor
-from app.web.second import HTML, asks_passkey, by_passkey, enter, to_second_step
+from app.web.second import asks_passkey, by_passkey, enter, to_second_step
 
 Asked = Request[Any, Any, Any]
+HTML = "text/html"
 YEAR = 365 * cookies.DAY
 
 
@@ -32,10 +33,17 @@ def see_other(path: str) -> Redirect:
     return Redirect(path, status_code=303)
 
 
+def _register_url(scope: Any) -> str | None:
+    """Where to register, if that is open with this brand."""
+    brand = brand_of(scope) if in_client_area(path_of(scope)) else None
+    return at_brand(scope, "/client/register") if brand is not None and brand.signup.get("open") else None
+
+
 async def _form(request: Asked, status: int = 200, **context: Any) -> Response[str]:
     """Notices are shown here too: whoever comes from a link in a mail is told what it has done."""
     told = {
-        "passkey": asks_passkey(request.scope, next=context.get("next", "")), "flashes": take_flashes(request.scope)
+        "passkey": asks_passkey(request.scope, next=context.get("next", "")), "flashes": take_flashes(request.scope),
+        "register_url": _register_url(request.scope),
     }  # fmt: skip
     return Response(sign_in_page(request.scope, **told, **context), status_code=status, media_type=HTML)
 

@@ -16,7 +16,7 @@ from app.domain import brands
 from app.domain.sessions import STAFF_PASSWORD, USER_PASSWORD, links, reset
 from app.domain.sessions.links import Gone, Link
 from app.errors import Invalid, TooMany
-from app.flash import flash
+from app.flash import flash, take_flashes
 from app.i18n import _, gettext
 from app.models.sessions import OneUseKind
 from app.models.users import User
@@ -49,7 +49,7 @@ class NewPasswordForm(AppForm):
 
 def step_page(request: Asked, here: str, status: int = 200, /, **context: Any) -> Response[Any]:
     """An open page with one step (auth/step.html)."""
-    html = render.page("auth/step.html", around(request.scope, here), **context)
+    html = render.page("auth/step.html", around(request.scope, here), flashes=take_flashes(request.scope), **context)
     return Response(html, status_code=status, media_type=HTML)
 
 

@@ -9,7 +9,7 @@
     var large = files.filter(function (f) { return f.size > most; })[0];
     if (large) return words.large.replace("{name}", large.name);
     if (files.reduce(function (sum, f) { return sum + f.size; }, 0) > Number(words.all)) return words.together;
-    return files.length > Number(words.files) ? words.many : "";
+    return files.length > Number(words.count) ? words.many : "";
   }
   function look(form) {
     Array.prototype.forEach.call(form.querySelectorAll("input[type=file]"), function (input) { input.setCustomValidity(said(input)); });

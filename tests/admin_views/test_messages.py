@@ -299,7 +299,9 @@ async def test_opened_and_clicked_stand_there_only_where_a_project_counts_them(
             session, campaign=campaign, customer=customer, channel=Channel.EMAIL, address="a@example.com", state="sent",
             sent_at=utcnow(),
         )  # fmt: skip
-        for kind, url in ((EventKind.OPEN, ""), (EventKind.CLICK, "https://x.example/page")):
+        for kind, url in (
+            (EventKind.OPEN, ""), (EventKind.CLICK, "https://x.example/page"), (EventKind.COMPLAINT, ""),
+        ):  # fmt: skip
             session.add(
                 DeliveryEvent(
                     campaign_id=campaign.id, customer_id=customer.id, message_id=sent.message_id, kind=kind, url=url,
@@ -311,4 +313,5 @@ async def test_opened_and_clicked_stand_there_only_where_a_project_counts_them(
     async with db.unit() as session:
         (await session.get_one(Project, project.id)).tracking = False
         (await session.get_one(Campaign, campaign.id)).error = "counted anew"  # another version: the figure is not kept
-    assert "Opened and clicked" not in (await desk.get(CARD.format(campaign.id))).text
+    page = (await desk.get(CARD.format(campaign.id))).text
+    assert "Opened and clicked" not in page and "Complained about" in page

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app import db
 from app.domain.billing import payments
-from app.models.billing import Payment, PaymentMethod, PaymentStatus
+from app.models.billing import InvoiceStatus, Payment, PaymentInvoice, PaymentMethod, PaymentStatus
 from app.models.customers import Customer, CustomerStatus
 from app.models.ledger import Account
 from tests import factories
@@ -131,3 +131,18 @@ async def test_what_does_not_fit_is_shown_until_somebody_has_looked(
     await desk.post(f"{URL}/action/looked_at", data={"pks": made.id})
     assert not (await last()).doubt
     assert "Five came in." in (await desk.get(f"{URL}/details/{made.id}")).text  # the story keeps it
+
+
+async def test_the_card_names_the_invoices_of_one_payment(
+    desk: httpx.AsyncClient, who: tuple[Customer, PaymentMethod]
+) -> None:
+    async with db.unit() as session:
+        account = await factories.create_account(session, customer=who[0])
+        payment = await factories.create_payment(session, account=account, method=who[1])
+        for number in ("A-1", "A-2"):
+            invoice = await factories.create_invoice(
+                session, account=account, status=InvoiceStatus.ISSUED, number=number
+            )
+            session.add(PaymentInvoice(payment_id=payment.id, invoice_id=invoice.id))
+    page = (await desk.get(f"{URL}/details/{payment.id}")).text
+    assert "For these invoices" in page and "A-1" in page and "A-2" in page

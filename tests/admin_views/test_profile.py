@@ -6,8 +6,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from admin_views.profile import device
 from app import db
+from app.domain.sessions.devices import device
 from app.models.audit import Audit
 from app.models.sessions import LoginSession
 from app.models.staff import Staff

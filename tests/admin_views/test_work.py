@@ -12,6 +12,7 @@ from app import db
 from app.db import utcnow
 from app.integrations.mail import OutboxMailer
 from app.integrations.storage import DirectoryStorage
+from app.models.consent import Subscription
 from app.models.customers import Customer, CustomerKind, Membership
 from app.models.imports import ImportState
 from app.models.jobs import Job, JobState
@@ -93,6 +94,42 @@ async def test_a_file_is_uploaded_checked_started_and_undone(desk: httpx.AsyncCl
     assert (await desk.post("/admin/import_run/action/undo", data={"pks": str(import_id)})).status_code == 303
     await run_jobs(resources)
     assert await how_many() == 0 and "Undone" in (await desk.get(card)).text
+
+
+CONSENT = "address,category,subscribed,channel\nada@example.org,News,no,\nnobody@example.org,News,no,\n"
+
+
+async def test_consent_is_checked_and_taken_from_a_file(
+    desk: httpx.AsyncClient, sign_in: SignIn, resources: Resources
+) -> None:
+    async with db.unit() as session:
+        await factories.create_category(session, name="News", subscribable=True, opt_in=False)
+        ada = await factories.create_customer(session, email="ada@example.org")
+
+    async def take(by: httpx.AsyncClient, **data: str) -> str:
+        answer = await by.post(
+            "/admin/import_run/action/consent", data=data, files={"files": ("c.csv", CONSENT.encode(), "text/csv")}
+        )
+        assert answer.status_code == 303, answer.text
+        await run_jobs(resources)
+        return str(answer.headers["location"])
+
+    async def refused() -> int:
+        async with db.reads() as session:
+            held = Subscription.ended_at.is_(None), Subscription.wanted.is_(False)
+            found = list(await session.scalars(select(Subscription.customer_id).where(*held)))
+            assert set(found) <= {ada.id}
+            return len(found)
+
+    card = (await desk.get(await take(desk, dry_run="on"))).text
+    assert "Only checked, nothing is changed" in card and "Nobody is known under this address." in card
+    assert await refused() == 0
+    async with db.unit() as session:
+        other = await factories.create_project(session)
+    await take(await sign_in(await create_staff([("*", "*")], projects=(other,), username="far")))
+    assert await refused() == 0, "whoever is limited to other projects finds nobody"
+    card = (await desk.get(await take(desk))).text
+    assert await refused() == 1 and "Left out" in card
 
 
 async def test_an_upload_that_cannot_be_taken_says_so_at_its_field(desk: httpx.AsyncClient) -> None:

@@ -154,7 +154,7 @@ def _running(env: dict[str, str], log: Path) -> Iterator[Callable[[], bool]]:
 
 
 def _wait_until_healthy(url: str, alive: Callable[[], bool], log: Path) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while alive() and time.monotonic() < end:
         try:
             if httpx.get(f"{url}/health", timeout=2).status_code == 200:

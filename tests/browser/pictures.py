@@ -20,12 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -117,8 +118,8 @@ async def _people(database: str) -> None:
 
 
 @contextmanager
-def panel() -> Iterator[str]:
-    """`bursar up` on demo data of its own. Gives its address."""
+def panel(people: Callable[[str], Coroutine[Any, Any, None]] = _people) -> Iterator[str]:
+    """`bursar up` on demo data of its own, to whose database `people` adds. Gives its address."""
     data, port = Path(tempfile.mkdtemp(prefix="bursar-pictures-")), _free_port()
     env = {n: v for n, v in os.environ.items() if not n.startswith("BURSAR_")}
     env |= {"PYTHONPATH": str(ROOT), "BURSAR_DATA_DIR": str(data)}
@@ -131,7 +132,7 @@ def panel() -> Iterator[str]:
                 if running.poll() is not None or time.monotonic() > end:
                     sys.exit((data / "log.txt").read_text()[-4000:])
                 time.sleep(0.3)
-            asyncio.run(_people(f"sqlite+aiosqlite:///{data / 'bursar.db'}"))
+            asyncio.run(people(f"sqlite+aiosqlite:///{data / 'bursar.db'}"))
             yield url
         finally:
             running.send_signal(signal.SIGTERM)

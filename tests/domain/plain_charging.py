@@ -89,6 +89,15 @@ async def _one(
             if service.status is ServiceStatus.ACTIVE and day - service.unpaid_since >= timedelta(project.grace_days):
                 service.status = ServiceStatus.SUSPENDED
             return
+    elif await session.scalar(there) is None:
+        session.add(
+            Expense(
+                on_day=day, customer_id=customer.id, account_id=account.id, service_id=service.id, amount=0, net=0,
+                tax_rate=tax.rate, description=f"{product.name}, {service.name}", period_from=begins, period_to=until,
+                currency=service.currency, discount=won.amount_off, discount_id=won.discount_id,
+                explained=won.explained,
+            )
+        )  # fmt: skip
     paid.add(service.id)
     service.next_charge_on = until
     over = until is None or until > day

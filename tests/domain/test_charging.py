@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import unit
-from app.domain import catalog, charging
+from app.domain import billing, catalog, charging
 from app.domain.catalog import next_period
 from app.domain.catalog.periods import later, later_sql
+from app.domain.ledger import invariants
+from app.errors import Conflict
 from app.models.billing import Cover, Expense, PayerKind
 from app.models.catalog import Period, Service, ServiceStatus
 from app.models.customers import Customer, CustomerKind, Membership
@@ -73,7 +75,9 @@ async def is_sound() -> None:
             assert account.balance == (
                 await session.scalar(select(func.sum(Entry.amount)).where(Entry.account_id == account.id)) or 0
             )
-        n = await session.scalar(select(func.count()).select_from(Expense))
+        n = await session.scalar(select(func.count()).where(Expense.transaction_id.is_not(None)))
+        other = select(Expense.id).where((Expense.amount == 0) != Expense.transaction_id.is_(None))
+        assert not (await session.scalars(other)).all()
         keys = select(func.count()).where(Transaction.key.like("service:%"))
         assert n == await session.scalar(keys)
 
@@ -261,12 +265,25 @@ async def test_a_date_that_was_put_back_charges_no_period_again(set_based: bool)
     assert (await again(account)).balance == 9500
 
 
-async def test_what_costs_nothing_goes_on_without_an_expense() -> None:
+async def test_what_costs_nothing_has_an_expense_of_nothing_that_says_why() -> None:
     async with unit() as session:
-        service, _account = await running(session, price=0)
-        await running(session)
-    assert (await charge(JAN)).charges == 1
-    assert (await again(service)).next_charge_on == date(2026, 2, 10)
+        free, owing = await running(session, price=0, balance=0)
+        given, _account = await running(session)
+        await create_discount(session, target=DiscountTarget.CUSTOMER, customer_id=given.customer_id, percent=10_000)
+        await book(session, owing, -700)
+    found = await charge(date(2026, 2, 10))
+    assert (found.charges, found.free, found.unpaid) == (0, 4, 0)
+    made = {(e.service_id, e.period_from): e for e in await expenses()}
+    assert set(made) == {(s.id, day) for s in (free, given) for day in (JAN, date(2026, 2, 10))}
+    assert {(e.amount, e.transaction_id, e.covered_by) for e in made.values()} == {(0, None, Cover.BALANCE)}
+    why = made[given.id, JAN]
+    assert why.explained is not None and (why.explained["list_price"], why.discount) == (500, 500)
+    assert {(await again(s)).next_charge_on for s in (free, given)} == {date(2026, 3, 10)}
+    async with db.reads() as session:
+        assert await invariants.check(session) == []
+    with pytest.raises(Conflict, match="nothing"):
+        async with unit() as session:
+            await billing.take_back(session, expense=await session.get_one(Expense, why.id), reason="no")
 
 
 async def test_an_account_is_opened_where_there_is_none_with_the_credit_of_the_project() -> None:
@@ -444,6 +461,35 @@ async def test_days_until_the_money_is_gone() -> None:
         service.price = 1001
         await session.flush()
         assert await charging.days_left(session, account, day=JAN + timedelta(days=3)) == 0
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("funds", "services", "day"),
+    [(1000, [], None), (1000, [(date(2026, 1, 31), 31, 500, Period.MONTH)], date(2026, 3, 31)),
+     (999, [(date(2026, 1, 31), 31, 500, Period.MONTH)], date(2026, 2, 28)),
+     (0, [(date(2026, 2, 1), 1, 1, Period.YEAR)], date(2026, 2, 1)),
+     (0, [(date(2025, 12, 1), 1, 1, Period.MONTH)], JAN),
+     (10, [(date(2026, 2, 1), 1, 10, Period.ONCE)], None),
+     (1500, [(date(2026, 2, 1), 1, 500, Period.QUARTER), (date(2026, 3, 1), 1, 800, Period.HALF_YEAR)],
+      date(2026, 5, 1)),
+     (10**9, [(date(2026, 2, 1), 1, 1, Period.MONTH)], None)],
+)  # fmt: skip
+async def test_the_day_of_the_first_charge_that_is_not_covered(
+    funds: int, services: list[tuple[date, int, int, Period]], day: date | None
+) -> None:
+    async with unit() as session:
+        customer = await create_customer(session)
+        account = await create_account(session, customer=customer, balance=funds // 2, credit_limit=funds - funds // 2)
+        for due, anchor, price, period in services:
+            await create_service(
+                session, customer=customer, status=ServiceStatus.ACTIVE, next_charge_on=due, charge_day=anchor,
+                price=price, period=period, currency="EUR",
+            )  # fmt: skip
+        found = await charging.outlook(session, account, day=JAN)
+        assert found == (bool(services), day)
+        account.post_paid = True
+        assert await charging.days_left(session, account, day=JAN) is None
 
 
 @on_sqlite

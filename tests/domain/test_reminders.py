@@ -15,16 +15,24 @@ from sqlalchemy import select
 
 from app import db
 from app.db import unit
-from app.domain import billing, jobs
+from app.domain import billing, charging, jobs
 from app.domain.billing import LineIn, reminders
+from app.domain.ledger.standing import standing
 from app.integrations.mail import OutboxMailer
 from app.integrations.storage import DirectoryStorage
 from app.models.billing import Invoice, InvoiceStatus, LineKind
-from app.models.catalog import ServiceStatus
+from app.models.catalog import Period, ServiceStatus
 from app.models.jobs import Job
 from app.settings import Settings
 from tasks import base, invoices
-from tests.factories import create_account, create_customer, create_product, create_project, create_service
+from tests.factories import (
+    create_account,
+    create_customer,
+    create_discount,
+    create_product,
+    create_project,
+    create_service,
+)
 
 assert invoices  # registers the tasks
 pytestmark = [
@@ -89,14 +97,18 @@ async def test_reminders_come_once_in_each_stage_also_after_days_of_outage() -> 
 
 async def test_an_invoice_is_made_before_funds_run_out_and_only_one() -> None:
     async with unit() as session:
-        account = await world(session, balance=3000, auto_invoice=True)
+        account = await world(session, balance=3000, auto_invoice=True, credit_limit=500)
         product = await create_product(session)
         await create_service(
             session, customer_id=account.customer_id, product=product, price=9000, currency="EUR",
-            status=ServiceStatus.ACTIVE,
+            status=ServiceStatus.ACTIVE, next_charge_on=TODAY + timedelta(days=10), period=Period.QUARTER,
         )  # fmt: skip
+        await create_discount(session, percent=1000)
+        left = await charging.days_left(session, account, day=TODAY)
+        assert left == 10
+        assert (await standing(session, account)).runs_out == TODAY + timedelta(days=10)  # one forecast for both
         invoice = await reminders.invoice_in_time(session, account_id=account.id, today=TODAY)
-        assert invoice is not None and invoice.total == 9000 and invoice.due_on == TODAY + timedelta(days=10)
+        assert invoice is not None and invoice.total == 8100 - 3000 and invoice.due_on == TODAY + timedelta(days=10)
         assert [x.kind for x in invoice.lines] == [LineKind.ADVANCE]
         assert invoice.status is InvoiceStatus.ISSUED
         for day in (TODAY, TODAY + timedelta(days=1)):
@@ -110,9 +122,9 @@ async def test_nobody_is_asked_for_funds_who_has_enough_or_does_not_want_it() ->
         product = await create_product(session)
         await create_service(
             session, customer_id=account.customer_id, product=product, price=9000, currency="EUR",
-            status=ServiceStatus.ACTIVE,
+            status=ServiceStatus.ACTIVE, next_charge_on=TODAY + timedelta(days=11),
         )  # fmt: skip
-        assert await reminders.invoice_in_time(session, account_id=account.id, today=TODAY) is None  # twelve days
+        assert await reminders.invoice_in_time(session, account_id=account.id, today=TODAY) is None  # eleven days
         account.auto_invoice = False
         later = TODAY + timedelta(days=30)
         assert await reminders.invoice_in_time(session, account_id=account.id, today=later) is None

@@ -119,6 +119,8 @@ async def test_a_single_mail_that_comes_back_is_told_at_its_customer() -> None:
         job = await enqueue(session, "messaging.mail", to="ada@example.org", customer_id=customer.id)
     back = await bounced(bounce(message_id=f"mail.{job.id}"))
     assert back is not None and back.customer_id == customer.id and "User unknown" in back.reason
+    async with db.reads() as session:
+        assert "User unknown" in (await session.get_one(Job, job.id)).args["came_back"]
     assert await suppressed() == [("ada@example.org", Why.HARD)]
 
 

@@ -23,6 +23,34 @@ RUN = """async (only) => {
 }"""
 
 
+ERRORS = {
+    "user": ["/client/nowhere", "/client/tickets/99999999"], "reader": ["/client/users"], "nobody": ["/client/nowhere"],
+}  # fmt: skip
+"""Pages that say what went wrong."""
+WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? null
+  : [...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+    .slice(0, 3).map(e => e.tagName + "." + e.className).join(" ")"""
+SEND = """() => {  // what is required and empty is said at the field, and nothing is sent
+  const form = document.querySelector("main form[data-guard][method=post]");
+  if (!form || !form.matches(":invalid")) return false;
+  form.requestSubmit();
+  return document.querySelectorAll(".field .error").length > 0;
+}"""
+
+
+def mistakes(page: Page) -> list[str]:
+    """The form of a page once more, with what is wrong in it."""
+    return [f"mistakes, {line}" for line in findings(page)] if page.evaluate(SEND) else []
+
+
+def on_a_phone(page: Page) -> list[str]:
+    """Whether a page of the client area is wider than a phone."""
+    page.set_viewport_size({"width": 360, "height": 740})
+    wide = page.evaluate(WIDE)
+    page.set_viewport_size({"width": 1280, "height": 720})
+    return [f"wider than a phone: {wide}"] if wide is not None else []
+
+
 def findings(page: Page) -> list[str]:
     """Every rule in the light theme; in the dark one the colours, for nothing else depends on it."""
     page.emulate_media(color_scheme="light")
@@ -40,7 +68,7 @@ def _speak(served: Served, who: str, code: str) -> dict[str, str]:  # noqa: F811
     if who == "visit":  # only looks: it reads what the customer reads
         return jar
     with httpx.Client(base_url=served.url, headers={"Origin": served.url, "Cookie": f"{name}={value}"}) as browser:
-        answer = browser.post("/client/language" if who == "user" else "/language", data={"language": code})
+        answer = browser.post("/client/language" if who in ("user", "reader") else "/language", data={"language": code})
         assert answer.status_code == 303
         return jar | {n: v for n, v in answer.cookies.items() if n != name}
 
@@ -48,7 +76,7 @@ def _speak(served: Served, who: str, code: str) -> dict[str, str]:  # noqa: F811
 @pytest.mark.browser
 @pytest.mark.pages
 @pytest.mark.parametrize("code", ["en", "de"])
-@pytest.mark.parametrize(("who", "least"), [("owner", 130), ("user", 7), ("visit", 6), ("nobody", 2)])
+@pytest.mark.parametrize(("who", "least"), [("owner", 130), ("user", 35), ("reader", 15), ("visit", 20), ("nobody", 5)])
 def test_axe_finds_nothing_serious(served: Served, chromium: Browser, who: str, least: int, code: str) -> None:  # noqa: F811
     pages, wrong = pages_of(served, who), []
     context = chromium.new_context(base_url=served.url, reduced_motion="reduce")
@@ -56,9 +84,13 @@ def test_axe_finds_nothing_serious(served: Served, chromium: Browser, who: str, 
     jar = _speak(served, who, code)
     context.add_cookies([{"name": name, "value": value, "url": where} for name, value in jar.items()])
     page = context.new_page()
+    pages = [*pages, *ERRORS.get(who, ())]
     for url in pages[("en", "de").index(code) :: 2]:  # every other page in German
         page.goto(url, wait_until="load")
-        wrong += [f"{url}: {line}" for line in findings(page)]
+        found = findings(page)
+        if who != "owner":
+            found += [*on_a_phone(page), *mistakes(page)]
+        wrong += [f"{url}: {line}" for line in found]
     assert page.evaluate("document.documentElement.lang") == code or who == "visit"
     context.close()
     assert wrong == []

@@ -61,14 +61,18 @@ def pages_of(served: Served, who: str) -> list[str]:
 
 
 def _find_pages(served: Served, who: str) -> list[str]:
-    client = who in ("user", "visit")
+    client = who in ("user", "reader", "visit")
     wanted = [
         w.url for w in served.ways
         if w.method == "GET" and w.client is client and w.target in ("own", "-")
         and not {"files", "static", "body", "health", *FRAGMENTS} & set(w.route.split("/") + w.label.split("/"))
     ]  # fmt: skip
-    if who == "nobody":
-        wanted = ["/login", "/client/login"]
+    if who == "nobody":  # whatever is open: signing in, signing up, what links in mails lead to
+        wanted = [
+            w.url for w in served.ways
+            if w.method == "GET" and w.target in ("own", "-") and w.route.startswith("/") and w.url.startswith("/")
+            and not w.url.startswith(("/admin", "/static", "/health", "/files", "/t/"))
+        ]  # fmt: skip
     found, headers = [], {"cookie": served.world.cookies[who]}
     with httpx.Client(base_url=served.url, headers=headers) as browser:
         for url in wanted:
@@ -76,7 +80,7 @@ def _find_pages(served: Served, who: str) -> list[str]:
             if answer.status_code != 200 or not answer.headers["content-type"].startswith("text/html"):
                 continue  # no page: refused, or a file
             found.append(url)
-            found += sorted(a for a in addresses(answer.text) if "?tab=" in a and "&" not in a)
+            found += sorted(a for a in addresses(answer.text) if ("?tab=" in a or "?show=" in a) and "&" not in a)
     return list(dict.fromkeys(found))
 
 

@@ -40,6 +40,7 @@ CELLS = {
     "form-mine": ("form", "404", "404"),
     "form-theirs": ("404", "form", "404"),
     "sign-in": ("sign-in",) * 3,
+    "410": ("410",) * 3,
 }
 """Word of the matrix -> what comes for an own row (or a route without one), a foreign one, a missing one."""
 SPARED = {"nobody": ("foreign", "missing"), **dict.fromkeys(("support", "marketing", "read-only"), ("foreign",))}

@@ -25,7 +25,7 @@ from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
 from app.models.staff import Staff, StaffProject
 from app.models.tickets import TicketAttachment, TicketMessage
-from app.models.users import UserCustomer, UserRole
+from app.models.users import CustomerRole, Right, UserCustomer, UserRole
 from app.observe import SYSTEM, Actor, Kind, acting
 from tests import factories
 
@@ -42,6 +42,12 @@ MISSING = 999_999
 STAFF = ("owner", "support", "marketing", "read-only", "limited")
 CLIENTS = ("user", "other", "finance", "technical", "reader", "visit", "acting")
 """An owner of customer A, one of B, users of A in the other roles; staff inside A's account, looking and acting."""
+
+OUTSIDE = ("disabled", "closed", "off")
+"""A user who may not sign in any more, one of a closed account, one of a project that is switched off. Their sessions
+are still there."""
+CUSTOM_RIGHTS = frozenset({Right.WRITE, Right.SEE_MONEY})
+"""Of `custom`, a user of A in a role that this customer has made."""
 
 Dump = dict[str, list[dict[str, Any]]]
 
@@ -247,6 +253,7 @@ async def _signed_in(session: AsyncSession, world: World, people: dict[str, Staf
         world.cookies[name] = await _open(
             session, world, name, cookies.CLIENT, kind=SessionKind.CLIENT, user_id=user.id, customer_id=customer.id
         )
+    await _outside(session, world, a)
     second = await factories.create_customer(session, project_id=a.project_id, name="Mine Second")
     session.add(UserCustomer(user_id=user.id, customer_id=second.id, role=UserRole.READ_ONLY))  # an account to choose
     parent = world.sessions["owner"]
@@ -256,6 +263,27 @@ async def _signed_in(session: AsyncSession, world: World, people: dict[str, Staf
             customer_id=a.id, parent_id=parent, reason="Ticket 7", may_act=act,
         )  # fmt: skip
     world.cookies["nobody"] = ""
+
+
+async def _outside(session: AsyncSession, world: World, a: Customer) -> None:
+    """People whom matrix.txt has no column for."""
+    project = await factories.create_project(session, name=f"{FOREIGN} Off", enabled=False)
+    closed = await factories.create_customer(session, project_id=a.project_id, name="Mine Closed", status="closed")
+    off = await factories.create_customer(session, project=project, name=f"{FOREIGN} Off")
+    for name, customer in (("custom", a), ("disabled", a), ("closed", closed), ("off", off)):
+        user = await factories.create_user(
+            session, customer=customer, username=f"a-{name}", full_name=f"A {name}", enabled=name != "disabled",
+            email=f"{name}@example.net",
+        )  # fmt: skip
+        if name == "custom":
+            role = CustomerRole(customer_id=a.id, name="Own role", rights=[r.value for r in CUSTOM_RIGHTS])
+            session.add(role)
+            await session.flush()
+            link = await session.get_one(UserCustomer, (user.id, a.id))
+            link.role, link.own_role_id = UserRole.READ_ONLY, role.id
+        world.cookies[name] = await _open(
+            session, world, name, cookies.CLIENT, kind=SessionKind.CLIENT, user_id=user.id, customer_id=customer.id
+        )
 
 
 async def _open(session: AsyncSession, world: World, name: str, cookie: str, **columns: Any) -> str:

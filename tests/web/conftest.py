@@ -39,7 +39,9 @@ async def browser(site: Site) -> AsyncIterator[httpx.AsyncClient]:
 async def people(site: Site) -> People:
     hashed = await passwords.hash_password(PASSWORD)
     async with db.unit() as session:
-        project = await factories.create_project(session, name="Northwind Hosting", hue=3)
+        project = await factories.create_project(
+            session, name="Northwind Hosting", hue=3, languages=["en", "de", "ru", "es"]
+        )
         customer = await factories.create_customer(session, name="Ada Lovelace", project=project)
         other = await factories.create_customer(session, name="Charles Babbage", project=project)
         user = await factories.create_user(

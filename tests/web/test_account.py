@@ -22,6 +22,7 @@ from app.models.consent import Subscription
 from app.models.customers import Customer, CustomerKind
 from app.models.jobs import Job
 from app.models.messaging import Channel
+from app.models.projects import Project
 from app.models.users import CustomerRole, User, UserCustomer, UserRole
 from tests import factories
 from tests.web.helpers import PASSWORD, People, Site, sign_in
@@ -128,6 +129,8 @@ async def test_a_vat_number_that_another_country_makes_wrong_is_said_at_the_coun
 async def test_an_address_changes_when_its_owner_presses_the_link(
     site: Site, ada: httpx.AsyncClient, people: People, whose: str
 ) -> None:
+    async with db.unit() as session:
+        (await session.get_one(Project, people.project.id)).slug = "north"
     given = {"whose": whose, "email": "Ada.King@new.example", "password": PASSWORD}
     assert (await ada.post("/client/profile/email", data=given | {"password": "guess"})).status_code == 422
     assert await count(Confirmation) == 0
@@ -148,7 +151,7 @@ async def test_an_address_changes_when_its_owner_presses_the_link(
         assert (await mailbox.get(path)).status_code == 200
         assert await now() == before, "looking confirms nothing"
         assert (await mailbox.post(path[:-1] + ("A" if path[-1] != "A" else "B"))).status_code == 404
-        assert (await mailbox.post(path)).status_code == 303
+        assert (await mailbox.post(path)).headers["location"] == "/client/p/north/login"
         assert await now() == "Ada.King@new.example"
         assert (await mailbox.post(path)).status_code == 404, "a link works once"
     async with db.reads() as session:
@@ -400,6 +403,16 @@ async def test_a_disabled_user_is_out_at_once_and_can_come_back(
         assert (await sign_in(browser, "ben", area="/client")).status_code == 422
         assert (await ada.post(f"/client/users/{ben.id}/enable")).status_code == 303
         assert (await sign_in(browser, "ben", area="/client")).status_code == 303
+
+
+async def test_a_user_whom_staff_registered_gets_a_link_for_a_password(ada: httpx.AsyncClient, people: People) -> None:
+    async with db.unit() as session:
+        ben = await factories.create_user(session, customer=people.customer, role=UserRole.FINANCE)
+    assert (await ada.post(f"/client/users/{ben.id}/link")).status_code == 303
+    assert await count(Job, Job.name == "sessions.link") == 1
+    assert (await ada.post(f"/client/users/{people.stranger.id}/link")).status_code == 404
+    eve = await colleague(people, "eve", role=UserRole.FINANCE)
+    assert (await ada.post(f"/client/users/{eve.id}/link")).status_code == 409
 
 
 # ---- roles of their own ---------------------------------------------------------------------------------------------

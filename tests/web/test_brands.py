@@ -28,7 +28,7 @@ PNG = (
     b"\x00\x00\x00\nIDATx\x9cc\x00\x01\x00\x00\x05\x00\x01\r\n-\xb4\x00\x00\x00\x00IEND\xaeB`\x82"
 )
 NORTH, SOUTH = "http://north.test", "http://south.test"
-OTHER = re.compile("Southern|south|Sud")
+OTHER = re.compile("Southern|south[.]test|p/south")
 
 
 @dataclass

@@ -546,5 +546,8 @@ async def test_who_may_not_come_in_any_more_is_out_at_once(ada: httpx.AsyncClien
             else:
                 row.ended_at = utcnow()
     answer = await ada.get("/client/messages")
+    if what == "project":
+        assert answer.status_code == 403 and "Northwind Hosting is closed" in answer.text
+        answer = await ada.get("/client/messages")
     assert answer.headers["location"] == "/client/login?next=%2Fclient%2Fmessages"
     assert "bursar_client" not in ada.cookies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -142,6 +143,7 @@ async def test_acting_leaves_both_names_behind(grace: httpx.AsyncClient, people:
     answer = await grace.post(f"/client/messages/{campaign.id}/answer", data={"text": "For them"})
     assert answer.status_code == 303, answer.text
     given = {"name": "Ada King", "contact_person": "", "phone": "", "language": "", "timezone": ""}
+    given["version"] = re.findall(r'name="version"[^>]*value="(\d+)"', (await grace.get("/client/profile")).text)[0]
     assert (await grace.post("/client/profile", data=given)).status_code == 303
     async with db.reads() as session:
         message = (await session.scalars(select(TicketMessage))).one()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain import ledger
 from app.domain.billing.expenses import reverse_expense
 from app.domain.billing.invoices import CANCELLED, DRAFT, ISSUED, PAID, credited, issue_invoice, locked, move
+from app.domain.billing.settling import uncovered
 from app.domain.billing.taxes import split
 from app.domain.ledger import Move, own_account, post
 from app.errors import Conflict, Invalid
@@ -40,9 +42,8 @@ async def credit_invoice(
 ) -> Invoice:
     """Make and issue a credit note. parts: line (by position) -> amount with tax; None is all that is left.
 
-    What was charged for these lines comes back to the account. An invoice that is credited as a whole is cancelled. One
-    that is not paid can only be credited as a whole: a smaller one is then issued in its place. Raises Conflict,
-    Invalid at `lines-<place>-amount` and `reason`.
+    What was charged for these lines comes back to the account, and what was not paid of them need not be paid. An
+    invoice that is credited as a whole is cancelled. Raises Conflict, Invalid at `lines-<place>-amount` and `reason`.
     """
     invoice = await locked(session, invoice.id)
     if invoice.kind is not InvoiceKind.INVOICE or invoice.status in (DRAFT, CANCELLED):
@@ -56,8 +57,7 @@ async def credit_invoice(
         raise Invalid(gettext("There is nothing left to credit."))
     total = sum(line.total for line in wanted)
     whole = total + await credited(session, invoice.id) == invoice.total
-    if invoice.status is not PAID and not whole:
-        raise Conflict(gettext("This invoice is not paid: credit it as a whole, and issue another one."))
+    open_ = await uncovered(session, invoice)
     note = Invoice(
         kind=InvoiceKind.CREDIT_NOTE, customer_id=invoice.customer_id, account_id=invoice.account_id,
         project_id=invoice.project_id, payer_id=invoice.payer_id, currency=invoice.currency,
@@ -68,9 +68,11 @@ async def credit_invoice(
     session.add(note)
     await session.flush()
     await issue_invoice(session, invoice=note)
-    await _give_back(session, invoice, note, whole=whole)
+    await _give_back(session, invoice, note, open_)
     if whole:
         move(invoice, CANCELLED)
+    elif invoice.status is not PAID and invoice.left == 0:
+        move(invoice, PAID)
     await session.flush()
     return note
 
@@ -93,39 +95,50 @@ def _taken(line: InvoiceLine, left: tuple[int, int], at: int, parts: Mapping[int
     )  # fmt: skip
 
 
-async def _give_back(session: AsyncSession, invoice: Invoice, note: Invoice, *, whole: bool) -> None:
-    """Book back what was charged for the lines of a credit note."""
+async def _give_back(session: AsyncSession, invoice: Invoice, note: Invoice, open_: Counter[LineKind]) -> None:
+    """Book back what was charged for the lines of a credit note; what is not paid of them need not be paid any more."""
     place: Any = {"project_id": invoice.project_id, "currency": invoice.currency}  # opened before the account is locked
-    revenue = await own_account(session, kind=AccountKind.REVENUE, **place)
-    taxes = await own_account(session, kind=AccountKind.TAX, **place)
+    for own in (AccountKind.REVENUE, AccountKind.TAX):
+        await own_account(session, kind=own, **place)
     await ledger.locked(session, [invoice.account_id])
     sale = await session.scalar(select(Expense).where(Expense.invoice_id == invoice.id))
     by_position = {line.position: line for line in invoice.lines}
     net = tax = 0
     for line in note.lines:
-        origin = by_position[line.position]
-        if line.kind is LineKind.SALE and sale is not None:
-            if sale.reversed_by_id is not None:
-                raise Conflict(gettext("What was charged for this invoice has been given back already."))
-            net, tax = net + line.net, tax + line.tax
-        elif line.kind is LineKind.EXPENSE:
-            expense = await session.get_one(Expense, origin.expense_id)
-            if line.total == expense.amount:
-                await reverse_expense(session, expense=expense, reason=note.note)
-                await _proved(session, note, line.total, expense.reversed_by_id)
-            else:
-                net, tax = net + line.net, tax + line.tax
-    if not net + tax:
+        kind = line.kind
+        if kind is LineKind.SALE and sale is not None:
+            net, tax, kind = net + line.net, tax + line.tax, LineKind.EXPENSE
+        elif kind is LineKind.EXPENSE:
+            expense = await session.get_one(Expense, by_position[line.position].expense_id)
+            await _back(session, note, expense, line.net, line.tax, f"credit:{note.id}:{line.position}")
+        off = max(min(line.total, open_[kind]), 0)
+        open_[kind] -= off
+        invoice.credited += off
+    if sale is not None and net + tax:
+        await _back(session, note, sale, net, tax, f"credit:{note.id}")
+
+
+async def _back(session: AsyncSession, note: Invoice, expense: Expense, net: int, tax: int, key: str) -> None:
+    """Give so much of an expense back to the account."""
+    if expense.reversed_by_id is not None or expense.credited + net + tax > expense.amount:
+        raise Conflict(gettext("What was charged for this invoice has been given back already."))
+    if (net, tax) == (expense.net, expense.tax):
+        await reverse_expense(session, expense=expense, reason=note.note)
+        await _proved(session, note, net + tax, expense.reversed_by_id)
         return
+    revenue, taxes = [
+        await own_account(session, project_id=note.project_id, kind=kind, currency=note.currency)
+        for kind in (AccountKind.REVENUE, AccountKind.TAX)
+    ]
     with speaking(note.language):
         said = gettext("Credit note %(number)s") % {"number": note.number}
     transaction_id, _new = await post(
-        session, key=f"credit:{note.id}", kind=TransactionKind.REVERSAL, description=said,
-        moves=[Move(invoice.account_id, net + tax), Move(revenue, -net), Move(taxes, -tax)],
-        reverses_id=sale.transaction_id if sale is not None and (net, tax) == (sale.net, sale.tax) else None,
+        session, key=key, kind=TransactionKind.REVERSAL, description=said,
+        moves=[Move(note.account_id, net + tax), Move(revenue, -net), Move(taxes, -tax)],
     )  # fmt: skip
-    if sale is not None and whole:  # by several credit notes, it may be: nothing of it is left to be given back
-        sale.reversed_by_id = transaction_id
+    expense.credited += net + tax
+    if expense.credited == expense.amount:  # by several credit notes: nothing of it is left to be given back
+        expense.reversed_by_id = transaction_id
     await _proved(session, note, net + tax, transaction_id)
 
 

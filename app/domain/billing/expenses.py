@@ -72,10 +72,13 @@ async def reverse_expense(session: AsyncSession, *, expense: Expense, reason: st
     """Give back what was charged, for a reason. Raises Invalid without one, Conflict the second time."""
     reason = check_reason(reason)
     await locked(session, [expense.account_id])
-    await session.refresh(expense, ["reversed_by_id"])
-    if expense.reversed_by_id is not None:  # by credit notes, it may be
+    await session.refresh(expense, ["reversed_by_id", "credited"])
+    if expense.reversed_by_id is not None or expense.credited:  # by credit notes, it may be
         raise Conflict(gettext("This has been reversed already."))
+    if expense.transaction_id is None:
+        raise Conflict(gettext("This cost nothing: there is nothing to give back."))
     expense.reversed_by_id = await reverse(session, transaction_id=expense.transaction_id, description=reason)
+    expense.credited = expense.amount
     await session.flush()
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app import db, links
+from app.domain import brands
 from app.domain.billing.payments import account_part, cancel, locked, paid_part, refuse_move, set_paid
 from app.domain.billing.refunds import refund, refund_failed
 from app.errors import Conflict, NotFound
@@ -64,7 +65,7 @@ async def start(settings: Settings, payment_id: int) -> Payment:
     if payment.status is not _NEW:
         refuse_move(payment, _PENDING)
     gateway = gateway_for(payment, settings)
-    back = links.url(page_of(payment.id))
+    back = await brands.url_for(payment.project_id, page_of(payment.id))  # where they are signed in
     made = payment.created_at.strftime("%Y%m%d%H%M%S")
     order = Order(
         key=f"payment-{payment.id}-{made}-{payment.amount}{payment.currency}", mark=mark_of(payment.id),

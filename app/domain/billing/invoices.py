@@ -32,10 +32,11 @@ INVOICE_MOVES: dict[InvoiceStatus, frozenset[InvoiceStatus]] = {
     DRAFT: frozenset({ISSUED}),
     ISSUED: frozenset({PAID, OVERDUE, CANCELLED}),
     OVERDUE: frozenset({PAID, CANCELLED}),
-    PAID: frozenset({CANCELLED}),
+    PAID: frozenset({CANCELLED, ISSUED, OVERDUE}),
     CANCELLED: frozenset(),
 }
-"""The legal moves of an invoice; anything else is a Conflict. A draft that nobody wants is deleted."""
+"""The legal moves of an invoice; anything else is a Conflict. A draft that nobody wants is deleted; what was paid is
+open again when the payment goes back."""
 UNPAID = (ISSUED, OVERDUE)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import joinedload
 
 from app.db import utcnow
 from app.domain import checks
-from app.domain.billing.settling import settle_invoice
+from app.domain.billing.settling import reopen, settle_invoice
 from app.domain.ledger import Move, account_of, check_amount, exchange, own_account, post
 from app.errors import AppError, Conflict, Invalid, NotFound
 from app.i18n import gettext
@@ -263,11 +263,11 @@ async def set_paid(
     )  # fmt: skip
     payment.status = _PAID
     await session.flush()
-    await _settle(session, payment)
+    await settle(session, payment)
     return payment
 
 
-async def _settle(session: AsyncSession, payment: Payment) -> None:
+async def settle(session: AsyncSession, payment: Payment) -> None:
     """Pay the invoice that the payment names, or the several that it is for, the oldest first."""
     several = select(PaymentInvoice.invoice_id).where(PaymentInvoice.payment_id == payment.id)
     wanted = [payment.invoice_id] if payment.invoice_id is not None else await session.scalars(
@@ -295,17 +295,21 @@ async def mark_fraud(session: AsyncSession, *, payment_id: int, reason: str) -> 
     """Take back what it brought (less what was paid back before), whatever the balance is. Raises Conflict."""
     payment = await locked(session, payment_id)
     refuse_move(payment, _FRAUD)
+    reversal: int | None = None
     if payment.transaction_id is not None:
         rest = payment.account_amount - payment.refunded
         paid = payment.amount - paid_part(payment, payment.refunded)
-        _id, new = await post(
+        reversal, new = await post(
             session, key=f"reversal:{payment.transaction_id}", kind=TransactionKind.REVERSAL,
             moves=await moves_of(session, payment, -rest, -paid), description=line_of(payment, reason),
-            reverses_id=payment.transaction_id,
+            reverses_id=None if payment.refunded else payment.transaction_id,  # else it is not the whole of it
         )  # fmt: skip
         if not new:
             raise Conflict(gettext("This has been reversed already."))
     payment.status, payment.pay_url = _FRAUD, ""
+    if reversal is not None:
+        await session.flush()
+        await reopen(session, payment=payment, transaction_id=reversal)
     await told(session, payment, "fraud", reason)
     return payment
 

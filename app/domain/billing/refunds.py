@@ -6,7 +6,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain import checks
-from app.domain.billing.payments import line_of, locked, moves_of, paid_part, refuse_move, told
+from app.domain.billing.payments import line_of, locked, moves_of, paid_part, refuse_move, settle, told
+from app.domain.billing.settling import reopen
 from app.domain.ledger import check_amount, post
 from app.errors import Invalid, NotFound
 from app.i18n import gettext, say_money
@@ -59,6 +60,8 @@ async def refund(
     sends = by_gateway is None and payment.charge_ref is not None
     event.details = {**(event.details or {}), "paid_part": paid, "state": "asked" if sends else "done"}
     session.add(event)
+    await session.flush()
+    await reopen(session, payment=payment, transaction_id=transaction_id)
     await told(session, payment, "refund", reason, refunded=[payment.refunded - amount, payment.refunded])
     if sends:
         await enqueue(session, "payments.refund", key=f"refund:{event.id}", event_id=event.id)
@@ -85,3 +88,4 @@ async def refund_failed(session: AsyncSession, *, event_id: int, reason: str) ->
     payment.status = PaymentStatus.PAID
     payment.doubt = gettext("A refund has failed: %(reason)s") % {"reason": reason[:200]}
     await session.flush()
+    await settle(session, payment)  # what it had covered is covered again

@@ -3,20 +3,18 @@ out get an invoice in time. Each step may run twice, late, or after days."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import date, timedelta
-from fractions import Fraction
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain import charging
 from app.domain.billing.invoices import ISSUED, OVERDUE, UNPAID, draft_invoice, issue_invoice, move, payable, payer_of
 from app.domain.billing.lines import LineIn
 from app.domain.billing.sending import send_invoice
 from app.i18n import gettext, show_date, speaking
 from app.models.billing import Invoice, InvoiceKind, LineKind
-from app.models.catalog import Period, Service, ServiceStatus
 from app.models.customers import Customer, CustomerStatus
 from app.models.ledger import Account
 from app.models.messaging import MailKind
@@ -26,7 +24,8 @@ STAGES = (10, 5, 3, 1, 0)
 AHEAD = STAGES[0]
 """So many days before funds run out the invoice for more is made."""
 BATCH = 200
-_DAYS = {Period.MONTH: 30, Period.QUARTER: 91, Period.HALF_YEAR: 182, Period.YEAR: 365}
+MONTH = 30
+"""Days that the funds asked for shall last."""
 
 
 def stage(days_left: int) -> int | None:
@@ -84,29 +83,10 @@ async def remind(session: AsyncSession, *, today: date, after: int = 0, limit: i
     return n, rows[-1].id if len(rows) == limit else None
 
 
-def cost_of_days(services: Sequence[Service]) -> Fraction:
-    """What running services cost a day, in minor units."""
-    return sum((Fraction(s.price, _DAYS[s.period]) for s in services if s.period in _DAYS), Fraction())
-
-
-async def running_services(session: AsyncSession, account: Account) -> Sequence[Service]:
-    """The services that an account pays for."""
-    mine = (
-        Service.customer_id == account.customer_id, Service.status == ServiceStatus.ACTIVE, Service.auto_renew,
-        Service.currency == account.currency, Service.price > 0, Service.period != Period.ONCE,
-    )  # fmt: skip
-    return (await session.scalars(select(Service).where(*mine).order_by(Service.id))).all()
-
-
-def days_left(account: Account, services: Sequence[Service]) -> int | None:
-    """For how many days the balance pays the running services; None when nothing runs."""
-    daily = cost_of_days(services)
-    return max(0, math.floor(account.balance / daily)) if daily else None
-
-
 async def invoice_in_time(session: AsyncSession, *, account_id: int, today: date) -> Invoice | None:
-    """Ask for the funds of the next month when those of an account run out within ten days; None when they do not, or
-    when it has been asked already. The invoice is due on the day on which they run out."""
+    """Ask for the funds of the next month when those of an account run out within ten days (`charging.days_left`); None
+    when they do not, or when it has been asked already. The invoice is due on the day on which they run out, and asks
+    for what is charged within a month from then on and not on the account."""
     query = select(Account).where(Account.id == account_id).with_for_update()
     account = (await session.scalars(query.execution_options(populate_existing=True))).one()
     customer_id = account.customer_id
@@ -115,8 +95,7 @@ async def invoice_in_time(session: AsyncSession, *, account_id: int, today: date
     status = await session.scalar(select(Customer.status).where(Customer.id == customer_id))
     if status in (CustomerStatus.CLOSED, CustomerStatus.SUSPENDED):
         return None
-    services = await running_services(session, account)
-    left = days_left(account, services)
+    left = await charging.days_left(session, account, day=today)
     if left is None or left > AHEAD:
         return None
     mark = f"auto:{account.id}:"
@@ -124,7 +103,8 @@ async def invoice_in_time(session: AsyncSession, *, account_id: int, today: date
     if await session.scalar(select(Invoice.id).where(*waiting).limit(1)) is not None:
         return None
     due = today + timedelta(days=left)
-    wanted = math.ceil(cost_of_days(services) * 30) - min(0, account.balance)
+    charges = await charging.coming(session, account, day=today, days=left + MONTH)
+    wanted = sum(c.amount for c in charges) - account.balance
     invoice = await draft_invoice(
         session, customer_id=customer_id, project_id=account.project_id, currency=account.currency,
         payer_id=await payer_of(session, account), due_on=due, key=f"{mark}{today}", today=today,

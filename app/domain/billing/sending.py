@@ -74,7 +74,7 @@ def macros(invoice: Invoice, today: date | None = None) -> dict[str, str]:
     with speaking(invoice.language):
         return {
             "invoice.title": title_of(invoice), "invoice.number": invoice.number or "",
-            "invoice.total": money(invoice.total), "invoice.left": money(invoice.total - invoice.paid),
+            "invoice.total": money(invoice.total), "invoice.left": money(invoice.left),
             "invoice.due": show_date(due) if due else "",
             "invoice.days": str(max(0, (due - today).days)) if due else "",
         }  # fmt: skip

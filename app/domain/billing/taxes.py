@@ -105,6 +105,12 @@ async def tax_for(
     return Tax(found.rate, found.name) if found is not None else NONE
 
 
+async def changes(session: AsyncSession) -> list[date]:
+    """The days from which another rate may count."""
+    days = select(TaxRate.valid_from).where(TaxRate.valid_from.is_not(None)).distinct().order_by(TaxRate.valid_from)
+    return [day for day in await session.scalars(days) if day is not None]
+
+
 def _narrowness(rate: TaxRate) -> tuple[bool, bool, bool, date, int]:
     return (
         rate.project_id is not None, rate.country != "", rate.payer_kind is not None, rate.valid_from or date.min,

@@ -123,18 +123,21 @@ async def add_rows(session: AsyncSession, table: Table, rows: Iterable[Mapping[s
 
 
 async def book(session: AsyncSession, day: date) -> int:
-    """Charge what stands in DUE: transactions, entries, expenses, and the services move on. Returns how many."""
+    """Charge what stands in DUE: transactions, entries, expenses, and the services move on. Returns how many.
+
+    What costs nothing has no transaction: only an expense of nothing, which says why.
+    """
     at, d = moment_of(day), DUE.c
     key = literal("service:") + cast(d.service_id, String) + ":" + cast(d.period_from, String)
     rows = select(
         d.transaction_id, key, literal(TransactionKind.CHARGE, Transaction.kind.type),
         literal(at, Transaction.at.type), d.description,
-    ).order_by(d.transaction_id)  # fmt: skip
+    ).where(d.transaction_id.is_not(None)).order_by(d.transaction_id)  # fmt: skip
     statement = insert(Transaction).from_select(["id", "key", "kind", "at", "description"], rows)
     done = await session.execute(statement, execution_options=AUDITED)
     when = literal(at, Entry.at.type)
     moves = union_all(
-        select(d.transaction_id, d.account_id, (-(d.net + d.tax)).label("amount"), when),
+        select(d.transaction_id, d.account_id, (-(d.net + d.tax)).label("amount"), when).where(d.net + d.tax != 0),
         select(d.transaction_id, d.revenue_id, d.net, when).where(d.net != 0),
         select(d.transaction_id, d.tax_id, d.tax, when).where(d.tax != 0),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import date
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ class Taxes:
         self.session = session
         self._known: dict[tuple[object, ...], int] = {}
         self._reverse: dict[tuple[int, int], bool] = {}
+        self._changes: list[date] | None = None
 
     async def rate(self, project: Project, customer: Customer, payer: Payer | None, day: date) -> int:
         reverse = False
@@ -46,7 +48,10 @@ class Taxes:
             if key not in self._reverse:
                 self._reverse[key] = taxes.reverse_charged(project, payer)
             reverse = self._reverse[key]
-        place = (project.id, *taxes.payer_place(customer, payer), reverse, day)
+        if self._changes is None:
+            self._changes = await taxes.changes(self.session)
+        era = bisect_right(self._changes, day)  # between two changes all days are alike
+        place = (project.id, *taxes.payer_place(customer, payer), reverse, era)
         if place not in self._known:
             tax = await taxes.tax_for(self.session, project=project, customer=customer, payer=payer, day=day)
             self._known[place] = tax.rate

@@ -31,7 +31,7 @@ class Decided:
     rows: list[dict[str, Any]] = field(default_factory=list)
     """For booking.DUE."""
     moved: dict[int, date | None] = field(default_factory=dict)
-    """Services that go on without a charge: for nothing, or charged before."""
+    """Services that go on without a charge: it was made before."""
     unpaid: list[int] = field(default_factory=list)
     suspend: list[int] = field(default_factory=list)
     resume: list[int] = field(default_factory=list)
@@ -49,7 +49,7 @@ class _Purse:
     queue: list[tuple[date, int, Any]] = field(default_factory=list)
 
     def pays(self, gross: int) -> bool:
-        return self.post_paid or gross <= self.balance + self.credit
+        return self.post_paid or not gross or gross <= self.balance + self.credit
 
 
 async def decide(
@@ -86,30 +86,28 @@ async def decide(
                 setup = r.setup_fee if is_first(r.started_on, begins) else 0
                 case = Case(r.customer_id, r.project_id, r.product_id, r.group_id, r.period, r.price, r.currency)
                 price = cost(rules, case, setup, rate, project.prices_with_tax, begins)
-                if price.gross == 0:
-                    result.moved[service_id] = until
-                    result.free += 1
-                elif price.gross > LARGEST or not purse.pays(price.gross):
+                if price.gross > LARGEST or not purse.pays(price.gross):
                     result.unpaid.append(service_id)
                     paid_some = service_id in last_row or service_id in result.moved
                     since = day if paid_some else r.unpaid_since or day
                     if r.status is ServiceStatus.ACTIVE and day >= since + timedelta(days=project.grace_days):
                         result.suspend.append(service_id)
                     continue
-                else:
-                    row = _row(r, begins, until, price, purse, setup, project)
-                    row["revenue_id"], row["tax_id"] = await own.of(r.project_id, r.currency)
-                    if (before := last_row.get(service_id)) is not None:
-                        before["last"] = False
-                    last_row[service_id] = row
-                    result.rows.append(row)
-                    result.moved.pop(service_id, None)
-                    purse.balance -= price.gross
+                row = _row(r, begins, until, price, purse, setup, project)
+                row["revenue_id"], row["tax_id"] = await own.of(r.project_id, r.currency)
+                if (before := last_row.get(service_id)) is not None:
+                    before["last"] = False
+                last_row[service_id] = row
+                result.rows.append(row)
+                result.moved.pop(service_id, None)
+                result.free += not price.gross
+                purse.balance -= price.gross
             if until is not None and until <= day:
                 heappush(purse.queue, (until, service_id, r))
             elif r.status is ServiceStatus.SUSPENDED:
                 result.resume.append(service_id)
-    for row, transaction_id in zip(result.rows, await booking.take_ids(session, len(result.rows)), strict=True):
+    charges = [row for row in result.rows if row["net"] + row["tax"]]
+    for row, transaction_id in zip(charges, await booking.take_ids(session, len(charges)), strict=True):
         row["transaction_id"] = transaction_id
     return result
 
@@ -125,8 +123,8 @@ def _row(
         "service_id": r.id, "account_id": r.account_id, "customer_id": r.customer_id, "currency": r.currency,
         "description": said[:500], "period_from": begins, "period_to": until, "net": price.net, "tax": price.tax,
         "rate": price.rate, "discount": price.discount, "discount_id": price.discount_id,
-        "explained": price.explained, "last": True, "easy": False,
-        "covered_by": booking.BALANCE if price.gross <= purse.balance else booking.CREDIT,
+        "explained": price.explained, "last": True, "transaction_id": None, "easy": False,
+        "covered_by": booking.BALANCE if price.gross <= max(purse.balance, 0) else booking.CREDIT,
     }  # fmt: skip
 
 
@@ -196,6 +194,7 @@ async def settle(session: AsyncSession, decided: Decided, day: date) -> None:
         for service_id in ids:
             query = select(Service).where(Service.id == service_id).execution_options(populate_existing=True)
             service = (await session.scalars(query)).one()
-            if status is ServiceStatus.CLOSED:
-                service.next_charge_on = None
+            due = None if status is ServiceStatus.CLOSED else service.next_charge_on
+            service.next_charge_on = due
             await catalog.move_service(session, service=service, status=status, on=min(day, utcnow().date()))
+            service.next_charge_on = due  # what was sold once and is paid does not begin anew

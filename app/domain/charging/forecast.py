@@ -22,7 +22,11 @@ from app.models.ledger import Account
 from app.models.projects import Project
 
 HORIZON = 400
-"""Days that a forecast looks ahead: a yearly period is in it."""
+"""Days that a list of what is coming looks ahead: a yearly period is in it."""
+FAR = timedelta(days=5 * 365)
+"""Further ahead nobody asks whether the money lasts."""
+MOST_CHARGES = 5000
+"""Nor for longer than so many charges."""
 MOST = 200
 """Services that it looks at; whoever has more gets a forecast of those that come first."""
 
@@ -44,15 +48,30 @@ async def coming(
     return [c async for c in _charges(session, account, day, day + timedelta(days=days))]
 
 
+class Outlook(NamedTuple):
+    """charged: whether anything is charged to the account by itself. runs_out: the first day on which a charge is
+    covered by neither balance nor credit; None: as far as one can see, or the account pays afterwards."""
+
+    charged: bool
+    runs_out: date | None
+
+
+async def outlook(session: AsyncSession, account: Account, *, day: date | None = None) -> Outlook:
+    """Until when the money lasts: the one answer, for the account's page and for invoices before funds run out."""
+    day, left, seen = day or utcnow().date(), account.balance + account.credit_limit, 0
+    async for charge in _charges(session, account, day, day + FAR):
+        left, seen = left - charge.amount, seen + 1
+        if account.post_paid or left < 0 or seen == MOST_CHARGES:
+            lasts = account.post_paid or left >= 0
+            return Outlook(True, None if lasts else max(charge.day, day))
+    return Outlook(seen > 0, None)
+
+
 async def days_left(session: AsyncSession, account: Account, *, day: date | None = None) -> int | None:
-    """Days until the first charge that the balance does not cover, 0: it is due already; None: for as long as one can
-    see. Credit is not counted: that is money still to be paid."""
-    day, left = day or utcnow().date(), account.balance
-    async for charge in _charges(session, account, day, day + timedelta(days=HORIZON)):
-        left -= charge.amount
-        if left < 0:
-            return max((charge.day - day).days, 0)
-    return None
+    """Days until the funds run out (`outlook`), 0: a charge is due already; None: for as long as one can see."""
+    day = day or utcnow().date()
+    last = (await outlook(session, account, day=day)).runs_out
+    return None if last is None else (last - day).days
 
 
 async def _charges(session: AsyncSession, account: Account, day: date, last: date) -> AsyncIterator[Coming]:

@@ -30,6 +30,8 @@ async def send_code(session: AsyncSession, *, customer: Customer, way: Way) -> C
         raise Conflict(gettext("This number is verified already."))
     if way is Way.EMAIL and not customer.email:
         raise Conflict(gettext("There is no e-mail address to which the code could be sent."))
+    # two at once: one after the other
+    await session.execute(select(Customer.id).where(Customer.id == customer.id).with_for_update())
     last = await session.scalar(
         select(Confirmation.created_at)
         .where(Confirmation.customer_id == customer.id, Confirmation.kind == ConfirmationKind.PHONE)

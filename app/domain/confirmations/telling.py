@@ -7,7 +7,7 @@ from typing import cast
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import links
+from app.domain import brands
 from app.domain.confirmations.rows import LIFE, code_of, link_of
 from app.domain.messaging.system import values_of
 from app.i18n import best, show_span, speaking
@@ -28,7 +28,7 @@ async def letter(session: AsyncSession, row: Confirmation) -> Letter:
         if row.kind is ConfirmationKind.PHONE:
             values |= {"code.digits": code_of(row), "code.phone": row.value}
             return values["customer.email"], MailKind.PHONE_CODE, language, values
-        values["confirm.link"] = links.url(link_of(row))
+        values["confirm.link"] = await brands.url_for(row.customer.project_id, link_of(row))
         if row.user is not None:
             values |= {"user.name": str(row.user), "user.email": row.user.email}
         if row.kind is not ConfirmationKind.JOIN:

@@ -37,6 +37,8 @@ FIELDS: dict[str, checks.Check] = {
     "note": checks.area(_of.note),
     "registered_at": checks.required_moment,
     "registration_ip": checks.ip,
+    "came_from": checks.line(_of.came_from),
+    "terms_accepted_at": checks.moment,
     "verified_phone": checks.line(_of.verified_phone),
     "phone_verified_at": checks.moment,
     "phone_verified_by": checks.line(_of.phone_verified_by),
@@ -65,6 +67,8 @@ class CustomerFields(TypedDict, total=False):
     note: str
     registered_at: datetime
     registration_ip: str | None
+    came_from: str
+    terms_accepted_at: datetime | None
     verified_phone: str
     phone_verified_at: datetime | None
     phone_verified_by: str

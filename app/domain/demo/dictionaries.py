@@ -132,6 +132,7 @@ class Dictionaries:
             self.projects[name], _new = await self.one(
                 Project, {"name": name}, hue=hue, currency=currency, languages=languages, default_language=default,
                 sender_name=sender, sender_email=email, site=f"https://{name.lower()}.example",
+                slug=name.lower(), signup={"open": True},
             )  # fmt: skip
         for name, hue, icon in ATTITUDES:
             self.attitudes.append((await self.one(Attitude, {"name": name}, hue=hue, icon=icon))[0])

@@ -7,7 +7,7 @@ The row of the import is the truth: what a worker took and how far it came are w
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from app.db import fold, reads, unit, utcnow
 from app.domain.imports.choices import Choices
 from app.domain.imports.customers import ImportReport, import_customers
 from app.domain.imports.mapping import FIELDS, IGNORE, Plan
+from app.domain.imports.reading import look_at, rows
 from app.errors import AppError, Conflict, Invalid, NotFound, TooLarge
 from app.i18n import SOURCE, gettext, speaking
 from app.integrations.storage import Content, FileMissing, FileTooLarge, Storage, StoredFile, safe_filename
@@ -206,17 +207,18 @@ async def forget_file(storage: Storage, *, import_id: int) -> None:
             return
         run.key, run.looked = "", {**run.looked, "workbook": ""}
         await session.flush()
-        keys = await unused(session, keys)
     for key in keys:
-        await storage.delete(key)
+        await forget_key(storage, key)
 
 
-async def unused(session: AsyncSession, keys: Collection[str]) -> set[str]:
-    """Those of these files that nothing else is kept in."""
-    left = set(keys)
-    for model in (Attachment, ImportRun, InboundMail, DataRequest):
-        left.difference_update(await session.scalars(select(model.key).where(model.key.in_(left))))
-    return left
+async def forget_key(storage: Storage, key: str) -> None:
+    """Delete a stored file unless a row holds the same content."""
+    async with reads() as session:
+        for model in (Attachment, ImportRun, InboundMail, DataRequest):
+            held = select(model.id).where(model.key == key).limit(1)
+            if await session.scalar(held, execution_options={"unscoped": True}) is not None:
+                return
+    await storage.delete(key)
 
 
 def tag(import_id: int) -> str:
@@ -292,6 +294,10 @@ async def work_off(storage: Storage, *, import_id: int, state: ImportState, more
             if found.state is state:
                 await _end(session, found, ImportState.CHECKED if report.dry_run else ImportState.DONE)
     return Left(report.done, keeping.total, over=report.ended or keeping.lost)
+
+
+def count_rows(path: Path) -> int:
+    return sum(1 for _row in rows(look_at(path)))
 
 
 async def _failed(run: ImportRun, reason: str) -> Left:

@@ -13,8 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import openpyxl
-
 from app.errors import AppError, Invalid, TooLarge
 from app.i18n import _, gettext
 
@@ -175,6 +173,8 @@ def _look_at_sheet(path: Path, sheet: Any, written: Written) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    import openpyxl  # it is large, and most imports are CSV
+
     with path.open("rb") as file:
         try:
             book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)

@@ -68,12 +68,21 @@ def _balances() -> Select[Any]:
 
 
 def _expenses() -> Select[Any]:
-    """Net and tax are the total, and so much left the account."""
+    """Net and tax are the total, so much left the account, and no more came back; what cost nothing moved nothing."""
     booked = exists().where(
         Entry.transaction_id == Expense.transaction_id, Entry.account_id == Expense.account_id,
         Entry.amount == -Expense.amount,
     )  # fmt: skip
-    return select(Expense.id).where(or_(Expense.net + Expense.tax != Expense.amount, ~booked))
+    free = and_(Expense.amount == 0, Expense.transaction_id.is_(None))
+    return select(Expense.id).where(
+        or_(
+            Expense.net + Expense.tax != Expense.amount,
+            and_(~free, ~booked),
+            Expense.credited < 0,
+            Expense.credited > Expense.amount,
+            and_(Expense.amount > 0, (Expense.credited == Expense.amount) != Expense.reversed_by_id.is_not(None)),
+        )
+    )
 
 
 def _twice() -> Select[Any]:
@@ -125,10 +134,10 @@ def _covered() -> Select[Any]:
             Invoice.kind == InvoiceKind.INVOICE,
             or_(
                 Invoice.paid != covered,
-                and_(Invoice.status == InvoiceStatus.PAID, Invoice.paid != Invoice.total),
+                and_(Invoice.status == InvoiceStatus.PAID, Invoice.paid + Invoice.credited != Invoice.total),
                 and_(
                     Invoice.status.in_((InvoiceStatus.ISSUED, InvoiceStatus.OVERDUE)),
-                    Invoice.paid == Invoice.total, Invoice.total > 0,
+                    Invoice.paid + Invoice.credited == Invoice.total, Invoice.total > 0,
                 ),
             ),
         )
@@ -139,7 +148,7 @@ def _proofs() -> Select[Any]:
     """Each part of an invoice that was paid has a transaction that moved at least as much on the invoice's account."""
     moved = exists().where(
         Entry.transaction_id == InvoicePayment.transaction_id, Entry.account_id == Invoice.account_id,
-        or_(Entry.amount >= InvoicePayment.amount, Entry.amount <= -InvoicePayment.amount),
+        func.abs(Entry.amount) >= func.abs(InvoicePayment.amount),
     )  # fmt: skip
     return select(Invoice.id).join(InvoicePayment, InvoicePayment.invoice_id == Invoice.id).where(~moved)
 

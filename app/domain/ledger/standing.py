@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -13,15 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import utcnow
 from app.domain.ledger.statement import EXPENSE, INCOME
 from app.models.billing import Invoice, InvoiceKind, InvoiceStatus
-from app.models.catalog import Period, Service, ServiceStatus
-from app.models.customers import Customer
 from app.models.ledger import Account, Entry, Transaction, TransactionKind
 
 TURNOVER_DAYS = 365
-AHEAD = timedelta(days=5 * 365)
-"""Further ahead nobody asks."""
-MOST_SERVICES = 2000
-MONTHS = {Period.MONTH: 1, Period.QUARTER: 3, Period.HALF_YEAR: 6, Period.YEAR: 12}
 
 
 @dataclass(frozen=True)
@@ -47,6 +39,8 @@ class Standing:
 
 async def standing(session: AsyncSession, account: Account) -> Standing:
     """How a customer's account stands today."""
+    from app.domain.charging import outlook  # charging stands on the ledger, and knows what will be charged
+
     moved = (
         await session.execute(
             select(
@@ -70,53 +64,14 @@ async def standing(session: AsyncSession, account: Account) -> Standing:
     ).one_or_none()
     unpaid, invoices = (
         await session.execute(
-            select(func.coalesce(func.sum(Invoice.total - Invoice.paid), 0), func.count()).where(
+            select(func.coalesce(func.sum(Invoice.total - Invoice.paid - Invoice.credited), 0), func.count()).where(
                 Invoice.account_id == account.id, Invoice.kind == InvoiceKind.INVOICE,
                 Invoice.status.in_((InvoiceStatus.ISSUED, InvoiceStatus.OVERDUE)),
             )
         )
     ).one()  # fmt: skip
-    services = await _services(session, account)
-    last = None if account.post_paid else runs_out(account.balance + account.credit_limit, services, utcnow().date())
+    coming = await outlook(session, account)
     return Standing(
         account.balance + account.credit_limit, int(moved[0]), int(moved[1]), paid[0] if paid else None,
-        paid[1] if paid else None, int(unpaid), invoices, last, bool(services),
+        paid[1] if paid else None, int(unpaid), invoices, coming.runs_out, coming.charged,
     )  # fmt: skip
-
-
-async def _services(session: AsyncSession, account: Account) -> list[tuple[date, int, int, Period]]:
-    """(next charge, day of the month, price, period) of what is charged to this account."""
-    home = select(Customer.project_id).where(Customer.id == account.customer_id)
-    if await session.scalar(home) != account.project_id:
-        return []  # services are charged to the account in the customer's own project
-    rows = await session.execute(
-        select(Service.next_charge_on, Service.charge_day, Service.price, Service.period)
-        .where(
-            Service.customer_id == account.customer_id, Service.status == ServiceStatus.ACTIVE,
-            Service.currency == account.currency, Service.next_charge_on.is_not(None), Service.price > 0,
-            Service.auto_renew,
-        )
-        .limit(MOST_SERVICES)
-    )  # fmt: skip
-    return [(day, anchor or day.day, price, period) for day, anchor, price, period in rows if day is not None]
-
-
-def runs_out(funds: int, services: list[tuple[date, int, int, Period]], today: date) -> date | None:
-    """The first day on which a charge is not covered by `funds`; None when that lies too far ahead."""
-    due = [(max(day, today), day, anchor, price, period) for day, anchor, price, period in services]
-    heapq.heapify(due)
-    while due and due[0][0] <= today + AHEAD:
-        charged_on, day, anchor, price, period = heapq.heappop(due)
-        funds -= price
-        if funds < 0:
-            return charged_on
-        if period in MONTHS:
-            following = _later(day, anchor, MONTHS[period])
-            heapq.heappush(due, (max(following, today), following, anchor, price, period))
-    return None
-
-
-def _later(day: date, anchor: int, months: int) -> date:
-    """The same day of the month so many months later, or the last one that it has."""
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    return date(year, month + 1, min(anchor, monthrange(year, month + 1)[1]))

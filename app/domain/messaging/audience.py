@@ -176,10 +176,12 @@ def _match(wanted: SQLColumnExpression[str], languages: Sequence[str]) -> Column
 
 def _language(audience: Audience, *sources: Any) -> ColumnElement[str | None]:
     wanted = func.coalesce(*[func.nullif(source, "") for source in sources], Project.default_language)
-    own = _match(wanted, audience.languages)
-    if audience.matching_only:
-        return own
-    return func.coalesce(own, _match(Project.default_language, audience.languages), literal(audience.default_language))
+    found = _match(wanted, audience.languages)
+    if not audience.matching_only:
+        found = func.coalesce(
+            found, _match(Project.default_language, audience.languages), literal(audience.default_language)
+        )
+    return case((sources[0].in_(audience.languages), sources[0]), else_=found)  # of most the first is the one, exactly
 
 
 def _refuses(audience: Audience) -> ColumnElement[bool | None]:
@@ -202,16 +204,16 @@ def _said(audience: Audience, channel: Channel, user_id: Any = None) -> tuple[An
 def _reason(audience: Audience, channel: Channel, said: Any, address: Any, blocked: Any) -> ColumnElement[str | None]:
     whens: list[Any] = []
     if channel is Channel.EMAIL:
-        whens += [
-            (address == "", literal("no_address")),
-            (address.not_like("_%@_%"), literal("bad_address")),
-            (blocked.id.is_not(None), literal("suppressed")),
-        ]
+        whens.append((blocked.id.is_not(None), literal("suppressed")))
     if audience.category_id is not None:
         wants = func.coalesce(said.wanted, not_(_refuses(audience)))
         service = select(not_(Category.subscribable)).where(Category.id == audience.category_id).scalar_subquery()
         whens.append((and_(not_(service), not_(wants)), literal("no_consent")))
-    return case(*whens, else_=null()) if whens else cast(null(), String)
+    reason: ColumnElement[str | None] = case(*whens, else_=null()) if whens else cast(null(), String)
+    if channel is not Channel.EMAIL:
+        return reason
+    none = case((address == "", literal("no_address")), else_=literal("bad_address"))
+    return case((address.like("_%@_%"), reason), else_=none)  # nearly all are addresses: asked once, and first
 
 
 def recipients(audience: Audience) -> Subquery:

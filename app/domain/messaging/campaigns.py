@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -274,12 +274,13 @@ async def materialise(session: AsyncSession, *, campaign_id: int) -> Campaign:
         campaign.approved_at, campaign.approved_by = None, ""
         await session.flush()
         return campaign
-    await choosing.write_deliveries(session, campaign, _audience(campaign, languages))
-    counts = await count_by_state(session, campaign.id)
-    campaign.total = sum(counts.values())
+    campaign.total = await choosing.write_deliveries(session, campaign, _audience(campaign, languages))
     move(campaign, CampaignState.RUNNING)
     campaign.started_at = utcnow()
-    if counts.get(DeliveryState.DUE, 0):
+    due = select(Delivery.campaign_id).where(
+        Delivery.campaign_id == campaign.id, Delivery.state == literal(DeliveryState.DUE.value, literal_execute=True)
+    )
+    if await session.scalar(due.limit(1)) is not None:
         await _open_lanes(session, campaign)
     else:
         move(campaign, CampaignState.DONE)

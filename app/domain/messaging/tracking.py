@@ -131,6 +131,7 @@ class Tracked:
     clicks: int
     hard: int
     soft: int
+    complaints: int
     links: Sequence[Link]
 
 
@@ -154,7 +155,9 @@ async def counts(session: AsyncSession, *, campaign_id: int, most: int = 20) -> 
     )
     on = await session.scalar(select(Project.id).where(Project.tracking).limit(1)) is not None
     opens, clicks = found.get(EventKind.OPEN, (0, 0)), found.get(EventKind.CLICK, (0, 0))
+    back = (EventKind.HARD_BOUNCE, EventKind.SOFT_BOUNCE, EventKind.COMPLAINT)
+    hard, soft, complaints = (found.get(kind, (0, 0))[0] for kind in back)
     return Tracked(
-        on, *opens, *clicks, found.get(EventKind.HARD_BOUNCE, (0, 0))[0], found.get(EventKind.SOFT_BOUNCE, (0, 0))[0],
+        on, *opens, *clicks, hard, soft, complaints,
         [Link(url, int(messages), int(times)) for url, messages, times in followed],
     )  # fmt: skip

@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from app import db, links
+from app import db
 from app.db import utcnow
+from app.domain import brands
 from app.domain.billing import sending
 from app.domain.messaging import system
 from app.domain.privacy.contents import PARTS, Row, Source, read_me
@@ -141,7 +142,8 @@ async def _keep(storage: Storage, request: DataRequest, stored: StoredFile) -> N
         made.finished_at, made.expires_at = now, now + timedelta(days=KEPT_DAYS)
         await session.flush()
         user = request.user
-        macros = {"data.link": links.url("/client/data"), "data.until": show_date(made.expires_at)}
+        link = await brands.url_for(request.customer.project_id, "/client/data")
+        macros = {"data.link": link, "data.until": show_date(made.expires_at)}
         await system.send(
             session, kind=MailKind.DATA_READY, customer_id=made.customer_id, key=f"data.ready:{made.id}",
             to=user.email if user else "", language=user.language if user else "",

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain import brands
 from app.domain.messaging import system
 from app.domain.messaging.suppression import is_suppressed
 from app.domain.messaging.values import SOURCES, of_customer, of_project
@@ -20,7 +21,7 @@ from app.models.messaging import MailKind
 from app.models.projects import Project
 from app.models.sessions import OneUseKind
 from app.models.staff import Staff
-from app.models.users import UserCustomer
+from app.models.users import User, UserCustomer
 
 PANEL = "Bursar"
 CHANGES: dict[str, str] = {
@@ -38,11 +39,13 @@ CHANGES: dict[str, str] = {
 async def with_link(session: AsyncSession, *, kind: OneUseKind, person: Person) -> dict[str, Any] | None:
     """Make a link to a new password and the mail that carries it, as `system.mail_of` gives it; None: nothing can be
     sent."""
-    if await person.row(session) is None:
+    who = await person.row(session)
+    if who is None:
         return None
     path = await links.make(session, kind=kind, **person.columns)
     minutes = int(links.LIFE[kind].total_seconds()) // 60
-    fields = {"reset.link": url(path), "reset.minutes": str(minutes)}
+    whole = await brands.url_for(who.project_id, path) if isinstance(who, User) else url(path)
+    fields = {"reset.link": whole, "reset.minutes": str(minutes)}
     return await _letter(session, MailKind.PASSWORD_RESET, person, fields)
 
 

@@ -10,8 +10,8 @@ token is signed, so that a made-up one costs no query; the database keeps its SH
 `staff_id`) leads to a new password, also for who has none yet. CONFIRM (of nobody) makes a registration an account.
 What customers confirm about themselves is in `app.domain.confirmations`.
 
-`look` is for the page, `take` for the button: it raises Gone for everybody but the first. Taking one ends the others of
-its kind of the same person; `revoke` ends those that are not to be used any more (a new password does so).
+`look` is for the page, `take` for the button: it raises Gone for everybody but the first. Taking a RESET ends the
+others of the same person; `revoke` ends those that are not to be used any more (a new password does so).
 """
 
 from __future__ import annotations
@@ -90,6 +90,8 @@ async def make(
 ) -> str:  # fmt: skip
     """A new link. Returns its path; `app.links.url` makes the whole address."""
     token = await issue(session, kind=kind, user_id=user_id, staff_id=staff_id, data=data, life=life)
+    if kind is OneUseKind.CONFIRM:
+        return f"/client/register/confirm/{token}"
     return f"{'/link/' if staff_id is not None else '/client/link/'}{token}"
 
 
@@ -120,7 +122,7 @@ async def take(session: AsyncSession, token: str, *kinds: OneUseKind) -> Link:
     )
     if won.first() is None:
         raise Gone
-    if link.user_id is not None or link.staff_id is not None:
+    if link.kind is OneUseKind.RESET:
         await revoke(session, kinds=(link.kind,), user_id=link.user_id, staff_id=link.staff_id)
     return link
 

@@ -1,12 +1,16 @@
 """Passkeys: a key pair on a device, made for one host, that signs a question of ours.
 
 A question (challenge) is signed by us and says what it is for, for whom and until when, so that nothing is stored for
-each page that could be answered; an answer is noted, and counts once. Signing in asks for the person's PIN or finger:
-with it a passkey is both factors. As the second step its presence is enough.
+each page that could be answered; an answer is noted, and counts once. The library is loaded when it is used: a worker
+never needs it.
+
+Signing in asks for the person's PIN or finger: with it a passkey is both factors. As the second step its presence is
+enough.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import ipaddress
 import json
@@ -20,22 +24,6 @@ from urllib.parse import urlsplit
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from webauthn import (
-    generate_authentication_options,
-    generate_registration_options,
-    verify_authentication_response,
-    verify_registration_response,
-)
-from webauthn.helpers import base64url_to_bytes
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.options_to_json_dict import options_to_json_dict
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    AuthenticatorTransport,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
 from app.db import utcnow
 from app.domain.sessions.person import Person
@@ -82,6 +70,11 @@ class Place:
         return False
 
 
+def _bytes(text: Any) -> bytes:
+    """base64url without padding. Raises ValueError, TypeError."""
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
 # ---- questions ------------------------------------------------------------------------------------------------------
 
 
@@ -90,12 +83,8 @@ def _question(purpose: str, person: Person | None) -> bytes:
     return _questions.sign(f"{purpose} {person.key if person else '-'} {until} {secrets.token_urlsafe(12)}").encode()
 
 
-def _named(rows: Sequence[Passkey]) -> list[PublicKeyCredentialDescriptor]:
-    known = {t.value: t for t in AuthenticatorTransport}
-    return [
-        PublicKeyCredentialDescriptor(id=row.credential, transports=[known[t] for t in row.transports if t in known])
-        for row in rows
-    ]
+def _named(rows: Sequence[Passkey]) -> list[tuple[bytes, Sequence[str]]]:
+    return [(row.credential, row.transports) for row in rows]
 
 
 async def of(session: AsyncSession, person: Person, place: Place | None = None) -> Sequence[Passkey]:
@@ -106,42 +95,31 @@ async def of(session: AsyncSession, person: Person, place: Place | None = None) 
 
 def to_sign_in(place: Place) -> dict[str, Any] | None:
     """What a browser is asked that may be anybody's; None where there are no passkeys."""
+    from app.integrations import webauthn
+
     if not place.serves:
         return None
-    return options_to_json_dict(
-        generate_authentication_options(
-            rp_id=place.host, challenge=_question(SIGN_IN, None),
-            user_verification=UserVerificationRequirement.REQUIRED,
-        )
-    )  # fmt: skip
+    return webauthn.to_sign_in(place.host, _question(SIGN_IN, None), [], verified=True)
 
 
 async def to_second_step(session: AsyncSession, person: Person, place: Place) -> dict[str, Any] | None:
     """What the browser of this person is asked; None when no passkey of theirs works here."""
+    from app.integrations import webauthn
+
     rows = await of(session, person, place) if place.serves else []
     if not rows:
         return None
-    return options_to_json_dict(
-        generate_authentication_options(
-            rp_id=place.host, challenge=_question(SECOND, person), allow_credentials=_named(rows),
-            user_verification=UserVerificationRequirement.DISCOURAGED,
-        )
-    )  # fmt: skip
+    return webauthn.to_sign_in(place.host, _question(SECOND, person), _named(rows), verified=False)
 
 
 async def to_add(session: AsyncSession, person: Person, place: Place, *, site: str, name: str) -> dict[str, Any] | None:
     """What makes a new passkey for this host."""
+    from app.integrations import webauthn
+
     if not place.serves:
         return None
-    return options_to_json_dict(
-        generate_registration_options(
-            rp_id=place.host, rp_name=site, user_id=_handles.mac(person.key).encode(), user_name=name,
-            challenge=_question(ADD, person), exclude_credentials=_named(await of(session, person, place)),
-            authenticator_selection=AuthenticatorSelectionCriteria(
-                resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
-            ),
-        )
-    )  # fmt: skip
+    handle, known = _handles.mac(person.key).encode(), _named(await of(session, person, place))
+    return webauthn.to_add(place.host, site, handle, name, _question(ADD, person), known)
 
 
 # ---- answers --------------------------------------------------------------------------------------------------------
@@ -150,10 +128,10 @@ async def to_add(session: AsyncSession, person: Person, place: Place, *, site: s
 async def _spend(session: AsyncSession, answer: dict[str, Any], purpose: str, person: Person | None) -> bytes:
     """The question that this answers, if it is ours, for this and for this person; it counts once. Raises Refused."""
     try:
-        told = json.loads(base64url_to_bytes(answer["response"]["clientDataJSON"]))
-        question = base64url_to_bytes(told["challenge"])
+        told = json.loads(_bytes(answer["response"]["clientDataJSON"]))
+        question = _bytes(told["challenge"])
         text = _questions.read(question.decode("ascii")) or ""
-    except (ValueError, TypeError, KeyError, WebAuthnException):
+    except (ValueError, TypeError, KeyError):
         raise Refused from None
     what, _space, rest = text.partition(" ")
     whose, _space, rest = rest.partition(" ")
@@ -192,13 +170,15 @@ def _hash(credential: bytes) -> str:
 def credential_of(text: str) -> str:
     """What stands for the passkey of an answer, for a counter of tries; nothing is checked yet. Raises Refused."""
     try:
-        return _hash(base64url_to_bytes(str(_parsed(text)["rawId"])))
+        return _hash(_bytes(str(_parsed(text)["rawId"])))
     except (ValueError, KeyError):
         raise Refused from None
 
 
 async def add(session: AsyncSession, *, person: Person, name: str, answer: str, place: Place) -> Passkey:
     """Keep a new passkey. Raises Refused, Invalid (`name`), Conflict."""
+    from app.integrations import webauthn
+
     name = " ".join(name.split())
     if not 1 <= len(name) <= 100:
         raise Invalid(name=gettext("Give it a name of at most 100 characters."))
@@ -207,10 +187,7 @@ async def add(session: AsyncSession, *, person: Person, name: str, answer: str, 
     parsed = _parsed(answer)
     question = await _spend(session, parsed, ADD, person)
     try:
-        made = verify_registration_response(
-            credential=parsed, expected_challenge=question, expected_rp_id=place.host, expected_origin=place.origin,
-            require_user_verification=True,
-        )  # fmt: skip
+        made = webauthn.added(parsed, question, place.host, place.origin)
     except Exception:  # whatever a strange answer makes the library stumble over
         raise Refused from None
     told = parsed["response"].get("transports")
@@ -240,6 +217,8 @@ async def remove(session: AsyncSession, *, person: Person, passkey_id: int) -> N
 
 async def use(session: AsyncSession, *, answer: str, place: Place, person: Person | None = None) -> Person:
     """Whose passkey has answered. person: the second step of this person; None: signing in. Raises Refused."""
+    from app.integrations import webauthn
+
     parsed = _parsed(answer)
     question = await _spend(session, parsed, SIGN_IN if person is None else SECOND, person)
     row = await session.scalar(
@@ -251,14 +230,12 @@ async def use(session: AsyncSession, *, answer: str, place: Place, person: Perso
     if person is not None and owner != person:
         raise Refused
     try:
-        seen = verify_authentication_response(
-            credential=parsed, expected_challenge=question, expected_rp_id=place.host, expected_origin=place.origin,
-            credential_public_key=row.public_key, credential_current_sign_count=row.sign_count,
-            require_user_verification=person is None,
+        count = webauthn.signed_in(
+            parsed, question, place.host, place.origin, key=row.public_key, count=row.sign_count,
+            verified=person is None,
         )  # fmt: skip
     except Exception:  # as in `add`
         raise Refused from None
-    count = seen.new_sign_count
     won = await session.execute(
         update(Passkey)
         .where(Passkey.id == row.id, (Passkey.sign_count < count) if count else (Passkey.sign_count == 0))

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import db
 from app.db import fold
 from app.domain import brands
-from app.domain.sessions import throttle
+from app.domain.sessions import passwords, throttle
 from app.domain.sessions.entering import Came, after_password, customers_of, refused
-from app.domain.sessions.passwords import hash_password, hasher, set_password, verify_password
+from app.domain.sessions.passwords import hash_password, set_password, verify_password
 from app.domain.sessions.rows import SessionView, note
 from app.errors import Conflict, Invalid, NotFound
 from app.i18n import _, gettext
@@ -123,7 +123,7 @@ async def _fitting(found: Sequence[Who], password: str) -> Who | None:
 
 async def _rehash(who: Staff | User, password: str) -> dict[str, str]:
     """The column to change when argon2's parameters have moved since the password was set."""
-    if who.password_hash and hasher.check_needs_rehash(who.password_hash):
+    if who.password_hash and passwords.hasher.check_needs_rehash(who.password_hash):
         return {"password_hash": await hash_password(password)}
     return {}
 

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
-from app import links
+from app.domain import brands
 from app.domain.messaging import system
 from app.domain.messaging.consent import SUPPRESSED
 from app.domain.messaging.headers import REFERENCE, token_of
@@ -118,9 +118,10 @@ async def outgoing(session: AsyncSession, *, message_id: int, address: str) -> O
             files.append(link.attachment)
         else:
             left_out.append(link.attachment.name)
+    page = await brands.url_for(customer.project_id, f"/client/tickets/{ticket.id}")
     values = (await of_customer(session, customer.id))[1] | {
         "user.name": name, "user.email": address, "staff.name": str(message.staff or ""),
-        **_of_ticket(ticket, message.text, left_out, language, link=user_id is not None),
+        **_of_ticket(ticket, message.text, left_out, language, link=page if user_id is not None else ""),
     }  # fmt: skip
     code, said = await system.written(
         session, kind=MailKind.TICKET_ANSWERED, project_id=customer.project_id, language=language, values=values
@@ -135,15 +136,15 @@ async def outgoing(session: AsyncSession, *, message_id: int, address: str) -> O
     )  # fmt: skip
 
 
-def _of_ticket(ticket: Ticket, answer: str, left_out: Sequence[str], language: str, *, link: bool) -> dict[str, str]:
-    """The fields of the mail's own. link: whether the recipient can sign in and read on there."""
+def _of_ticket(ticket: Ticket, answer: str, left_out: Sequence[str], language: str, *, link: str) -> dict[str, str]:
+    """The fields of the mail's own. link: to the ticket; empty when the recipient cannot sign in and read on there."""
     if left_out:
         with speaking(language.partition("-")[0]):
             said = gettext("Files that wait in your account: %(names)s") % {"names": ", ".join(left_out)[:900]}
         answer = f"{answer}\n\n{said}"
     return {
         "ticket.number": str(ticket.id), "ticket.subject": _RE.sub("", ticket.subject), "ticket.answer": answer,
-        "ticket.link": links.url(f"/client/tickets/{ticket.id}") if link else "",
+        "ticket.link": link,
     }  # fmt: skip
 
 

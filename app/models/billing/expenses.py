@@ -72,9 +72,15 @@ class Expense(Base):
     covered_by: Mapped[Cover] = mapped_column(
         choice(Cover), default=Cover.BALANCE, info=about(_("Covered by"), listed=True, css="lesser")
     )
-    transaction_id: Mapped[int] = mapped_column(
+    transaction_id: Mapped[int | None] = mapped_column(
         ForeignKey("ledger_transaction.id", ondelete="RESTRICT"), unique=True, info={"hidden": True}
     )
+    """Empty for a period that cost nothing."""
+    credited: Mapped[int] = mapped_column(
+        BigInteger, default=0, server_default="0",
+        info=about(_("Given back"), widget="money", currency="currency", css="amount"),
+    )  # fmt: skip
+    """So much of `amount` was given back, by credit notes or as a whole."""
     reversed_by_id: Mapped[int | None] = mapped_column(
         ForeignKey("ledger_transaction.id", ondelete="RESTRICT"), unique=True, info={"hidden": True}
     )
@@ -84,7 +90,7 @@ class Expense(Base):
     service: Mapped[Service | None] = relationship(lazy="raise")
     invoice: Mapped[Invoice | None] = relationship(lazy="raise")
     by_discount: Mapped[Discount | None] = relationship(lazy="raise")
-    transaction: Mapped[Transaction] = relationship(lazy="raise", foreign_keys=[transaction_id])
+    transaction: Mapped[Transaction | None] = relationship(lazy="raise", foreign_keys=[transaction_id])
 
     def __str__(self) -> str:
         return self.description

@@ -105,6 +105,11 @@ class Invoice(Base, Versioned, Stamped, Searchable):
         BigInteger, default=0, server_default="0",
         info=about(_("Paid"), widget="money", currency="currency", css="amount"),
     )  # fmt: skip
+    credited: Mapped[int] = mapped_column(
+        BigInteger, default=0, server_default="0",
+        info=about(_("Credited before it was paid"), widget="money", currency="currency", css="amount"),
+    )  # fmt: skip
+    """So much credit notes took off what was not paid yet; the rest is what is to be paid."""
     currency: Mapped[str] = mapped_column(String(3), info=about(_("Currency"), widget="currency"))
     language: Mapped[str] = mapped_column(String(12), default="en", info=about(_("Language"), widget="language"))
     reverse_charge: Mapped[bool] = mapped_column(
@@ -133,6 +138,11 @@ class Invoice(Base, Versioned, Stamped, Searchable):
 
     def __str__(self) -> str:
         return self.number or f"#{self.id}"
+
+    @property
+    def left(self) -> int:
+        """What is still to be paid."""
+        return self.total - self.paid - self.credited
 
 
 class InvoiceLine(Base):
@@ -165,10 +175,13 @@ class InvoiceLine(Base):
 
 
 class InvoicePayment(Base):
-    """So much of an invoice was covered, by a transaction of the ledger; the sum of them is `Invoice.paid`."""
+    """So much of an invoice was covered, by a transaction of the ledger; the sum of them is `Invoice.paid`.
+
+    Below zero: the payment went back by that transaction, and with it what it had covered.
+    """
 
     __tablename__ = "invoice_payment"
-    __table_args__ = (CheckConstraint("amount > 0", name="amount"),)
+    __table_args__ = (CheckConstraint("amount <> 0", name="amount"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id", ondelete="RESTRICT"), index=True)

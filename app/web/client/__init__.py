@@ -20,7 +20,9 @@ from app.web.client import (
     payments,
     phone,
     profile,
+    register,
     roles,
+    security,
     services,
     statement,
     subscriptions,
@@ -33,7 +35,7 @@ HANDLERS = [
     *profile.HANDLERS, *services.HANDLERS, *subscriptions.HANDLERS, *payments.HANDLERS, *invoices.HANDLERS,
     *brand.HANDLERS, *door.HANDLERS, *data.HANDLERS, *emails.HANDLERS, *phone.HANDLERS, *kind.HANDLERS,
     *users.HANDLERS, *roles.HANDLERS, *joining.HANDLERS, *payers.HANDLERS, *ordering.HANDLERS, *expenses.HANDLERS,
-    *statement.HANDLERS,
+    *statement.HANDLERS, *security.HANDLERS, *register.HANDLERS,
 ]  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from litestar import Response, get
 
 from app.errors import NotFound
-from app.integrations.pdf import NotAPicture, picture_kind
 from app.integrations.storage import FileMissing, Storage
 from app.web import render
 from app.web.branding import brand_of
@@ -20,6 +19,8 @@ DAY = "private, max-age=86400"
 @get("/client/logo", name="client.logo")
 async def logo(request: Asked) -> Response[bytes]:
     """The picture of the brand that the page shows: no other can be asked for."""
+    from app.integrations.pdf import NotAPicture, picture_kind  # takes its time
+
     brand = brand_of(request.scope)
     storage: Storage = request.app.state.storage
     if brand is None or not brand.logo:

@@ -22,7 +22,8 @@ from app.models.privacy import DataRequest, DataState
 from app.models.users import User
 from app.web import render
 from app.web.auth import see_other
-from app.web.client import queries
+from app.web.branding import brand_of
+from app.web.client import door, queries
 from app.web.client.access import may, why_not
 from app.web.client.area import HTML, Asked, me, respond
 from app.web.files import stored
@@ -45,7 +46,7 @@ def _export(request: DataRequest, *, may_load: bool) -> dict[str, Any]:
     label = gettext("Being made") if state is DataState.WAITING else str(state.label)
     done, total = (job.done, job.total) if job is not None else (0, 1)
     return {
-        "label": gettext("Copy of %(moment)s") % {"moment": show_moment(request.created_at)},
+        "label": gettext("Copy of %(moment)s") % {"moment": show_moment(request.created_at, "short")},
         "kind": tones.get(state, ""), "state": label, "going": state is DataState.WAITING,
         "done": done, "total": max(total, 1), "by": str(request.user) if request.user else "",
         "size": show_bytes(request.size) if request.size else "",
@@ -84,18 +85,19 @@ def _consent(row: Subscription) -> list[str]:
     how = f"{row.how.label}, {by}" if by else str(row.how.label)
     return [
         row.category.name_in(language()), str(row.channel.label), str(row.user or gettext("The account's address")),
-        gettext("Agreed") if row.wanted else gettext("Refused"), show_moment(row.since), how,
+        gettext("Agreed") if row.wanted else gettext("Refused"), show_moment(row.since, "short"), how,
     ]  # fmt: skip
 
 
 def _visit(line: queries.VisitLine) -> list[str]:
-    over = show_moment(line.ended_at) if line.ended_at <= db.utcnow() else gettext("now")
+    over = show_moment(line.ended_at, "short") if line.ended_at <= db.utcnow() else gettext("now")
     did = gettext("Something was changed") if line.changed else gettext("Only looked")
-    return [line.staff or gettext("Our support"), show_moment(line.created_at), over, line.reason, did]
+    return [line.staff or gettext("Our support"), show_moment(line.created_at, "short"), over, line.reason, did]
 
 
 async def _page(request: Asked, session: AsyncSession, form: DeletionForm, status: int = 200) -> Response[Any]:
     view, customer_id = me(request)
+    brand = brand_of(request.scope)
     asked = await privacy.deletion(session, customer_id)
     pending = None
     if asked is not None:
@@ -110,6 +112,8 @@ async def _page(request: Asked, session: AsyncSession, form: DeletionForm, statu
                   "closed": why_not(view, "client.data.delete")},
         consents=[_consent(row) for row in await _consents(session, customer_id)],
         visits=[_visit(row) for row in await queries.visits(session, customer_id, limit=SHOWN)],
+        visits_shown=brand is not None and brand.visits_shown,
+        door_url=door.URL if door.asked_for(request) and may(view, "client.door") else None,
         choose_url="/client/profile/subscriptions",
     )  # fmt: skip
 

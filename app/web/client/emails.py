@@ -13,6 +13,7 @@ from wtforms.validators import DataRequired, InputRequired, Length
 
 from app import db
 from app.domain import confirmations, sessions
+from app.domain.brands import sign_in_path
 from app.domain.sessions import SessionView
 from app.domain.sessions.throttle import admit, forgive, key_of
 from app.errors import Invalid, NotFound, SignInNeeded
@@ -155,7 +156,8 @@ async def confirm(request: Asked, token: FromPath[str]) -> Response[Any]:
         row = await _row(session, token, hold=True)
         await confirmations.confirm_address(session, row)
     flash(request.scope, "ok", gettext("The address %(email)s is confirmed.") % {"email": row.value})
-    return see_other("/client/profile" if visitor(request.scope) is not None else "/client/login")
+    signed_in = visitor(request.scope) is not None
+    return see_other("/client/profile" if signed_in else await sign_in_path(row.customer.project_id))
 
 
 HANDLERS = [page, save, cancel, confirm_page, confirm]

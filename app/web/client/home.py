@@ -17,7 +17,7 @@ from app.web.client.access import may
 from app.web.client.area import Asked, me, respond
 from app.web.client.dashboard import money_of
 from app.web.client.invoices import open_ones
-from app.web.client.showing import service_line
+from app.web.client.showing import own_lines
 from app.web.forms import AccountForm, choices, number, posted
 
 
@@ -33,16 +33,18 @@ async def home(request: Asked) -> Response[Any]:
     may_pay, sees_money = may(view, "client.payment.add"), may(view, "client.invoices")
     sees_visits = view.is_visit or Right.DATA in view.rights
     async with db.reads() as session:
+        customer = await queries.customer(session, customer_id)
         messages, _more = await queries.inbox(session, customer_id, view.project_name, size=5, unread_only=True)
         return await respond(
             request, session, "client/home.html",
             **await money_of(session, view, customer_id),
-            services=[service_line(s) for s in await queries.services(session, customer_id)],
+            services=await own_lines(session, customer, await queries.services(session, customer_id)),
             services_url="/client/services",
             messages=[m.shown() for m in messages],
             inbox_url="/client/messages",
             invoices=await open_ones(session, customer_id, may_pay=may_pay) if sees_money else [],
             visits=[_visit(v) for v in await queries.visits(session, customer_id)] if sees_visits else [],
+            visits_url="/client/data#visits" if may(view, "client.data") else None,
             buttons=[*([ask] if may(view, "client.ticket.open") else []),
                      *([order] if may(view, "client.service.order") else [])],
         )  # fmt: skip

@@ -12,6 +12,7 @@ from wtforms.validators import DataRequired, EqualTo, InputRequired, Length
 
 from app import db
 from app.domain import confirmations, members
+from app.domain.brands import sign_in_path
 from app.domain.confirmations.telling import role_label
 from app.errors import Invalid, NotFound
 from app.flash import flash
@@ -88,7 +89,8 @@ async def accept(request: Asked, token: FromPath[str]) -> Response[Any]:
             form.place(error, "full_name")
             return await _page(session, row, form, 422)
     flash(request.scope, "ok", gettext("You are now a user of the account of %(name)s.") % {"name": row.customer.name})
-    return see_other("/client/accounts" if visitor(request.scope) is not None else "/client/login")
+    signed_in = visitor(request.scope) is not None
+    return see_other("/client/accounts" if signed_in else await sign_in_path(row.customer.project_id))
 
 
 HANDLERS = [page, accept]

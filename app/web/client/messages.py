@@ -119,8 +119,10 @@ async def message(request: Asked, key: FromPath[str]) -> Response[Any]:
 
 @get("/client/messages/{key:str}/body", name="client.message.body")
 async def body(request: Asked, key: FromPath[str]) -> Response[Any]:
-    """The HTML of the message alone, for the frame."""
-    _view, customer_id = me(request)
+    """The HTML of the message alone, for the frame; in a visit only there, where the banner stands around it."""
+    view, customer_id = me(request)
+    if view.is_visit and request.headers.get("sec-fetch-dest") == "document":
+        return see_other(f"/client/messages/{number(key)}")
     async with db.reads() as session:
         delivery = await queries.delivery(session, customer_id, number(key))
         sent = await message_as_sent(session, delivery)

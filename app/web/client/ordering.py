@@ -30,7 +30,7 @@ from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
 from app.web.client.payments import payers_of
 from app.web.client.services import LIST, find_mine
-from app.web.client.showing import PER, named, price_of, service_line, told
+from app.web.client.showing import named, own_lines, price_of, told
 from app.web.forms import NUMBER, REQUIRED, OnceForm, choices, posted
 
 NEW = f"{LIST}/new"
@@ -80,7 +80,7 @@ def _shown(quote: Quote, known: dict[int, Discount], with_tax: bool) -> dict[str
     }  # fmt: skip
 
 
-async def _catalogue(request: Asked, session: AsyncSession) -> Response[Any]:
+async def _catalogue(request: Asked, session: AsyncSession, status: int = 200) -> Response[Any]:
     view, customer_id = me(request)
     customer = await queries.customer(session, customer_id)
     made = await charging.quotes(session, customer)
@@ -93,7 +93,7 @@ async def _catalogue(request: Asked, session: AsyncSession) -> Response[Any]:
         ]} for group, some in groupby(offers, key=lambda o: o.product.group)
     ]  # fmt: skip
     return await respond(
-        request, session, "client/catalogue.html", groups=groups, list_url=LIST,
+        request, session, "client/catalogue.html", status, groups=groups, list_url=LIST,
         read_only=why_not(view, "client.service.order"),
     )  # fmt: skip
 
@@ -198,7 +198,7 @@ async def order(request: Asked) -> Response[Any]:
     asked = given.get("product")
     async with db.reads() as session:
         if not asked:
-            return await respond(request, session, "client/catalogue.html", 422, groups=[], list_url=LIST)
+            return await _catalogue(request, session, 422)
         asked_for = await _Order.load(session, customer_id, asked)
     form = asked_for.fit(OrderForm(given))
     if form.validate():
@@ -231,13 +231,14 @@ async def ordered(request: Asked, key: FromPath[str]) -> Response[Any]:
     view, customer_id = me(request)
     async with db.reads() as session:
         service = await find_mine(session, customer_id, key)
+        [shown] = await own_lines(session, await queries.customer(session, customer_id), [service])
         waits = service.status is ServiceStatus.ORDERED and service.unpaid_since is not None
         missing = await charging.missing_for(session, service) if waits else 0
         sees = may(view, "client.payments")
         pay_url = f"/client/payments/new?service={service.id}" if waits and may(view, "client.payment.add") else None
         return await respond(
-            request, session, "client/ordered.html", service=service_line(service), waits=waits,
-            runs=service.status is ServiceStatus.ACTIVE, per=str(PER[service.period]), list_url=LIST,
+            request, session, "client/ordered.html", service=shown, waits=waits,
+            runs=service.status is ServiceStatus.ACTIVE, list_url=LIST,
             missing=show_money(missing, service.currency) if waits and sees else None, pay_url=pay_url,
             url=f"{LIST}/{service.id}",
         )  # fmt: skip

@@ -74,7 +74,8 @@ def read_money(text: str, currency: str) -> int:
 
 
 async def payers_of(session: AsyncSession, customer_id: int) -> Sequence[Payer]:
-    rows = select(Payer).where(Payer.customer_id == customer_id).order_by(Payer.name, Payer.id).limit(MOST)
+    mine = select(Payer).where(Payer.customer_id == customer_id, Payer.archived.is_(False))
+    rows = mine.order_by(Payer.usual.desc(), Payer.name, Payer.id).limit(MOST)
     return (await session.scalars(rows)).all()
 
 

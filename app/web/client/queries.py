@@ -66,6 +66,7 @@ class VisitLine:
     created_at: datetime
     ended_at: datetime
     """Or when it will end by itself."""
+    may_act: bool
     changed: bool
     """Whether something was changed meanwhile."""
 
@@ -90,7 +91,7 @@ async def visits(session: AsyncSession, customer_id: int, *, limit: int = 3, bef
         .limit(limit)
     )  # fmt: skip
     return [
-        VisitLine(str(v.staff or ""), v.reason, v.created_at, v.ended_at or v.expires_at, bool(changed))
+        VisitLine(str(v.staff or ""), v.reason, v.created_at, v.ended_at or v.expires_at, v.may_act, bool(changed))
         for v, changed in rows
     ]
 

@@ -18,10 +18,11 @@ from app.flash import flash
 from app.i18n import gettext, show_date, show_money
 from app.models.catalog import Period, Service, ServiceStatus
 from app.web.auth import see_other
+from app.web.client import queries
 from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
 from app.web.client.expenses import lines_of
-from app.web.client.showing import ends_by_itself, named, price_of, service_line, told
+from app.web.client.showing import ends_by_itself, named, own_lines, price_of, service_line, told
 from app.web.forms import number, posted
 
 LIST, NEW = "/client/services", "/client/services/new"
@@ -54,13 +55,14 @@ async def listed(request: Asked) -> Response[Any]:
             query.options(joinedload(Service.product)).order_by(Service.id.desc()).limit(PAGE + 1)
         )
         rows = found.all()
+        lines = await own_lines(session, await queries.customer(session, customer_id), rows[:PAGE])
         show = "show=ended&" if ended else ""
         tabs = [
             {"label": gettext("In use"), "url": LIST, "current": not ended},
             {"label": gettext("Ended"), "url": f"{LIST}?show=ended", "current": ended},
         ]
         return await respond(
-            request, session, "client/services.html", services=[service_line(s) for s in rows[:PAGE]], tabs=tabs,
+            request, session, "client/services.html", services=lines, tabs=tabs,
             ended=ended, more_url=f"{LIST}?{show}before={rows[PAGE - 1].id}" if len(rows) > PAGE else None,
             order_url=NEW if may(view, "client.service.order") else None,
         )  # fmt: skip
@@ -149,6 +151,8 @@ async def extend(request: Asked, key: FromPath[str]) -> Response[Any]:
     """Pay the next period now. The form says which one, so that it is paid once however often it is pressed."""
     _view, customer_id = me(request)
     given = await posted(request)
+    async with db.reads() as session:
+        await find_mine(session, customer_id, key)
     try:
         begins, seen = date.fromisoformat(given.get("begins")), int(given.get("seen")[:19])
     except ValueError:
@@ -157,8 +161,6 @@ async def extend(request: Asked, key: FromPath[str]) -> Response[Any]:
         async with db.unit() as session:
             service = await find_mine(session, customer_id, key)
             await charging.renew_now(session, service=service, begins=begins, seen=seen)
-    except NotFound:
-        raise
     except AppError as problem:
         async with db.reads() as session:
             fresh = await find_mine(session, customer_id, key)

@@ -9,9 +9,12 @@ from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import utcnow
 from app.domain import discounts
+from app.domain.discounts import Case
 from app.i18n import _, gettext, show_date, show_money, show_percent
 from app.models.catalog import Period, Service, ServiceStatus
+from app.models.customers import Customer
 from app.models.discounts import Discount, DiscountKind, DiscountScope, DiscountTarget
 
 PER = {
@@ -56,7 +59,7 @@ def state_of(service: Service) -> tuple[str, str, str]:
             said = gettext("It is cancelled and runs until %(day)s.")
             return "warn", gettext("Ends soon"), said % {"day": show_date(service.next_charge_on)}  # type: ignore[arg-type]
         case ServiceStatus.ACTIVE:
-            return "ok", gettext("Running"), gettext("Everything is in order.")
+            return "ok", gettext("Active"), gettext("Everything is in order.")
         case ServiceStatus.SUSPENDED if service.unpaid_since is not None:
             said = gettext("It was not paid and is stopped. It goes on as soon as the money is there.")
             return "bad", gettext("Stopped, unpaid"), said
@@ -75,13 +78,26 @@ def price_of(minor: int, currency: str, period: Period) -> Markup:
     return Markup('{} <span class="per small faint">{}</span>').format(show_money(minor, currency), str(PER[period]))
 
 
-def service_line(service: Service) -> dict[str, Any]:
+async def own_lines(session: AsyncSession, customer: Customer, services: Sequence[Service]) -> list[dict[str, Any]]:
+    """Services as lines, each at the price that this customer pays now."""
+    rules = await discounts.rules(session, customers=Customer.id == customer.id)
+    today = utcnow().date()
+
+    def off(s: Service) -> int:
+        case = Case(customer.id, customer.project_id, s.product_id, s.product.group_id, s.period, s.price, s.currency)
+        return rules.find(case, max(s.next_charge_on or today, today)).amount_off
+
+    return [service_line(s, off(s) if s.status is not ServiceStatus.CLOSED else 0) for s in services]
+
+
+def service_line(service: Service, off: int = 0) -> dict[str, Any]:
+    """off: what a discount takes off its price."""
     kind, status, about = state_of(service)
     once = service.period is Period.ONCE
     return {
         "name": service.name, "detail": service.product.name, "url": f"/client/services/{service.id}",
         "kind": kind, "status": status, "about": about,
-        "price": price_of(service.price, service.currency, service.period),
+        "price": price_of(service.price - off, service.currency, service.period),
         "next": show_date(service.next_charge_on) if service.next_charge_on else None,
         "renewal": "–" if once else gettext("by itself") if service.auto_renew else gettext("not renewed"),
     }  # fmt: skip

@@ -14,7 +14,7 @@ from app import db
 from app.domain import members
 from app.domain.members import By
 from app.domain.sessions import SessionView
-from app.errors import AppError, Conflict, Invalid
+from app.errors import AppError, Conflict, Invalid, TooMany
 from app.flash import flash
 from app.i18n import _, gettext
 from app.models.confirmations import Confirmation
@@ -115,7 +115,8 @@ async def _page(
     return await respond(
         request, session, "client/user.html", status, form=form or await _form(session, link, by), error=error,
         user=_line(link, view), fixed=fixed, read_only=why_not(view, "client.user.save"), elsewhere=elsewhere,
-        enabled=link.user.enabled, rights=say_rights(link.rights), base=f"{URL}/{link.user_id}", list_url=URL,
+        enabled=link.user.enabled, without=link.user.enabled and link.user.password_hash is None,
+        rights=say_rights(link.rights), base=f"{URL}/{link.user_id}", list_url=URL,
     )  # fmt: skip
 
 
@@ -171,7 +172,7 @@ async def _do(request: Asked, key: str, what: Any, done: str) -> Response[Any]:
             link = await members.member(session, customer_id, number(key))
             name = str(link.user)
             await what(session, link)
-    except Conflict as error:
+    except (Conflict, TooMany) as error:
         async with db.reads() as session:
             return await _page(request, session, key, None, error.status, str(error))
     flash(request.scope, "ok", gettext(done) % {"name": name})
@@ -196,6 +197,16 @@ async def enable(request: Asked, key: FromPath[str]) -> Response[Any]:
         await members.set_enabled(session, link=link, by=by, enabled=True)
 
     return await _do(request, key, what, _("%(name)s can sign in again."))
+
+
+@post(f"{URL}/{{key:str}}/link", name="client.user.link", status_code=200)
+async def send_link(request: Asked, key: FromPath[str]) -> Response[Any]:
+    by = by_of(me(request)[0])
+
+    async def what(session: AsyncSession, link: UserCustomer) -> None:
+        await members.send_link(session, link=link, by=by)
+
+    return await _do(request, key, what, _("A link to choose a password is on its way to %(name)s."))
 
 
 @post(f"{URL}/{{key:str}}/remove", name="client.user.remove", status_code=200)
@@ -285,4 +296,4 @@ async def withdraw(request: Asked, key: FromPath[str]) -> Response[Any]:
     return see_other(URL)
 
 
-HANDLERS = [listed, new, invite, show, save, disable, enable, remove, resend, withdraw]
+HANDLERS = [listed, new, invite, show, save, disable, enable, send_link, remove, resend, withdraw]

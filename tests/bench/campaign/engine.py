@@ -46,7 +46,7 @@ class Place:
         env = os.environ | {
             "PYTHONPATH": str(ROOT), "BURSAR_DATABASE_URL": self.url, "BURSAR_REDIS_URL": self.redis_url,
             "BURSAR_MAIL_URL": f"smtp://127.0.0.1:{port}", "BURSAR_DATA_DIR": str(FOLDER / "campaign-data"),
-            "BURSAR_ENV": "development",
+            "BURSAR_ENV": "development", "PYTHONDONTWRITEBYTECODE": "",  # compiled once, as where it is installed
         }  # fmt: skip
         return env | {"BURSAR_SEND_WINDOW": str(window)} if window else env
 
@@ -92,16 +92,15 @@ def workers(
     """Worker processes, from when they have started until the end of the block."""
     FOLDER.joinpath("campaign-data").mkdir(parents=True, exist_ok=True)
     env = place.env(port or place.sink.port, window)
-    code = "from tasks.worker import run; run()"
+    command = [sys.executable, "-m", "app", "worker"]
     if profile:
         env["BURSAR_BENCH_PROFILE_TO"] = profile
-        code = "from tests.bench.campaign.profiling import main; main()"
+        command = [sys.executable, "-c", "from tests.bench.campaign.profiling import main; main()"]
     processes = []
     try:
         for i in range(n):
             log = FOLDER / f"worker{i}.log"
             with log.open("wb") as out:
-                command = [sys.executable, "-c", code]
                 processes.append(subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out))
             end = time.monotonic() + 30
             while "the worker starts" not in log.read_text(errors="replace"):
@@ -180,5 +179,6 @@ async def run(place: Place, pids: list[int], customers: int, key: str) -> dict[s
         "sink cpu us": round(1e6 * (cpu_seconds(place.sink.pid) - sink_cpu) / n, 1),
         "trips": round((counts.trips - 1) / n, 2), "bytes": round(counts.bytes / n),
         "peak MB": round(max(memory_mb(pid, "VmHWM") for pid in pids), 1),
+        "without shared MB": round(max(memory_mb(pid, "VmHWM") - memory_mb(pid, "RssFile") for pid in pids), 1),
         "choosing s": round(first - began, 2) if first else None,
     }  # fmt: skip

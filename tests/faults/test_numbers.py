@@ -1,0 +1,106 @@
+"""Invoices while the processes that issue them are killed: their numbers have no gap and none comes twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from app import db
+from app.domain import billing
+from app.domain.billing import LineIn
+from app.domain.ledger import invariants
+from app.models.billing import Invoice, InvoiceKind, InvoiceStatus, NumberSeries
+from app.observe import SYSTEM, acting
+from tests import factories as make
+from tests.faults.stage import ROOT, scale
+
+pytestmark = pytest.mark.faults
+
+PROCESSES, KILLS, ENOUGH = 3, scale(6, 40), scale(60, 1000)
+
+
+async def issue_some(url: str, customer_id: int) -> None:
+    """What one process does: draft, issue and credit, several at once, until somebody kills it."""
+    db.configure(url)
+
+    async def lane() -> None:
+        while True:
+            try:
+                async with db.unit() as session:
+                    draft = await billing.draft_invoice(session, customer_id=customer_id, lines=[LineIn("A", 100)])
+                async with db.unit() as session:
+                    found = (await session.scalars(select(Invoice).where(Invoice.id == draft.id))).one()
+                    invoice = await billing.issue_invoice(session, invoice=found)
+                    if invoice.id % 3 == 0:
+                        await billing.credit_invoice(session, invoice=invoice, reason="Every third")
+                    if invoice.id % 5 == 0:
+                        raise NotThisTime  # a transaction that fails gives its numbers back
+            except NotThisTime:
+                continue
+            except Exception as error:
+                if "locked" not in str(error):
+                    raise
+
+    with acting(SYSTEM):
+        await asyncio.gather(*(lane() for _n in range(3)))
+
+
+class NotThisTime(Exception):
+    pass
+
+
+async def _start(url: str, customer_id: int) -> asyncio.subprocess.Process:
+    code = f"import asyncio, tests.faults.test_numbers as t; asyncio.run(t.issue_some({url!r}, {customer_id}))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE, env=environment, cwd=ROOT
+    )
+
+
+async def _issued() -> int:
+    async with db.reads() as session:
+        return await session.scalar(select(func.count()).where(Invoice.number.is_not(None))) or 0
+
+
+async def test_numbers_have_no_gap_whoever_is_killed(database: str, tmp_path: Path) -> None:
+    async with db.unit() as session:
+        customer = await make.create_customer(session)
+    began, chance, killed = time.monotonic(), random.Random(4711), 0
+    running = [await _start(database, customer.id) for _n in range(PROCESSES)]
+    try:
+        while (made := await _issued()) < ENOUGH or killed < KILLS:
+            assert time.monotonic() - began < scale(150, 900), made
+            await asyncio.sleep(chance.uniform(0.05, 0.3))
+            if made < ENOUGH * (killed + 1) // (KILLS + 1):
+                continue
+            at = chance.randrange(PROCESSES)
+            assert running[at].returncode is None, (await running[at].communicate())[1].decode()[-2000:]
+            running[at].send_signal(signal.SIGKILL)
+            await running[at].communicate()
+            killed += 1
+            running[at] = await _start(database, customer.id)
+    finally:
+        for process in running:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+    async with db.unit() as session:  # whatever was held by the killed ones is free
+        draft = await billing.draft_invoice(session, customer_id=customer.id, lines=[LineIn("A", 100)])
+        await billing.issue_invoice(session, invoice=draft)
+    async with db.reads() as session:
+        for kind in InvoiceKind:
+            rows = select(Invoice.number).where(Invoice.kind == kind, Invoice.status != InvoiceStatus.DRAFT)
+            numbers = sorted(int(number.rpartition("-")[2]) for number in await session.scalars(rows) if number)
+            assert numbers == list(range(1, len(numbers) + 1)), kind
+            series = select(NumberSeries.next_number).where(NumberSeries.kind == kind.value)
+            assert await session.scalar(series) == len(numbers) + 1
+        assert await invariants.check(session) == []
+    print(f"\n{db.engine().dialect.name}: {made} numbers, {killed} processes killed, {time.monotonic() - began:.1f} s")
