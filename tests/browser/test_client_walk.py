@@ -120,6 +120,7 @@ def look(walk: Walk, name: str) -> None:
     """A picture of what stands there, which axe-core looks at too."""
     walk.shot(name)
     assert findings(walk.page) == [], name
+    walk.page.emulate_media(color_scheme="light")
 
 
 def sign_up(walk: Walk, house: House) -> None:
@@ -199,7 +200,7 @@ def pay(walk: Walk) -> None:
     """The money starts the service; a second order is paid from what is left, and what is not left is asked for."""
     page = walk.page
     go(page, "Services")
-    eventually(lambda: page.reload() and page.get_by_text("Running").is_visible(), 20)  # a worker starts it
+    eventually(lambda: page.reload() and page.get_by_text("Active").is_visible(), 20)  # a worker starts it
     go(page, "Overview")
     expect(page.locator(".purse")).to_contain_text("15.00")
     link(page, "Order").first.click()
@@ -267,7 +268,9 @@ def answer_a_message(walk: Walk, house: House, staff: Page) -> None:
     assert "Hello" in part(mail_to(house, OWNER, "Maintenance"), "plain")
 
     go(page, "Messages")
-    expect(page.get_by_role("listitem").filter(has_text="unread")).to_have_count(1)
+    expect(page.get_by_role("listitem").filter(has=link(page, "Maintenance")).filter(has_text="unread")).to_have_count(
+        1
+    )
     page.get_by_role("searchbox", name=re.compile("^Search")).fill("at work")
     button(page, "Search").click()
     look(walk, "inbox")
