@@ -312,6 +312,9 @@ def staff_look_in(walk: Walk, house: House, staff: Page) -> None:
     assert refused(staff, house, "/client/data/export", {})
     staff.goto("/client/tickets/1")
     expect(staff.get_by_text("You are only looking at this account.")).to_be_visible()
+    staff.emulate_media(media="print")  # on paper too
+    expect(banner).to_be_visible()
+    staff.emulate_media(media="screen")
     button(banner, "Return").click()
     expect(staff).to_have_url(re.compile(r"/admin/customer/details/\d+$"))
     page = walk.page
