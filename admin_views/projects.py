@@ -12,6 +12,7 @@ from starlette.responses import Response
 from wtforms import BooleanField, FileField, SelectMultipleField, validators
 
 from admin_views.base import AppForm, AppView, Button, Flow, LookupField, Press, Related
+from admin_views.billing.numbers import NumbersFlow
 from app.db import Base
 from app.domain import brands
 from app.domain.billing.logos import MOST_BYTES, logo_of, set_logo
@@ -91,6 +92,11 @@ class Projects(AppView, model=Project):
         Button(
             "signup", _("Registration"), "user-plus", on=frozenset({"card"}), flow=SignUpFlow(), grant="edit",
             submit=_("Save"), lede=_("How customers of this project register by themselves."),
+        ),
+        Button(
+            "numbers", _("Numbers"), "braces", on=frozenset({"card"}), flow=NumbersFlow(), grant="edit",
+            submit=_("Keep"), more=True,
+            lede=_("How invoices and documents are numbered: {year}, and {number} or {number:05} with zeros in front."),
         ),
     )  # fmt: skip
 

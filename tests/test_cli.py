@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.localrun import redis_server
+from tests.integrations.stripe_api import SECRET_KEY, WEBHOOK_SECRET, stripe_server
 
 ROOT = Path(__file__).parent.parent
 
@@ -203,6 +204,25 @@ def test_doctor_looks_into_the_mailbox(tmp_path: Path) -> None:
     assert said(f"maildir://{box}") == "ok    1 waiting"
     down = said("imap://ada:secret@127.0.0.1:1/INBOX")
     assert down.startswith("FAIL  the IMAP server") and "secret" not in down
+
+
+def test_doctor_asks_stripe_whether_it_takes_the_key(tmp_path: Path) -> None:
+    def said(**variables: str) -> str:
+        shown = bursar(tmp_path, "doctor", code=1, **variables).stdout
+        [line] = [line for line in shown.splitlines() if line.startswith("card payments")]
+        return line[16:]
+
+    assert said() == "ok    not set up"
+    with stripe_server() as fake:
+        keys = {"STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET, "STRIPE_URL": fake.url}
+        assert said(STRIPE_SECRET_KEY=SECRET_KEY, **keys) == "ok    Stripe, test key"
+        other = "sk_live_" + "z" * 24
+        refused = said(STRIPE_SECRET_KEY=other, **keys)
+        assert refused.startswith("FAIL") and other not in refused
+        fake.down = True
+        assert said(STRIPE_SECRET_KEY=SECRET_KEY, **keys).startswith("FAIL")
+    gone = said(STRIPE_SECRET_KEY=SECRET_KEY, **keys)
+    assert gone.startswith("FAIL") and SECRET_KEY not in gone
 
 
 @pytest.mark.parametrize("engine_name", ["postgres"], indirect=True)

@@ -153,3 +153,20 @@ def test_former_keys_are_separated_by_spaces_and_as_long_as_the_present_one(tmp_
     assert settings.old_secret_keys == former and GOOD_SECRET not in repr(settings)
     with pytest.raises(SettingError, match="BURSAR_OLD_SECRET_KEYS"):
         given(tmp_path, OLD_SECRET_KEYS=f"{GOOD_SECRET} short")
+
+
+def test_stripe_needs_both_secrets_of_their_kind(tmp_path: Path) -> None:
+    keys = {"STRIPE_SECRET_KEY": "sk_test_hunter2", "STRIPE_WEBHOOK_SECRET": "whsec_hunter2"}
+    settings = given(tmp_path, **keys, STRIPE_URL="http://127.0.0.1:4242/")
+    assert (settings.stripe_secret_key, settings.stripe_webhook_secret) == ("sk_test_hunter2", "whsec_hunter2")
+    assert settings.stripe_url == "http://127.0.0.1:4242" and "hunter2" not in repr(settings)
+    assert given(tmp_path, **keys | {"STRIPE_SECRET_KEY": "rk_live_hunter2"}).stripe_secret_key == "rk_live_hunter2"
+    assert given(tmp_path).stripe_secret_key == ""
+    for wrong in (
+        {"STRIPE_SECRET_KEY": "pk_test_hunter2"}, {"STRIPE_SECRET_KEY": "sk_test hunter2"},
+        {"STRIPE_SECRET_KEY": ""}, {"STRIPE_WEBHOOK_SECRET": ""}, {"STRIPE_WEBHOOK_SECRET": "hunter2"},
+        {"STRIPE_URL": "api.stripe.com"}, {"STRIPE_URL": "ftp://hunter2"}, {"STRIPE_URL": "https://x/?hunter2"},
+    ):  # fmt: skip
+        with pytest.raises(SettingError, match="BURSAR_STRIPE") as refused:
+            given(tmp_path, **keys | wrong)
+        assert "hunter2" not in str(refused.value) and "\n" not in str(refused.value)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fpdf import FPDF
 from fpdf.enums import TableBordersLayout, TableHeadingsDisplay
-from fpdf.fonts import FontFace
+from fpdf.fonts import FontFace, TTFFont
+from fpdf.line_break import TextLine
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 INK, SOFT, LINE = (24, 28, 40), (92, 99, 115), (205, 209, 218)
 MARGIN = 18.0
 _FONTS = Path(__file__).parent / "fonts"
+_JOINED = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+"""Hebrew and Arabic."""
 
 
 class Pages(FPDF):
@@ -32,8 +36,39 @@ class Pages(FPDF):
         super().__init__(format="A4", enforce_compliance="PDF/A-3B")
         self.add_font("text", "", _FONTS / "DejaVuSansCondensed.ttf")
         self.add_font("text", "B", _FONTS / "DejaVuSansCondensed-Bold.ttf")
+        self.add_font("east", "", _FONTS / "DroidSansFallback.ttf")
+        self.set_fallback_fonts(["east"], exact_match=False)
+        self._letters = {code for font in self.fonts.values() if isinstance(font, TTFFont) for code in font.cmap}
         self.set_margins(MARGIN, MARGIN)
         self.set_auto_page_break(True, MARGIN + 4)
+
+    def cell(self, w: Any = None, h: Any = None, text: str = "", *args: Any, **kwargs: Any) -> bool:
+        text = self._written(text)
+        return super().cell(w, h, text, *args, **kwargs)
+
+    def multi_cell(self, w: float, h: Any = None, text: str = "", *args: Any, **kwargs: Any) -> Any:
+        text = self._written(text)
+        return super().multi_cell(w, h, text, *args, **kwargs)
+
+    def _render_styled_text_line(self, text_line: TextLine, *args: Any, **kwargs: Any) -> bool:
+        """The library forgets that a line was begun or ended in the other font: what came next had wrong letters."""
+        before = self.current_font, self.font_style, self.font_size_pt
+        new_page = super()._render_styled_text_line(text_line, *args, **kwargs)
+        if any(part.font is not before[0] for part in text_line.fragments):
+            self.current_font, self.font_style, self.font_size_pt = before
+            self.current_font_is_set_on_page = False
+        return new_page
+
+    def _written(self, text: str) -> str:
+        """The text as it can be written: "?" for what is in no font, where else an empty box would stand.
+
+        Letters that join and text from right to left are shaped; the others need no such care, and its time.
+        """
+        wanted = _JOINED.search(text) is not None
+        if wanted != (self.text_shaping is not None):
+            self.set_text_shaping(wanted)
+        unknown = {c for c in set(text) if c > "~" and ord(c) not in self._letters}
+        return text.translate(dict.fromkeys(map(ord, unknown), "?")) if unknown else text
 
     def file_id(self) -> str:
         """Of what it is and when it was made; the library would take the second in which it is written."""

@@ -11,13 +11,22 @@ import httpx
 import pytest
 from PIL import Image
 from pypdf import PdfReader
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app import db
 from app.db import utcnow
 from app.domain import billing
-from app.domain.billing import LineIn
-from app.models.billing import Document, DocumentKind, Invoice, InvoiceLine, InvoiceStatus, LineKind, TaxRate
+from app.domain.billing import LineIn, numbers
+from app.models.billing import (
+    Document,
+    DocumentKind,
+    Invoice,
+    InvoiceLine,
+    InvoiceStatus,
+    LineKind,
+    NumberSeries,
+    TaxRate,
+)
 from app.models.jobs import Job
 from app.models.projects import Project
 from tests import factories
@@ -290,3 +299,45 @@ async def test_the_card_of_a_customer_has_its_invoices(desk: httpx.AsyncClient) 
     assert tab.count("/admin/invoice/details/") == 2
     listed = (await desk.get("/admin/invoice/list")).text
     assert "238.00" in listed  # the total of both
+
+
+async def test_the_patterns_of_numbers_are_changed_and_say_what_comes_next(desk: httpx.AsyncClient) -> None:
+    book = await account()
+    for _n in range(2):
+        await drafted(book)
+    url = f"/admin/project/action/numbers?pks={book.project_id}"
+    page, year = (await desk.get(url)).text, utcnow().year
+    assert f"{year}-00003" in page and f"C{year}-00001" in page
+    rest = dict.fromkeys(("act", "contract", "reconciliation", "other"), "{year}-{number:05}")
+    values = {"pks": str(book.project_id), "invoice": "R{number:04}/{year}", "credit_note": "G{number}", **rest}
+    look = await desk.post(url, data={**values, "_look": "1"})
+    assert f"R0003/{year}" in look.text and "G1<" in look.text
+    for bad in (
+        "R",
+        "{number}{number}",
+        "{year}",
+        "{number:x}",
+        "{number.real}",
+        "{0}",
+        "{",
+        "{number!r}",
+        "{number:099}",
+    ):
+        refused = await desk.post(url, data={**values, "invoice": bad})
+        assert refused.status_code == 422, bad
+    async with db.reads() as session:
+        now = await numbers.patterns_of(session, book.project_id)
+    assert now == {**rest, "invoice": "{year}-{number:05}", "credit_note": "C{year}-{number:05}"}
+    assert (await desk.post(url, data=values)).status_code == 303
+    invoice_id = await drafted(book)
+    async with db.unit() as session:
+        invoice = (await session.scalars(select(Invoice).where(Invoice.id == invoice_id))).one()
+        note = await billing.credit_invoice(session, invoice=invoice, reason="Wrong")
+        assert (invoice.number, note.number) == (f"R0003/{year}", "G1")
+    # back to a pattern whose numbers are there: they are passed over, none comes twice
+    assert (await desk.post(url, data={**values, "invoice": "{year}-0000{number}"})).status_code == 303
+    async with db.unit() as session:
+        await session.execute(update(NumberSeries).values(next_number=1), execution_options={"audited": True})
+    assert f"{year}-00003" in (await desk.get(url)).text
+    await drafted(book)
+    assert [i.number for i in await all_of(Invoice) if i.kind == "invoice"][-1] == f"{year}-00003"

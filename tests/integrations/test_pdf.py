@@ -87,3 +87,42 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
         picture_kind(data)
     with pytest.raises(NotAPicture):
         document().logo(data)
+
+
+def embedded(page: Any) -> set[str]:
+    return {str(font.get_object()["/BaseFont"]).rpartition("+")[2] for font in page["/Resources"]["/Font"].values()}
+
+
+def test_arabic_is_joined_from_right_to_left_and_the_far_east_has_its_signs() -> None:
+    pdf = document()
+    pdf.heading("مؤسسة النور")
+    pdf.sides(("販売者", "株式会社サクラ\n東京都千代田区1-1"), ("付款人", "北京科技有限公司 Ltd"))
+    rows = [("استضافة", "1.00"), ("繁體中文 Hosting", "2.00"), ("한국어", "3.00"), ("x 漢字" * 40, "4.00")]
+    pdf.table([Column("何", 4), Column("金額", 1, "R")], rows)
+    pdf.paragraph("漢")
+    pdf.paragraph("Plain again")
+    pdf.pairs([("番号", "123"), ("日付", "4567")])
+    pdf.totals([("Net", "10.00"), ("合計", "23.45 EUR")])
+    page = PdfReader(io.BytesIO(pdf.bytes())).pages[0]
+    text = page.extract_text()
+    for part in ("株式会社サクラ", "東京都千代田区1-1", "北京科技有限公司 Ltd", "繁體中文 Hosting", "한국어"):
+        assert part in text, part
+    for part in ("1.00", "3.00", "4.00", "Plain again", "123", "4567", "10.00", "23.45 EUR", "استضافة", "مؤسسة"):
+        assert part in text, part
+    assert text.count("x 漢字".replace(" ", "")) + text.count("x 漢字") >= 30
+    assert any("Droid" in name for name in embedded(page))
+    # letters that join are other glyphs than those that stand alone
+    alone, joined = document(), document()
+    alone.paragraph(" ".join("مؤسسة"))
+    joined.paragraph("مؤسسة")
+    widths = [PdfReader(io.BytesIO(one.bytes())).pages[0].get_contents().get_data() for one in (alone, joined)]
+    assert len(widths[0]) != len(widths[1])
+
+
+def test_what_is_in_no_font_is_a_question_mark_and_other_documents_stay_small() -> None:
+    pdf = document()
+    pdf.paragraph("Thanks 😀 ไทย")
+    pdf.totals([("Total", "9.00")])
+    page = PdfReader(io.BytesIO(pdf.bytes())).pages[0]
+    assert "Thanks ? ???" in page.extract_text() and "9.00" in page.extract_text()
+    assert not any("Droid" in name for name in embedded(page)) and len(pdf.bytes()) < 40_000
