@@ -47,7 +47,9 @@ async def _furnish(database: str, data: Path) -> None:
             await factories.create_payment_method(session, name="Test card", gateway=Gateway.TEST)
             customer = await session.get_one(Customer, 1)
             hashed = await passwords.hash_password(SECRET)
-            await factories.create_user(session, customer=customer, username="plain", password_hash=hashed)
+            await factories.create_user(
+                session, customer=customer, username="plain", language="en", password_hash=hashed
+            )
             project = await session.get_one(Project, 1)
             project.slug, project.terms = "nordhost", "Be kind."
             project.signup = {"open": True, "kinds": ["individual"], "asked": ["contact_person", "country"]}
