@@ -18,8 +18,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app import db
+from app.domain.sessions import passwords
 from app.models.billing import Gateway
 from app.models.catalog import Period
+from app.models.customers import Customer
 from app.models.projects import Project
 from app.observe import SYSTEM, acting
 from tests import factories
@@ -43,6 +45,11 @@ async def _furnish(database: str, data: Path) -> None:
         async with db.unit() as session:
             await factories.create_product(session, name=PLAN, price=1000, period=Period.MONTH)
             await factories.create_payment_method(session, name="Test card", gateway=Gateway.TEST)
+            customer = await session.get_one(Customer, 1)
+            hashed = await passwords.hash_password(SECRET)
+            await factories.create_user(
+                session, customer=customer, username="plain", language="en", password_hash=hashed
+            )
             project = await session.get_one(Project, 1)
             project.slug, project.terms = "nordhost", "Be kind."
             project.signup = {"open": True, "kinds": ["individual"], "asked": ["contact_person", "country"]}
@@ -95,6 +102,7 @@ def another(chromium: Browser, house: House) -> Iterator[tuple[Page, Watch]]:
 def go(page: Page, name: str) -> None:
     """By the menu, which on a phone keeps some of its entries behind "More"."""
     menu = page.get_by_role("navigation", name="Main menu")
+    expect(menu).to_be_visible()  # the page before may still stand there
     entry = menu.get_by_role("link", name=re.compile(rf"^{name}\b"))
     if not entry.first.is_visible():
         menu.locator("summary").click()
@@ -324,3 +332,35 @@ def staff_look_in(walk: Walk, house: House, staff: Page) -> None:
     expect(page.locator("#visits")).to_contain_text("She called, #4711")
     expect(page.locator("#visits")).to_contain_text("Olga Owner")
     look(walk, "visits")
+
+
+def test_with_scripts_off_a_question_is_asked_found_and_closed(house: House, chromium: Browser) -> None:
+    context = chromium.new_context(
+        base_url=house.url, viewport={"width": 360, "height": 740}, locale="en-GB", java_script_enabled=False
+    )
+    context.set_default_timeout(8000)
+    page = context.new_page()
+    sign_in(page, "plain", SECRET, at="/client/p/nordhost/login")
+    go(page, "Messages")
+    link(page, "Ask a question").click()
+    page.get_by_label(re.compile("^Subject")).fill("Is it raining?")
+    page.get_by_label(re.compile("^Your question")).fill("I cannot see the window.")
+    page.get_by_label("Attach files").set_input_files([file("sky.txt", "grey")])
+    button(page, "Send").click()
+    expect(page.get_by_role("link", name=re.compile("sky.txt"))).to_be_visible()
+    go(page, "Messages")
+    page.get_by_role("searchbox", name=re.compile("^Search")).fill("window")
+    button(page, "Search").click()
+    link(page, "Is it raining?").click()
+    button(page, "This is solved").click()
+    expect(page.locator("h1 ~ .badge")).to_have_text("Closed")
+    page.reload()  # what was said once is gone
+    go(page, "Profile")
+    page.get_by_role("navigation", name="Profile").get_by_role("link", name="My data").click()
+    button(page, "Make a copy").click()
+    download = page.get_by_role("link", name=re.compile("^Download"))
+    eventually(lambda: page.reload() and download.count(), 30)
+    with page.expect_download() as got:
+        download.click()
+    assert got.value.suggested_filename.endswith(".zip")
+    context.close()

@@ -43,12 +43,15 @@ def mistakes(page: Page) -> list[str]:
     return [f"mistakes, {line}" for line in findings(page)] if page.evaluate(SEND) else []
 
 
-def on_a_phone(page: Page) -> list[str]:
-    """Whether a page of the client area is wider than a phone."""
-    page.set_viewport_size({"width": 360, "height": 740})
-    wide = page.evaluate(WIDE)
+def too_wide(page: Page) -> list[str]:
+    """Whether a page of the client area is wider than a phone or a tablet."""
+    found = []
+    for width in (360, 768, 1024):
+        page.set_viewport_size({"width": width, "height": 740})
+        if (wide := page.evaluate(WIDE)) is not None:
+            found.append(f"wider than {width}: {wide}")
     page.set_viewport_size({"width": 1280, "height": 720})
-    return [f"wider than a phone: {wide}"] if wide is not None else []
+    return found
 
 
 def findings(page: Page) -> list[str]:
@@ -91,7 +94,7 @@ def test_axe_finds_nothing_serious(served: Served, chromium: Browser, who: str, 
         page.goto(url, wait_until="load")
         found = findings(page)
         if who != "owner":
-            found += [*on_a_phone(page), *mistakes(page)]
+            found += [*too_wide(page), *mistakes(page)]
         wrong += [f"{url}: {line}" for line in found]
     assert page.evaluate("document.documentElement.lang") == code or who == "visit"
     context.close()

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app import db
 from app.domain.attachments import add_attachment
 from app.errors import Invalid, TooLarge
-from app.i18n import gettext, show_bytes
+from app.i18n import gettext, show_bytes, show_number
 from app.integrations.storage import Storage
 from app.links import Signer
 from app.models.attachments import Attachment
@@ -77,5 +77,11 @@ def limits(request: Asked) -> dict[str, Any]:
     most: int = request.app.state.settings.max_upload_bytes
     together = most + AROUND_FILES // 2
     return {
-        "files": MOST_FILES, "bytes": most, "size": show_bytes(most), "all": together, "together": show_bytes(together),
+        "files": MOST_FILES, "bytes": most, "size": _megabytes(most), "all": together,
+        "together": _megabytes(together),
     }  # fmt: skip
+
+
+def _megabytes(size: int) -> str:
+    """As the refusal of `add_attachment` counts them."""
+    return f"{show_number(size // (1024 * 1024))} MB"
