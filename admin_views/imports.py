@@ -342,9 +342,9 @@ async def _not_undone(session: AsyncSession, run: ImportRun) -> dict[str, Any]:
 def _invitations(run: ImportRun) -> str:
     if not run.looked.get("invite"):
         return ""
-    if run.state is not ImportState.DONE:
-        return gettext("After the import")
-    return gettext("%(n)s so far") % {"n": show_number(run.looked.get("invited", 0))}
+    if run.state is ImportState.DONE or run.looked.get("invited"):
+        return gettext("%(n)s so far") % {"n": show_number(run.looked.get("invited", 0))}
+    return gettext("After the import") if run.state in runs.OPEN else ""
 
 
 def _next(run: ImportRun) -> dict[str, str] | None:

@@ -63,7 +63,10 @@ class Security(PanelBase):
     ) -> Response:  # fmt: skip
         async with self.frame(request, title=gettext("Sign-in and security")) as (session, around):
             o = await security.overview(session, who, wrong=wrong, typed=typed)
-            html = page("sqladmin/security.html", frame=around, o=o, host=who.place.host, url=URL, **context)
+            needed = request.app.state.settings.staff_two_factor and not o.two_factor.on
+            html = page(
+                "sqladmin/security.html", frame=around, o=o, host=who.place.host, url=URL, needed=needed, **context
+            )
         return HTMLResponse(html, status)
 
 

@@ -20,7 +20,9 @@ def _when_used(name: str) -> None:
             raise AttributeError(attribute)  # the import itself asks
         if sys.modules.get(name) is stand_in:
             del sys.modules[name]
-        return getattr(import_module(name), attribute)
+        package = import_module(name)
+        vars(stand_in).update((k, v) for k, v in vars(package).items() if not k.startswith("__"))  # from now on at once
+        return getattr(package, attribute)
 
     stand_in.__getattr__ = read  # type: ignore[method-assign]
     sys.modules[name] = stand_in

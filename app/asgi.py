@@ -26,6 +26,7 @@ from app.web.files import staff_file
 from app.web.guard import Guard, visitor
 from app.web.health import health
 from app.web.inbound import take_mail
+from app.web.second import SET_UP, must_set_up
 from app.web.static import static_file
 from app.web.webhooks import take_stripe
 
@@ -35,7 +36,7 @@ def start(request: Request[Any, Any, Any]) -> Redirect:
     return Redirect("/client/" if brand_asked(request.scope) else "/admin/", status_code=303)
 
 
-def _mount(host: Any) -> Any:
+def _mount(host: Any, settings: Settings) -> Any:
     @asgi("/admin", is_mount=True, copy_scope=True)  # without the copy Starlette overwrites scope["app"]
     async def admin(scope: Scope, receive: Receive, send: Send) -> None:
         path = unquote(scope["raw_path"].decode("latin-1").split("?")[0]).rstrip("/")
@@ -45,6 +46,9 @@ def _mount(host: Any) -> Any:
             if scope.get("method") == "POST":
                 scope["state"]["kept"] = await recovery.keep(scope, receive, path)
             raise SignInNeeded
+        if not f"{path}/".startswith(f"{SET_UP}/") and await must_set_up(scope, settings):
+            await Redirect(SET_UP, status_code=303).to_asgi_response(None, Request(scope))(scope, receive, send)
+            return
         scope["path"] = "/admin/" if path == "/admin" else path
         await host(scope, receive, send)
 
@@ -78,7 +82,7 @@ def build(settings: Settings, panel: Any) -> Guard:
             *passwords.STAFF_HANDLERS,
             *consent.HANDLERS,
             client.router(),
-            _mount(panel),
+            _mount(panel, settings),
         ],
         exception_handlers=HANDLERS,
         lifespan=[_closing],

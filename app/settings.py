@@ -57,6 +57,8 @@ class Settings:
     inbound_keep_days: int = 90
     """How long the original of a mail is kept that is in a ticket, or of no interest."""
     enter_minutes: int = 120
+    staff_two_factor: bool = False
+    """Staff without two-factor sign-in see nothing but the page where they set it up."""
     """So old may the sign-in of staff be who enter a customer's account; then the password is asked again."""
     stripe_secret_key: str = field(default="", repr=False)
     """Empty: no payments by card."""
@@ -117,6 +119,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         inbound_url=_inbound_url(values.get("BURSAR_INBOUND_URL", "")),
         inbound_secret=_inbound_secret(values.get("BURSAR_INBOUND_SECRET", "")),
         inbound_keep_days=_number(values, "BURSAR_INBOUND_KEEP_DAYS", 90, 1, 3650),
+        staff_two_factor=_yes_no(values, "BURSAR_STAFF_TWO_FACTOR"),
         enter_minutes=_number(values, "BURSAR_ENTER_MINUTES", 120, 1, 10_080),
         stripe_secret_key=_stripe(values, "BURSAR_STRIPE_SECRET_KEY", ("sk_", "rk_")),
         stripe_webhook_secret=_stripe(values, "BURSAR_STRIPE_WEBHOOK_SECRET", ("whsec_",)),

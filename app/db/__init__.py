@@ -24,7 +24,7 @@ from app.db.base import (
     unindexed,
     utcnow,
 )
-from app.db.bulk import insert_all
+from app.db.bulk import insert_all, insert_rows
 from app.db.extra import Extra, extras
 from app.db.prepared import Prepared, ask, given
 from app.db.sessions import (
@@ -50,6 +50,6 @@ __all__ = [
     "AfterCommit", "AppSession", "Base", "BigId", "Choice", "Customised", "Email", "Extra", "Json", "Name",
     "Narrowed", "Prepared", "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "ask",
     "choice", "configure", "database", "dispose", "engine", "estimated_rows", "extras", "fold", "folded",
-    "folded_of", "given", "insert_all", "is_sqlite", "kept", "like", "make_engine", "model_of", "moment", "narrow",
-    "read_sessions", "reads", "took_too_long", "unindexed", "unit", "utcnow", "violated", "weigh",
+    "folded_of", "given", "insert_all", "insert_rows", "is_sqlite", "kept", "like", "make_engine", "model_of",
+    "moment", "narrow", "read_sessions", "reads", "took_too_long", "unindexed", "unit", "utcnow", "violated", "weigh",
 ]  # fmt: skip

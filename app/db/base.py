@@ -145,6 +145,17 @@ def about(
     }  # fmt: skip
 
 
+class _WithoutMarks(dict[int, int | None]):
+    """For `str.translate`: every character stays, but for those that only mark another; asked for each one once."""
+
+    def __missing__(self, code: int) -> int | None:
+        self[code] = None if unicodedata.combining(chr(code)) else code
+        return self[code]
+
+
+_WITHOUT_MARKS = _WithoutMarks()
+
+
 def fold(text: str) -> str:
     """Text as it is searched: case, accents and compatibility forms dropped, two spaces before each word.
 
@@ -154,7 +165,7 @@ def fold(text: str) -> str:
         kept = text.lower()
     else:
         plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-        kept = "".join(c for c in plain if not unicodedata.combining(c))
+        kept = plain.translate(_WITHOUT_MARKS)
     return "".join(f"  {word}" for word in kept.split())
 
 

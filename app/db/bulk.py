@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import FromClause, Table, func, insert, select
+from sqlalchemy import Dialect, FromClause, Table, func, insert, select
 from sqlalchemy.orm import Session
 
 
@@ -24,5 +25,36 @@ def insert_all(session: Session, table: FromClause, rows: Iterable[Mapping[str, 
         return made.scalars().all()
     first = connection.execute(select(func.coalesce(func.max(table.c.id), 0) + 1)).scalar_one()
     ids = range(first, first + len(many))
-    connection.execute(insert(table), [{**row, "id": i} for i, row in zip(ids, many, strict=True)])
+    insert_rows(session, table, [{**row, "id": i} for i, row in zip(ids, many, strict=True)])
     return ids
+
+
+def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all have the same columns; what they lack has the default of its column. Not audited.
+
+    On SQLite past SQLAlchemy's own way for many rows, which takes longer than the database.
+    """
+    connection = session.connection()
+    if connection.dialect.name != "sqlite":
+        connection.execute(insert(table), rows)
+        return
+    given = tuple(rows[0])
+    defaults = {c.key: _default(c) for c in table.c if c.key not in rows[0] and c.default is not None}
+    columns = (*given, *defaults)
+    sql, converts = _compiled(table, columns, connection.dialect)
+    fixed = [v if (f := converts[c]) is None else f(v) for c, v in defaults.items()]
+    ways = [(column, converts[column]) for column in given]
+    connection.exec_driver_sql(sql, [(*[row[c] if f is None else f(row[c]) for c, f in ways], *fixed) for row in rows])
+
+
+@lru_cache(maxsize=200)
+def _compiled(table: Table, columns: tuple[str, ...], dialect: Dialect) -> tuple[str, dict[str, Any]]:
+    """The statement, whose parameters are in this order, and what makes of a value one that the driver takes."""
+    quote = dialect.identifier_preparer.quote
+    names, marks = ", ".join(quote(table.c[c].name) for c in columns), ", ".join("?" * len(columns))
+    converts = {c: table.c[c].type.dialect_impl(dialect).bind_processor(dialect) for c in columns}
+    return f"INSERT INTO {quote(table.name)} ({names}) VALUES ({marks})", converts  # noqa: S608
+
+
+def _default(column: Any) -> Any:
+    return column.default.arg(None) if column.default.is_callable else column.default.arg

@@ -257,13 +257,21 @@ def language(value: Any) -> str:
     text = _text(value, 12, False, "").replace("_", "-").lower()
     if not text:
         return ""
+    if not (tag := _tag(text)):
+        raise Bad(gettext("This is not a language tag, such as de or pt-BR (BCP 47)."))
+    return tag
+
+
+@lru_cache(maxsize=1024)
+def _tag(text: str) -> str:
+    """The tag in its usual spelling; empty for what is none."""
     names, found = Locale("en"), _TAG.fullmatch(text)
     if found is not None:
         tag, script, region = found[1], (found[2] or "").title(), (found[3] or "").upper()
         known = tag in names.languages and (not script or script in names.scripts)
         if known and (not region or region in names.territories):
             return "-".join(part for part in (tag, script, region) if part)
-    raise Bad(gettext("This is not a language tag, such as de or pt-BR (BCP 47)."))
+    return ""
 
 
 @lru_cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, event, insert, inspect
+from sqlalchemy import ForeignKey, Index, String, Text, event, inspect
 from sqlalchemy.orm import (
     InstanceState,
     Mapped,
@@ -22,7 +22,7 @@ from sqlalchemy.orm import (
     relationship,
 )
 
-from app.db import AppSession, Base, BigId, Choice, about, choice, insert_all, utcnow
+from app.db import AppSession, Base, BigId, Choice, about, choice, insert_all, insert_rows, utcnow
 from app.i18n import _
 from app.models.consent import DeliveryEvent
 from app.models.customers import Customer
@@ -103,7 +103,12 @@ UNAUDITED: tuple[type[Base], ...] = (
 MASK = "***"
 
 
+_AS_IT_IS = frozenset({str, int, bool, float, type(None)})
+
+
 def _plain(value: Any) -> Any:
+    if type(value) in _AS_IT_IS:
+        return value
     if isinstance(value, datetime | date):
         return value.isoformat()
     return value if isinstance(value, str | int | float | bool | list | dict | None) else str(value)
@@ -192,7 +197,7 @@ def write_all(session: Session, lines: Sequence[Line]) -> None:
         })  # fmt: skip
     ids = insert_all(session, Audit.__table__, rows)
     details = [{"audit_id": i, "payload": payload} for i, payload in zip(ids, payloads, strict=True)]
-    session.connection().execute(insert(AuditDetail.metadata.tables["audit_detail"]), details)
+    insert_rows(session, AuditDetail.metadata.tables["audit_detail"], details)
 
 
 @event.listens_for(Base, "before_mapper_configured", propagate=True)

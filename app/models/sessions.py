@@ -47,12 +47,12 @@ class LoginSession(Base, Stamped):
     )
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("login_session.id", ondelete="CASCADE"), index=True)
     reason: Mapped[str] = mapped_column(
-        String(500), default="", info=about(_("Reason"), listed=True, searched=True, css="text")
+        String(500), default="", info=about(_("Reason"), listed=True, searched=True, css="text full")
     )
     may_act: Mapped[bool] = mapped_column(default=False, info=about(_("Might act"), listed=True, css="lesser"))
     last_seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None] = mapped_column(info=about(_("End"), listed=True, css="when"))
+    ended_at: Mapped[datetime | None] = mapped_column(info=about(_("End"), listed=True, css="lesser"))
     proved_at: Mapped[datetime | None]
     """When the person last gave the password once more, after signing in."""
     ip: Mapped[str] = mapped_column(String(45), default="")

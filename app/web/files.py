@@ -17,6 +17,7 @@ from app.integrations.storage import FileMissing, Storage, safe_filename
 from app.models.attachments import Attachment
 from app.web.forms import number
 from app.web.guard import visitor
+from app.web.second import must_set_up
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
@@ -51,6 +52,8 @@ async def staff_file(request: Request[Any, Any, Any], key: FromPath[str]) -> Res
     view = visitor(request.scope)
     if view is None:
         raise SignInNeeded
+    if await must_set_up(request.scope, request.app.state.settings):
+        raise Forbidden
     if not (granted(view.grants, "attachment", "list") or granted(view.grants, "ticket", "details")):
         raise Forbidden
     async with db.reads() as session:

@@ -11,17 +11,19 @@ from litestar.response import Redirect
 
 from app import cookies, db
 from app.domain import sessions
-from app.domain.sessions import Came, Place, SecondStep, passkeys
+from app.domain.sessions import Came, Place, SecondStep, passkeys, totp
 from app.domain.sessions.links import LIFE, Gone
 from app.errors import AppError, TooMany
 from app.flash import flash
 from app.i18n import gettext
 from app.models.sessions import OneUseKind
 from app.observe import actor
+from app.settings import Settings
 from app.web import recovery, render
 from app.web.branding import at_brand, brand_asked
 from app.web.errors import gate, in_client_area, local_path, path_of
 from app.web.forms import posted
+from app.web.guard import visitor
 
 Asked = Request[Any, Any, Any]
 HTML = "text/html"
@@ -134,6 +136,18 @@ async def _check(request: Asked) -> Response[Any]:
             page.headers["Retry-After"] = str(error.seconds)
         return page
     return enter(request, made, next=next, kept=kept)
+
+
+SET_UP = "/admin/profile/security"
+
+
+async def must_set_up(scope: Any, settings: Settings) -> bool:
+    """Whether this member of staff has to set up two-factor sign-in before anything else."""
+    view = visitor(scope)
+    if not settings.staff_two_factor or view is None or view.staff_id is None:
+        return False
+    async with db.reads() as session:
+        return not await totp.is_on(session, sessions.Person(staff_id=view.staff_id))
 
 
 async def by_passkey(request: Asked) -> tuple[str, str]:

@@ -32,7 +32,7 @@ PAGES = {
 }  # fmt: skip
 """Name of the picture -> the page."""
 SIZES = {1280: 800, 360: 740}
-USER, NAME = "docs", "Anna Müller"
+USER = "docs"
 
 
 async def _somebody(database: str) -> None:
@@ -60,8 +60,8 @@ async def _somebody(database: str) -> None:
             )  # fmt: skip
             customer = (await session.scalars(wanted)).one()
             await factories.create_user(
-                session, customer=customer, username=USER, full_name=NAME, email="docs@example.com", language="en",
-                password_hash=await passwords.hash_password(PASSWORD),
+                session, customer=customer, username=USER, full_name=customer.name, email="docs@example.com",
+                language="en", password_hash=await passwords.hash_password(PASSWORD),
             )  # fmt: skip
     await db.dispose()
 

@@ -6,10 +6,12 @@ import pytest
 from sqlalchemy import func, select
 
 from app import db
-from app.domain import customers
+from app.domain import customers, members
+from app.domain.confirmations import by_token, link_of
 from app.domain.imports import inviting, runs, undoing
 from app.errors import Conflict
 from app.models.audit import Audit
+from app.models.confirmations import Confirmation, ConfirmationKind
 from app.models.customers import Customer, ExternalRef, Membership
 from app.models.imports import ImportRow, ImportRun, ImportState
 from app.models.jobs import Job
@@ -111,9 +113,9 @@ async def test_users_are_invited_a_few_at_a_time(
     async with db.unit() as session:
         await runs.start_import(session, import_id=import_id)
 
-    async def asked() -> list[dict[str, object]]:
+    async def asked() -> list[Confirmation]:
         async with db.reads() as session:
-            return list(await session.scalars(select(Job.args).where(Job.name == "sessions.link").order_by(Job.id)))
+            return list(await session.scalars(select(Confirmation)))
 
     async with db.reads() as session:
         assert await session.scalar(select(Job.id).where(Job.name == "imports.invite")) is None
@@ -121,6 +123,11 @@ async def test_users_are_invited_a_few_at_a_time(
     counts = []
     while not (await inviting.invite_some(import_id=import_id)).over:
         counts.append(len(await asked()))
-    jobs = await asked()
-    assert counts == [2, 3] and {job["kind"] for job in jobs} == {"invite"}
-    assert len({job["user_id"] for job in jobs}) == 3 and (await row(import_id)).looked["invited"] == 3
+    rows = await asked()
+    assert counts == [2, 3] and {r.kind for r in rows} == {ConfirmationKind.JOIN}
+    assert len({r.user_id for r in rows}) == 3 and (await row(import_id)).looked["invited"] == 3
+    async with db.unit() as session:
+        invitation = await by_token(session, link_of(rows[0]).rpartition("/")[2])
+        await members.accept(session, row=invitation, password="long enough a password")
+    run = await undone(resources, import_id)
+    assert (run.undone, run.kept) == (3, 1) and [r.id for r in await asked()] == [rows[0].id]

@@ -67,7 +67,9 @@ def _speak(served: Served, who: str, code: str) -> dict[str, str]:  # noqa: F811
     jar = {name: value} if name else {}
     if who == "visit":  # only looks: it reads what the customer reads
         return jar
-    with httpx.Client(base_url=served.url, headers={"Origin": served.url, "Cookie": f"{name}={value}"}) as browser:
+    with httpx.Client(
+        base_url=served.url, headers={"Origin": served.url, "Cookie": f"{name}={value}"}, timeout=60
+    ) as browser:
         answer = browser.post("/client/language" if who in ("user", "reader") else "/language", data={"language": code})
         assert answer.status_code == 303
         return jar | {n: v for n, v in answer.cookies.items() if n != name}

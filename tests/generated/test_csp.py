@@ -74,7 +74,7 @@ def _find_pages(served: Served, who: str) -> list[str]:
             and not w.url.startswith(("/admin", "/static", "/health", "/files", "/t/"))
         ]  # fmt: skip
     found, headers = [], {"cookie": served.world.cookies[who]}
-    with httpx.Client(base_url=served.url, headers=headers) as browser:
+    with httpx.Client(base_url=served.url, headers=headers, timeout=60) as browser:
         for url in wanted:
             answer = browser.get(url)
             if answer.status_code != 200 or not answer.headers["content-type"].startswith("text/html"):

@@ -15,6 +15,7 @@ from app.domain import billing
 from app.domain.billing import LineIn
 from app.i18n import LANGUAGES
 from app.models.billing import Invoice, InvoiceStatus
+from app.models.projects import Project
 from tests import factories
 from tests.web.helpers import People
 
@@ -81,6 +82,9 @@ async def test_paying_from_the_balance(
 @pytest.mark.parametrize("code", LANGUAGES)
 async def test_pages_speak_the_readers_language(ada: httpx.AsyncClient, people: People, code: str) -> None:
     await invoice_of(people.customer)
+    async with db.unit() as session:
+        project = (await session.scalars(select(Project).where(Project.id == people.project.id))).one()
+        project.languages = list(LANGUAGES)
     await ada.post("/client/language", data={"language": code, "next": "/client/"})
     words = {"en": "Invoices", "de": "Rechnungen", "ru": "Счета", "es": "Facturas"}
     assert f'<h1 class="grow">{words[code]}</h1>' in (await ada.get("/client/invoices")).text

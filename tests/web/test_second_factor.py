@@ -21,6 +21,8 @@ from app.models.audit import Audit
 from app.models.factors import RecoveryCode, TwoFactor
 from app.models.jobs import Job
 from app.models.sessions import LoginSession, OneUse, SessionKind
+from app.models.users import UserCustomer, UserRole
+from tests import factories
 from tests.web.helpers import PASSWORD, People, Site, sign_in
 
 pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
@@ -264,3 +266,31 @@ async def test_devices_are_listed_and_signed_out(
         assert (await third.get("/client/")).status_code == 303
         assert (await ada.get("/client/")).status_code == 200
     assert (await ada.post(URL, data={"what": "nothing"})).status_code == 404
+
+
+async def test_where_it_is_required_staff_see_nothing_else_before(site: Site, people: People) -> None:
+    strict = site.again(staff_two_factor=True)
+    async with strict.browser() as client:
+        assert (await sign_in(client, "grace")).status_code == 303
+        for path in ("/admin/", "/admin/customer/list", "/admin/profile", "/admin/profile/securityX"):
+            assert (await client.get(path)).headers["location"] == "/admin/profile/security", path
+        assert (await client.post("/admin/customer/action/enter?pks=1")).status_code == 303
+        assert (await client.get("/files/1")).status_code == 403
+        assert (await client.get("/admin/profile/security/app")).status_code == 200
+        await switched_on(staff_id=people.staff.id)
+        assert (await client.get("/admin/customer/list")).status_code == 200
+        await sign_in(client, "ada", area="/client")  # users of customers are not meant
+        assert (await client.get("/client/")).status_code == 200
+
+
+async def test_other_accounts_stand_in_the_menu_of_the_person(
+    site: Site, people: People, ada: httpx.AsyncClient
+) -> None:
+    assert "Another account" not in (await ada.get("/client/")).text
+    async with db.unit() as session:
+        second_one = await factories.create_customer(session, name="Analytical Engines", project=people.project)
+        session.add(UserCustomer(user_id=people.user.id, customer_id=second_one.id, role=UserRole.FINANCE))
+    page = (await ada.get("/client/")).text
+    assert "Another account" in page and f'value="{second_one.id}"' in page and people.other.name not in page
+    assert (await ada.post("/client/accounts", data={"customer": str(second_one.id)})).status_code == 303
+    assert people.customer.name in (await ada.get("/client/")).text

@@ -110,10 +110,12 @@ async def test_a_visit_changes_only_what_the_table_opens(
         if name == "client.leave":
             continue
         answer = await grace.post(path, data={"text": ""})
-        opened = may_act and TABLE[name].visit is Visit.ACT
+        needs = TABLE[name].visit
+        opened = may_act and needs is Visit.ACT
         assert (answer.status_code == 403) is not opened, (name, answer.status_code)
         if not opened:
-            assert ("only to the customer" if may_act else "only looking at this account") in answer.text, name
+            told = "only to the customer" if needs is Visit.NEVER else "only looking at this account"
+            assert told in answer.text, name
     assert (await grace.get("/client")).status_code == 200  # the visit goes on
 
 

@@ -13,7 +13,8 @@ from app.domain.billing.payments import create_payment
 from app.domain.billing.settling import pay_from_balance
 from app.errors import Conflict, Invalid
 from app.i18n import gettext
-from app.models.billing import Invoice, InvoiceKind, InvoiceStatus, Payment, PaymentInvoice
+from app.models.billing import Invoice, InvoiceKind, InvoiceStatus, LineKind, Payment, PaymentInvoice
+from app.models.ledger import Account
 
 MOST = 50
 
@@ -30,6 +31,17 @@ async def open_of(session: AsyncSession, customer_id: int, ids: Sequence[int]) -
         .limit(MOST)
     )  # fmt: skip
     return rows.all()
+
+
+def suffices(account: Account, invoices: Sequence[Invoice]) -> bool:
+    """Whether the account, as it stands now, can pay these; loaded with their lines."""
+    lines = [line for invoice in invoices for line in invoice.lines]
+    sold = sum(line.total for line in lines if line.kind is LineKind.SALE)
+    if any(line.kind is LineKind.ADVANCE for line in lines):
+        return False
+    if any(line.kind is LineKind.EXPENSE for line in lines) and account.balance < 0:
+        return False
+    return account.post_paid or account.balance + account.credit_limit >= sold
 
 
 async def pay_all(session: AsyncSession, *, invoices: Sequence[Invoice]) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import FromClause, insert
+from sqlalchemy import FromClause
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from app.db import Base, folded_of, insert_all
+from app.db import Base, folded_of, insert_all, insert_rows
 from app.domain import checks, users
 from app.domain.customers.fields import cleaned
 from app.models import audit
@@ -38,10 +38,11 @@ def newcomer(
     The user name must be free: `register_many` does not look. Raises Invalid with every bad field.
     """
     customer = cleaned({"email": "", **values})
-    user = checks.clean(
-        {"username": username, "full_name": customer.get("contact_person") or customer["name"],
-         "email": customer["email"], "language": customer.get("language", "")}, users.FIELDS,
-    )  # fmt: skip
+    user = {
+        "username": checks.at("username", users.FIELDS["username"], username),
+        "full_name": customer.get("contact_person") or customer["name"], "email": customer["email"],
+        "language": customer.get("language", ""),
+    }  # fmt: skip
     return Newcomer(customer, {**user, "project_id": customer["project_id"]}, source, ref, groups)
 
 
@@ -57,12 +58,12 @@ def _register(session: Session, people: Sequence[Newcomer]) -> Sequence[int]:
     customers = _insert(session, Customer, [person.customer for person in people])
     logins = _insert(session, User, [person.user for person in people])
     ties = [{"user_id": u, "customer_id": c, "role": UserRole.OWNER} for u, c in zip(logins, customers, strict=True)]
-    session.connection().execute(insert(UserCustomer.metadata.tables["user_customer"]), ties)
+    insert_rows(session, UserCustomer.metadata.tables["user_customer"], ties)
     refs = [{"source": p.source, "ref": p.ref, "noun": "customer", "noun_id": i}
             for p, i in zip(people, customers, strict=True)]  # fmt: skip
-    session.connection().execute(insert(ExternalRef.metadata.tables["external_ref"]), refs)
+    insert_rows(session, ExternalRef.metadata.tables["external_ref"], refs)
     if joined := [{"customer_id": i, "group_id": g} for p, i in zip(people, customers, strict=True) for g in p.groups]:
-        session.connection().execute(insert(Membership.metadata.tables["membership"]), joined)
+        insert_rows(session, Membership.metadata.tables["membership"], joined)
     lines = []
     for person, customer_id, user_id in zip(people, customers, logins, strict=True):
         groups = {"groups": list(person.groups)} if person.groups else {}

@@ -215,6 +215,7 @@ class _Import:
         for place, column in enumerate(sheet.columns):
             if column in report.mapping:
                 self.places.setdefault(report.mapping[column], []).append(place)
+        self.order = [(name, place) for name, places in self.places.items() for place in places]
         self.seen: dict[str, int] = {}
         self.cells: dict[int, list[str]] = {}
 
@@ -296,12 +297,18 @@ class _Import:
             return None
 
     def _read(self, record: Record) -> _Row:
+        found: dict[str, list[str]] = {}
+        for name, place in self.order:
+            if text := _bare(record.cells[place]):
+                if "\n" in text and name not in ("street", "note"):
+                    text = text.replace("\n", " ")
+                found.setdefault(name, []).append(text)
+
         def all_of(name: str) -> list[str]:
-            found = [text for place in self.places.get(name, ()) if (text := _bare(record.cells[place]))]
-            return found if name in ("street", "note") else [text.replace("\n", " ") for text in found]
+            return found.get(name, [])
 
         def one(name: str) -> str:
-            return next(iter(all_of(name)), "")
+            return found[name][0] if name in found else ""
 
         def choice(name: str) -> str:
             return self.choices.meant(name, one(name))
@@ -310,10 +317,10 @@ class _Import:
         person = one("contact_person") or " ".join(all_of("first_name") + all_of("last_name"))
         street = "\n".join(all_of("street"))
         town = " ".join(all_of("postal_code") + all_of("city"))
-        place = ", ".join(part for part in (town, one("state")) if part)
+        town = ", ".join(part for part in (town, one("state")) if part)
         read: dict[str, Any] = {
             "name": one("name") or company or person or one("email"), "contact_person": person, "email": one("email"),
-            "phone": one("phone"), "address": "\n".join(part for part in (street, place) if part),
+            "phone": one("phone"), "address": "\n".join(part for part in (street, town) if part),
             "country": choice("country"), "language": choice("language"), "timezone": one("timezone"),
             "legal_name": one("legal_name"), "vat_number": one("vat_number"), "director": one("director"),
             "registration_number": one("registration_number"), "note": "\n".join(all_of("note")),

@@ -85,6 +85,8 @@ async def read_file(storage: Storage, *, import_id: int) -> None:
             session, run.id, ImportState.READING, looked=looked, plan=plan.kept(), header=header, total=found.rows,
             key=stored.key if stored else key, state=ImportState.READ,
         )  # fmt: skip
+    if run.key != key:  # another sheet that was looked at before
+        await runs.forget_key(storage, run.key)
 
 
 def _like(plan: Plan, names: list[str], guessed: Plan) -> Plan:

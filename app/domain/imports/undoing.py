@@ -29,8 +29,8 @@ from app.queue import enqueue
 
 AT_ONCE = 500
 UNDOABLE = (ImportState.DONE, ImportState.STOPPED)
-MINE = {"user_customer", "membership", "one_use"}
-"""Tables that point at customers or users, and whose rows the import made itself, or an invitation."""
+MINE = {"user_customer", "membership", "one_use", "confirmation"}
+"""Tables that point at customers or users, and whose rows the import made itself, or its invitations."""
 CHANGED = _("It was changed since.")
 _LABELS: dict[str, str] = {entity.__tablename__: label for label, entity, _noun in ATTACHED} | {
     entity.__tablename__: label for label, entity in BOOKED

@@ -198,7 +198,7 @@ def refuse(view: SessionView, name: str) -> None:
     rule = TABLE[name]
     if view.is_visit:
         if rule.visit is Visit.NEVER:
-            raise Forbidden(NEVER if view.may_act else LOOKING)
+            raise Forbidden(NEVER)
         if rule.visit is Visit.ACT and not view.may_act:
             raise Forbidden(LOOKING)
     elif rule.right is not None and rule.right not in view.rights:

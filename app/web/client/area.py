@@ -9,6 +9,7 @@ from litestar import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import utcnow
+from app.domain import sessions
 from app.domain.sessions import SessionView
 from app.errors import SignInNeeded
 from app.flash import take_flashes
@@ -89,18 +90,28 @@ def frame_of(scope: Any, unread: int = 0) -> dict[str, Any] | None:
         "language_url": "/client/language",
         "logout_url": "/client/logout",
         "flashes": [],
+        "accounts": [],
         "locale": language(),
         "here_url": _here(path, query if scope["method"] == "GET" else ""),
     }
 
 
+async def _other_accounts(session: AsyncSession, view: SessionView) -> list[dict[str, Any]]:
+    """The other customers whom the user serves, for the menu of the person."""
+    if view.user_id is None:
+        return []
+    served = await sessions.customers_of(session, user_id=view.user_id)
+    return [{"id": c.id, "name": c.name} for c in served if c.id != view.customer_id]
+
+
 async def area(request: Asked, session: AsyncSession) -> dict[str, Any]:
     """The context `area` of client/frame.html."""
-    _view, customer_id = me(request)
+    view, customer_id = me(request)
     frame = frame_of(request.scope, await queries.count_unread(session, customer_id))
     if frame is None:
         raise SignInNeeded
-    return frame | {"flashes": take_flashes(request.scope)}
+    others = await _other_accounts(session, view)
+    return frame | {"flashes": take_flashes(request.scope), "accounts": others}
 
 
 async def respond(

@@ -150,6 +150,7 @@ async def _choice(
         ], total=show_money(total, chosen[0].currency) if of_one else None, seen=total, error=error, several=not of_one,
         balance=show_money(account.balance, account.currency) if account else None, funds=funds,
         pay_url=f"{URL}/pay" if of_one and not funds else None, back_url=URL,
+        enough=account is not None and together.suffices(account, chosen),
         payment_url=f"/client/payments/new?{query}" if of_one and may(view, "client.payment.add") else None,
         read_only=why_not(view, "client.invoices.pay"),
     )  # fmt: skip
@@ -225,6 +226,7 @@ async def _page(
         payment_url=f"/client/payments/new?invoice={invoice.id}" if billing.payable(invoice) and may(
             view, "client.payment.add") else None,
         balance=show_money(invoice.account.balance, invoice.currency),
+        enough=together.suffices(invoice.account, [invoice]),
     )  # fmt: skip
 
 

@@ -56,19 +56,22 @@ def _form(request: Asked, brand: Brand, how: SignUp, given: Any = None) -> AppFo
             _("You are"), choices=kinds, default=how.kinds[0].value, render_kw={"data-seg": "1"}
         )
     for name in how.fields():
-        kw = {"autocomplete": COMPLETE.get(name, "off")}
+        kw: dict[str, Any] = {"autocomplete": COMPLETE.get(name, "off")}
+        checks: list[Any] = [only_text]
+        more: dict[str, Any] = {}
         if name in OF_COMPANY and len(how.kinds) > 1:
             kw["data-when"] = f"kind={COMPANY}"
+            more = {"description": _("Required of companies.")} if name in how.required else {}
         elif name in how.required:
-            kw["required"] = ""
+            checks.append(InputRequired(REQUIRED))
         label = signup.FIELDS[name]
         if name == "country":
-            fields[name] = SelectField(label, choices=[("", ""), *countries(language())], render_kw=kw)
+            fields[name] = SelectField(label, checks, choices=[("", ""), *countries(language())], render_kw=kw)
         elif name == "address":
-            fields[name] = TextAreaField(label, [only_text], filters=[stripped], render_kw={**kw, "rows": 3})
+            fields[name] = TextAreaField(label, checks, filters=[stripped], render_kw={**kw, "rows": 3})
         else:
             kw |= {"type": "tel", "inputmode": "tel"} if name == "phone" else {}
-            fields[name] = StringField(label, [only_text], filters=[stripped], render_kw=kw)
+            fields[name] = StringField(label, checks, filters=[stripped], render_kw=kw, **more)
     fields["email"] = StringField(
         _("E-mail"), [only_text, InputRequired(REQUIRED)], filters=[stripped],
         description=_("You sign in with it. We send a link there to confirm it."),
@@ -80,7 +83,7 @@ def _form(request: Asked, brand: Brand, how: SignUp, given: Any = None) -> AppFo
         render_kw={"autocomplete": "new-password"},
     )  # fmt: skip
     fields["again"] = PasswordField(
-        _("Once more"), [EqualTo("password", _("The two passwords differ."))],
+        _("Once more"), [InputRequired(REQUIRED), EqualTo("password", _("The two passwords differ."))],
         render_kw={"autocomplete": "new-password"},
     )  # fmt: skip
     if len(brand.languages) > 1:
