@@ -171,8 +171,10 @@ class MoneyField(Field):
             minor = amount.scaleb(digits)
         except (ValueError, Overflow):
             raise validators.StopValidation(gettext("Not an amount.")) from None
-        if not amount.is_finite() or abs(minor) > SAFE_INTEGER:
+        if not amount.is_finite():
             raise validators.StopValidation(gettext("Not an amount."))
+        if abs(minor) > SAFE_INTEGER:
+            raise validators.StopValidation(gettext("This amount is too large."))
         if minor != minor.to_integral_value():
             raise validators.StopValidation(
                 gettext("%(currency)s has %(n)s decimals.") % {"currency": self.currency, "n": digits}

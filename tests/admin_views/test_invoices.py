@@ -87,7 +87,7 @@ async def test_a_draft_is_typed_line_by_line(desk: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [({"description": "A", "price": "1.005"}, "decimals"), ({"description": "A", "price": "NaN"}, "Not an amount"),
-     ({"description": "A", "price": "-1"}, "zero or more"), ({"description": "A", "price": "9" * 30}, "Not an amount"),
+     ({"description": "A", "price": "-1"}, "zero or more"), ({"description": "A", "price": "9" * 30}, "too large"),
      ({"description": "", "price": "1"}, "fill this in"),
      ({"description": "A", "price": "1", "quantity": "x"}, "number"),
      ({"description": "A", "price": "1", "quantity": "0"}, "above zero"),
