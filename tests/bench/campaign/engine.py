@@ -102,7 +102,7 @@ def workers(
             log = FOLDER / f"worker{i}.log"
             with log.open("wb") as out:
                 processes.append(subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out))
-            end = time.monotonic() + 30
+            end = time.monotonic() + 120
             while "the worker starts" not in log.read_text(errors="replace"):
                 assert time.monotonic() < end and processes[-1].poll() is None, log.read_text()
                 time.sleep(0.05)
