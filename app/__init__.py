@@ -30,3 +30,4 @@ def _when_used(name: str) -> None:
 
 _when_used("jwt")  # redis imports it for a way of signing in that is not used here: 11 MB in each process
 _when_used("phonenumbers")  # only where somebody enters a telephone number
+_when_used("pyotp")  # only where somebody proves who they are by a second factor

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import urlsafe_b64encode
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 MAC_BYTES = 16
 MAC_LENGTH = 22
@@ -92,6 +93,8 @@ def _mac(keyed: Any, text: str) -> str:
 
 
 def _sealer(purpose: str) -> MultiFernet:
+    from cryptography.fernet import Fernet, MultiFernet  # eight megabytes, which no worker needs
+
     if not _keys:
         raise RuntimeError("app.links.configure() was not called")
     made = (hmac.digest(key, f"seal {purpose}".encode(), "sha256") for key in _keys)
@@ -105,6 +108,8 @@ def seal(text: str, purpose: str) -> str:
 
 def unseal(sealed: str, purpose: str) -> str | None:
     """What was sealed; None when no key of ours opens it."""
+    from cryptography.fernet import InvalidToken
+
     try:
         return _sealer(purpose).decrypt(sealed.encode()).decode()
     except InvalidToken:

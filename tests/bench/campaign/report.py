@@ -65,8 +65,10 @@ def targets(results: dict[str, Any]) -> list[tuple[str, float | None, str, float
             found.append((f"{kind}: audience against INSERT..SELECT", chosen["ratio"], "<=", 1.5))
         peaks = {int(k.split()[0]): v["peak MB"] for k, v in part.items() if k.endswith(" recipients")}
         if peaks:
+            own = part[f"{max(peaks)} recipients"].get("without shared MB")
             found += [
                 (f"{kind}: MB of the worker at {max(peaks)} recipients", peaks[max(peaks)], "<=", 80),
+                (f"{kind}: without pages of files, which are shared", own, "<=", 80),
                 (f"{kind}: against {min(peaks)}", _over(peaks[max(peaks)], peaks[min(peaks)]), "<=", 1.1),
             ]
     return found
