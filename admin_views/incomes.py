@@ -10,6 +10,7 @@ from babel.dates import format_skeleton
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import utcnow
+from app.domain.ledger import by_month
 from app.domain.ledger.statement import months
 from app.i18n import exponent, gettext, locale, show_amount
 
@@ -26,6 +27,8 @@ def _first() -> datetime:
 
 
 async def figures(session: AsyncSession, customer_id: int | None = None) -> dict[str, dict[str, tuple[int, int]]]:
+    if customer_id is None:
+        return await by_month.months(session, first=_first())
     return await months(session, first=_first(), customer_id=customer_id)
 
 

@@ -21,7 +21,8 @@ from app import db
 from app.db import utcnow
 from app.domain import door, sessions
 from app.domain.messaging import system
-from app.domain.sessions import SessionView, throttle
+from app.domain.sessions import SessionView, proving
+from app.domain.sessions.person import Person
 from app.errors import Conflict, Invalid, NotFound, SignInNeeded
 from app.i18n import LANGUAGES, SOURCE, _, best, gettext, show_moment, speaking
 from app.models import audit
@@ -128,18 +129,12 @@ async def needs_password(session: AsyncSession, *, staff_session_id: int, fresh_
 
 
 async def prove(*, staff_id: int, staff_session_id: int, password: str) -> None:
-    """Take the password of the signed-in person once more. Guessing is slowed down like signing in.
+    """Take the password of the signed-in person once more, or a code of their second factor.
 
-    Raises Invalid (password), TooMany. Opens its own units: no hash is computed inside a transaction.
+    Raises as `proving.prove`. Opens its own units: no hash is computed inside a transaction.
     """
-    account = throttle.key_of("staff password", str(staff_id))
-    await throttle.admit(account, None)
-    async with db.reads() as session:
-        staff = await session.scalar(select(Staff).where(Staff.id == staff_id, Staff.enabled))
-    if staff is None or not await sessions.verify_password(staff.password_hash, password):
-        raise Invalid(password=gettext("This is not your password."))
+    await proving.prove(Person(staff_id=staff_id), password, field="password")
     async with db.unit() as session:
-        await throttle.forgive(session, account, None)
         await session.execute(
             update(LoginSession)
             .where(

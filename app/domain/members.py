@@ -212,7 +212,7 @@ async def invite(
 ) -> Confirmation:
     """Ask somebody by mail to serve this customer: a user of the project who has this address, or who will be made when
     they accept. The answer is the same for both. Raises Invalid (`email`, `role`), TooMany."""
-    wanted = checks.at("email", checks.required_email, email)
+    wanted = checks.at("email", checks.required_email, checks.at("email", checks.required_email, email).lower())
     offer = await _offered(session, customer.id, role, by)
     user = await _known(session, customer.project_id, wanted)
     if user is not None and await session.get(UserCustomer, (user.id, customer.id)) is not None:
@@ -222,7 +222,7 @@ async def invite(
         "by": by.user_id, "word": offer.word,
     }  # fmt: skip
     return await begin(
-        session, kind=ConfirmationKind.JOIN, customer_id=customer.id, value=wanted.lower(),
+        session, kind=ConfirmationKind.JOIN, customer_id=customer.id, value=wanted,
         user_id=user.id if user else None, args=args,
     )  # fmt: skip
 

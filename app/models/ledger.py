@@ -159,6 +159,9 @@ class LedgerCheck(Base):
     at: Mapped[datetime] = mapped_column(default=utcnow)
     seconds: Mapped[int] = mapped_column(default=0)
     breaches: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
+    months: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, server_default="{}")
+    """Income and expenses by month (`app.domain.ledger.by_month`) of the entries up to `until_id`."""
+    until_id: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
 
 # ---- what the database itself keeps ---------------------------------------------------------------------------------

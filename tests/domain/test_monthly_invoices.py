@@ -13,10 +13,10 @@ from app.domain import billing, charging
 from app.domain.billing import monthly
 from app.domain.ledger import invariants
 from app.models.billing import Expense, Invoice, InvoiceLine, InvoiceStatus, LineKind
-from app.models.catalog import ServiceStatus
+from app.models.catalog import Service, ServiceStatus
 from app.models.ledger import Account
 from tests.domain.test_invoices import balance, world
-from tests.factories import create_discount, create_product, create_service
+from tests.factories import create_discount, create_payer, create_product, create_service
 
 pytestmark = pytest.mark.usefixtures("database")
 NEXT = date(2026, 11, 1)
@@ -100,3 +100,21 @@ async def test_an_account_that_owes_nothing_has_paid_it_and_others_get_none() ->
     async with reads() as session:
         assert len((await session.scalars(select(Invoice))).all()) == 1
         assert await invariants.check(session) == []
+
+
+async def test_services_with_a_payer_of_their_own_come_on_invoices_of_theirs() -> None:
+    async with unit() as session:
+        account = await furnish(session)
+        await create_payer(session, customer_id=account.customer_id, country="DE")  # one of two is not the usual one
+        payer = await create_payer(session, customer_id=account.customer_id, name="Other Payer", country="DE")
+        own = (await session.scalars(select(Service).where(Service.price == 595))).one()
+        own.payer_id = payer.id
+    async with unit() as session:
+        await charging.charge_account(session, account_id=account.id, day=date(2026, 10, 10))
+    async with unit() as session:
+        assert await monthly.invoice_month(session, account_id=account.id, today=NEXT) is not None
+        assert await monthly.invoice_month(session, account_id=account.id, today=NEXT) is None
+        made = (await session.scalars(select(Invoice).order_by(Invoice.id))).all()
+        assert [i.payer_id == payer.id for i in made] == [False, True] and len({i.number for i in made}) == 2
+        lines = (await session.scalars(select(InvoiceLine).where(InvoiceLine.invoice_id == made[1].id))).all()
+        assert {line.service_id for line in lines} == {own.id}

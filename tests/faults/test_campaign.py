@@ -208,6 +208,11 @@ async def test_after_pause_or_stop_nothing_more_is_sent(database: str, tmp_path:
             if n < rounds - 1:
                 async with db.unit() as session:
                     await campaigns.resume_campaign(session, campaign_id=campaign_id)
+
+        async def wound_up() -> bool:
+            return (await states()).keys() <= {DeliveryState.SENT, DeliveryState.SKIPPED}
+
+        await until_true(wound_up, 30)
         assert await asyncio.to_thread(on.workers.terminate) == [0]
     assert set(on.sink.seen.values()) == {1}
     found = await states()

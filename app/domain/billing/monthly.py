@@ -15,6 +15,7 @@ from app.domain.billing.settling import settle_invoice
 from app.domain.billing.taxes import Tax, tax_for
 from app.i18n import show_date, speaking
 from app.models.billing import Expense, Invoice, InvoiceLine, LineKind, Payer
+from app.models.catalog import Service
 from app.models.customers import Customer, CustomerStatus
 from app.models.ledger import Account
 from app.models.projects import Project
@@ -30,6 +31,7 @@ async def accounts(session: AsyncSession, *, after: int = 0, limit: int = BATCH)
 
 async def invoice_month(session: AsyncSession, *, account_id: int, today: date) -> Invoice | None:
     """Issue the invoice for what was charged up to the end of last month; None when nothing is left to be invoiced.
+    Services with a payer of their own come on invoices of theirs; the first one is returned.
 
     It may be run on any day and again: each expense stands on one invoice. What was charged so late that its month has
     an invoice already comes on one more. What lies on the account pays it when the account owes nothing.
@@ -49,21 +51,35 @@ async def invoice_month(session: AsyncSession, *, account_id: int, today: date) 
         return None
     mine = select(Project).where(Project.id == account.project_id).execution_options(unscoped=True)
     project = (await session.scalars(mine)).one()
-    payer_id = await payer_of(session, account)
-    payer = await session.get(Payer, payer_id) if payer_id is not None else None
-    tax = await tax_for(session, project=project, customer=customer, payer=payer, day=today)
     n = sum(key.startswith(f"{mark}{month}") for key in made)
-    with speaking(customer.language or project.default_language):
-        lines = [_line(e, tax, project.prices_with_tax) for e in expenses]
-    invoice = await draft_invoice(
-        session, customer_id=customer.id, project_id=account.project_id, currency=account.currency, payer_id=payer_id,
-        key=f"{mark}{month}:{n}", today=today, lines=lines,
-    )  # fmt: skip
-    await issue_invoice(session, invoice=invoice, day=today)
-    await settle_invoice(session, invoice_id=invoice.id)
-    if invoice.sides["payer"].get("email"):
-        await send_invoice(session, invoice=invoice, key=f"invoice.monthly:{invoice.id}")
-    return invoice
+    first: Invoice | None = None
+    for at, (payer_id, some) in enumerate((await _by_payer(session, account, expenses)).items(), n):
+        payer = await session.get(Payer, payer_id) if payer_id is not None else None
+        tax = await tax_for(session, project=project, customer=customer, payer=payer, day=today)
+        with speaking(customer.language or project.default_language):
+            lines = [_line(e, tax, project.prices_with_tax) for e in some]
+        invoice = await draft_invoice(
+            session, customer_id=customer.id, project_id=account.project_id, currency=account.currency,
+            payer_id=payer_id, key=f"{mark}{month}:{at}", today=today, lines=lines,
+        )  # fmt: skip
+        await issue_invoice(session, invoice=invoice, day=today)
+        await settle_invoice(session, invoice_id=invoice.id)
+        if invoice.sides["payer"].get("email"):
+            await send_invoice(session, invoice=invoice, key=f"invoice.monthly:{invoice.id}")
+        first = first or invoice
+    return first
+
+
+async def _by_payer(
+    session: AsyncSession, account: Account, expenses: Sequence[Expense]
+) -> dict[int | None, list[Expense]]:
+    """The expenses of each payer: that of the service, else the account's."""
+    usual, found = await payer_of(session, account), dict[int | None, list[Expense]]()
+    own = select(Service.id, Service.payer_id).where(Service.id.in_({e.service_id for e in expenses if e.service_id}))
+    payers = {row.id: row.payer_id for row in await session.execute(own)}
+    for expense in expenses:
+        found.setdefault(payers.get(expense.service_id or 0) or usual, []).append(expense)
+    return found
 
 
 async def _not_invoiced(session: AsyncSession, account: Account, since: date, until: date) -> Sequence[Expense]:

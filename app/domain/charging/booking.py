@@ -70,6 +70,8 @@ async def open_tables(session: AsyncSession) -> None:
         # our connections plan each statement anew (`db.make_engine`), and with it each check of a foreign key: for one
         # charge there are eleven
         await session.execute(select(func.set_config("plan_cache_mode", "auto", True)))
+        # a chunk is some thousand rows of tables of any size: they are looked up, and no table is read for them
+        await session.execute(select(func.set_config("random_page_cost", "1.1", True)))
     for table in (DUE, TERMS):
         await session.execute(CreateTable(table, if_not_exists=True))
         await session.execute(delete(table), execution_options=AUDITED)

@@ -106,22 +106,24 @@ async def charge_chunk(
     """
     result = Charged()
     first, last = customers
-    these = and_(Service.customer_id > first, Service.customer_id <= last)
-    await _open_accounts(session, these, day)
+    these = _within(first, last, Service.customer_id)
+    # said of each table that is joined: else the database reads all of a table for each chunk
+    joined = and_(these, _within(first, last, Customer.id, Account.customer_id))
+    await booking.open_tables(session)
+    await _open_accounts(session, and_(these, _within(first, last, Customer.id)), day)
     await _lock(session, first, last)
     result.closed = await _close_ended(session, these, day)
-    await booking.open_tables(session)
     rules = await discounts.rules(session, customers=and_(Customer.id > first, Customer.id <= last))
     taxes, own = Taxes(session), OwnAccounts(session)
     hard: list[int] | None = None
     if set_based and not rules.reach_all(day):
-        await _terms(session, these, day, taxes, own)
-        hard = await _plain(session, these, day, rules)
+        await _terms(session, joined, day, taxes, own)
+        hard = await _plain(session, joined, day, rules)
         result.plain = result.charges = await booking.book(session, day)
         await session.execute(delete(DUE), execution_options=AUDITED)
     if hard is None or hard:
         decided = await deciding.decide(
-            session, day=day, due=and_(these, waiting(day)), rules=rules, taxes=taxes, own=own,
+            session, day=day, due=and_(these, waiting(day)), joined=joined, rules=rules, taxes=taxes, own=own,
         )  # fmt: skip
         await booking.add_rows(session, DUE, decided.rows)
         if decided.rows:
@@ -134,6 +136,10 @@ async def charge_chunk(
         told = {"day": [None, day.isoformat()], "customers": [None, list(customers)], "charged": [None, result.charges]}
         await session.run_sync(lambda s: audit.write(s, "charge", "service", None, told))
     return result
+
+
+def _within(first: int, last: int, *columns: Any) -> ColumnElement[bool]:
+    return and_(*(and_(column > first, column <= last) for column in columns))
 
 
 def _joined(statement: Any) -> Any:

@@ -53,10 +53,12 @@ class _Purse:
 
 
 async def decide(
-    session: AsyncSession, *, day: date, due: ColumnElement[bool], rules: Rules, taxes: Taxes, own: OwnAccounts
-) -> Decided:
-    """What is charged of the due services, and what becomes of those that nobody pays."""
-    rows = await _rows(session, due)
+    session: AsyncSession, *, day: date, due: ColumnElement[bool], rules: Rules, taxes: Taxes, own: OwnAccounts,
+    joined: ColumnElement[bool] | None = None,
+) -> Decided:  # fmt: skip
+    """What is charged of the due services, and what becomes of those that nobody pays. joined: says of their customers
+    and accounts where they are."""
+    rows = await _rows(session, due if joined is None else and_(due, joined))
     projects = {p.id: p for p in await session.scalars(select(Project))}
     payers = await _payers(session, {r.payer_id for r in rows if r.payer_id})
     charged = await _charged(session, due)

@@ -25,7 +25,7 @@ from app.errors import Conflict, Invalid, NotFound
 from app.i18n import gettext
 from app.models.billing import Payer
 from app.models.catalog import Period, Product, Service, ServiceStatus
-from app.models.customers import Customer
+from app.models.customers import Customer, CustomerStatus
 from app.models.ledger import Account, AccountKind
 from app.models.projects import Project
 
@@ -236,7 +236,7 @@ async def start_waiting(session: AsyncSession, account: Account) -> int:
     if account.customer_id is None:
         return 0
     customer = await session.scalar(select(Customer).where(Customer.id == account.customer_id))
-    if customer is None or customer.project_id != account.project_id:
+    if customer is None or customer.project_id != account.project_id or customer.status is CustomerStatus.CLOSED:
         return 0
     started = 0
     for service in await waiting_orders(session, customer.id):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, text
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import extras
@@ -44,7 +44,7 @@ from app.models.customers import (
     Note,
 )  # fmt: skip
 from app.models.discounts import Discount
-from app.models.ledger import Account, Entry, Transaction
+from app.models.ledger import Account, Entry, LedgerCheck, Transaction
 from app.models.messaging import Campaign, Category, Delivery, Template
 from app.models.projects import Project
 from app.models.sessions import LoginSession
@@ -169,6 +169,7 @@ async def _money(session: AsyncSession, going: Sequence[int], removed: Removed) 
     await _delete(session, Account, Account.customer_id.in_(going), removed=removed)
     empty = ~exists().where(Entry.account_id == Account.id)
     await _delete(session, Account, Account.customer_id.is_(None), empty, removed=removed)  # opened anew when needed
+    await session.execute(update(LedgerCheck).values(months={}, until_id=0), execution_options={"audited": True})
     for guard in guards:
         for sql in guard.create(dialect):
             await session.execute(text(sql))

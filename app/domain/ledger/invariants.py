@@ -192,20 +192,25 @@ LABELS = {what: label for what, (label, _rows) in INVARIANTS.items()}
 
 async def check(session: AsyncSession) -> list[Breach]:
     """Ask every invariant of everything that there is. Reads only."""
-    found = []
-    for what, (_label, rows) in INVARIANTS.items():
-        broken = rows().subquery()
-        query = select(broken.c[0], func.count().over()).order_by(broken.c[0]).limit(NAMED)
-        named = (await session.execute(query.execution_options(unscoped=True))).all()
-        if named:
-            found.append(Breach(what, named[0][1], tuple(row[0] for row in named)))
-    return found
+    return [breach for what in INVARIANTS if (breach := await ask(session, what)) is not None]
 
 
-async def keep(session: AsyncSession, breaches: list[Breach], *, began: float) -> None:
-    """Write the result of a check down. began: by `time.monotonic()`."""
+async def ask(session: AsyncSession, what: str) -> Breach | None:
+    """One of them."""
+    broken = INVARIANTS[what][1]().subquery()
+    query = select(broken.c[0], func.count().over()).order_by(broken.c[0]).limit(NAMED)
+    named = (await session.execute(query.execution_options(unscoped=True))).all()
+    return Breach(what, named[0][1], tuple(row[0] for row in named)) if named else None
+
+
+async def keep(
+    session: AsyncSession, breaches: list[Breach], *, began: float, months: dict[str, Any] | None = None,
+    until_id: int = 0,
+) -> None:  # fmt: skip
+    """Write the result of a check down, with the figures of the months. began: by `time.monotonic()`."""
     rows = [{"what": b.what, "n": b.n, "ids": list(b.ids)} for b in breaches]
-    session.add(LedgerCheck(breaches=rows, seconds=int(time.monotonic() - began)))
+    seconds = int(time.monotonic() - began)
+    session.add(LedgerCheck(breaches=rows, seconds=seconds, months=months or {}, until_id=until_id))
     await session.flush()
 
 

@@ -138,7 +138,7 @@ async def months(
     """
     query = select(
         Account.currency,
-        _month(session, Entry.at).label("month"),
+        month_of(session, Entry.at).label("month"),
         func.coalesce(func.sum(Entry.amount).filter(Transaction.kind.in_(INCOME)), 0),
         func.coalesce(func.sum(-Entry.amount).filter(Transaction.kind.not_in(INCOME)), 0),
     )
@@ -161,7 +161,7 @@ INCOME = (TransactionKind.PAYMENT, TransactionKind.REFUND)
 EXPENSE = (TransactionKind.CHARGE, TransactionKind.REVERSAL)
 
 
-def _month(session: AsyncSession, at: Any) -> ColumnElement[str]:
+def month_of(session: AsyncSession, at: Any) -> ColumnElement[str]:
     if session.get_bind().dialect.name == "postgresql":
         return func.to_char(func.timezone("UTC", at), "YYYY-MM")
     return func.substr(at, 1, 7)

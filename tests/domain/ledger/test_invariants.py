@@ -11,16 +11,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import is_sqlite, reads, unit, utcnow
 from app.domain import billing, ledger
-from app.domain.ledger import invariants
+from app.domain.ledger import by_month, invariants
 from app.domain.ledger.statement import months, statement
 from app.errors import Invalid, NotFound
 from app.models.billing import InvoicePayment, InvoiceStatus, PaymentStatus
 from app.models.jobs import Job
 from app.models.ledger import GUARD, Account
-from app.observe import SYSTEM, acting
+from app.observe import SYSTEM, Actor, Kind, acting
 from tasks import daily
 from tasks.base import TASKS
-from tests.factories import book, create_account, create_customer, create_invoice, create_payment, create_service
+from tests.factories import (
+    book,
+    create_account,
+    create_customer,
+    create_invoice,
+    create_payment,
+    create_project,
+    create_service,
+)
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -161,3 +169,45 @@ async def test_months_count_income_and_expenses() -> None:
         assert found == {"EUR": {"2026-03": (5000, 0), "2026-04": (0, 119)}}
         assert await months(session, first=at, customer_id=account.customer_id) == found
         assert await months(session, first=at, customer_id=10**9) == {}
+
+
+async def test_the_night_keeps_the_months_and_the_first_page_adds_what_came_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(by_month, "SLICE", 3)
+    first, accounts = datetime(2026, 2, 1, tzinfo=UTC), []
+    async with unit() as session:
+        for _n in range(2):
+            customer = await create_customer(session, project=await create_project(session))
+            accounts.append(await create_account(session, customer=customer))
+    limited = Actor(Kind.STAFF, projects=frozenset({accounts[0].project_id}))
+
+    async def more(n: int) -> None:
+        async with unit() as session:
+            for i in range(n):
+                for account in accounts:
+                    await book(session, account, 100 + i, at=datetime(2026, 1 + i % 4, 28, tzinfo=UTC))
+                day = date(2026, 3, i + 1)
+                await billing.charge(
+                    session, account_id=accounts[0].id, key=f"c{n}{i}", description="x", net=7, on_day=day
+                )
+
+    async def same() -> None:
+        for who in (SYSTEM, limited):
+            with acting(who):
+                async with reads() as session:
+                    mine = await by_month.months(session, first=first)
+                    assert mine == await months(session, first=first)
+        assert mine["EUR"]["2026-03"][1] > 0 and mine["EUR"]["2026-02"][0] == 101
+
+    await more(2)
+    await same()  # before the first night
+    await TASKS["ledger.check"].function(None, day="2026-01-01")  # type: ignore[arg-type]
+    async with reads() as session:
+        kept = await invariants.last(session)
+        assert kept is not None and kept.breaches == [] and kept.until_id > 0
+    await same()
+    async with unit() as session:
+        await book(session, accounts[1], 5, at=datetime(2026, 2, 28, tzinfo=UTC))
+    await more(1)
+    await same()
