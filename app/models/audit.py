@@ -103,6 +103,7 @@ UNAUDITED: tuple[type[Base], ...] = (
 MASK = "***"
 
 
+_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str).encode
 _AS_IT_IS = frozenset({str, int, bool, float, type(None)})
 
 
@@ -187,7 +188,7 @@ def write_all(session: Session, lines: Sequence[Line]) -> None:
     who, now, request = actor.get(), utcnow(), request_id.get()
     rows, payloads = [], []
     for line in lines:
-        payload = json.dumps(line.changes, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+        payload = _canonical(line.changes)
         payloads.append(payload)
         rows.append({
             "at": now, "kind": ActorKind(who.kind.value), "staff_id": who.staff_id, "user_id": who.user_id,

@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from app.domain.imports.choices import Choices
 from app.domain.imports.mapping import Plan
 from app.domain.imports.places import language_of
 from app.domain.imports.reading import Record, Sheet, look_at, rows
+from app.domain.imports.report import KEPT, ImportReport, RowError, RowNote
 from app.errors import AppError, Invalid
 from app.i18n import gettext
 from app.models.customers import Customer, CustomerKind, ExternalRef, Group
@@ -34,69 +35,9 @@ BATCH = 500
 WORK, TURN = 0.4, 0.12
 """Seconds of work in the background, and of rest: SQLite has one writer, and who waits for it looks every 0.1 s."""
 SAMPLE = 50
-KEPT = 1000
-"""Errors and notes that a report spells out; the rest it only counts."""
 _GERMAN = re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})")
 Progress = Callable[[int], Awaitable[None] | None]
 Keep = Callable[[AsyncSession, "ImportReport"], Awaitable[bool]]
-
-
-@dataclass(frozen=True)
-class RowError:
-    """Why the row that begins at `line` of the file was left out. column: its name, or empty for the whole row."""
-
-    line: int
-    column: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class RowNote:
-    """Something to know about a row that was taken."""
-
-    line: int
-    text: str
-
-
-@dataclass
-class ImportReport:
-    """What an import did. `mapping`: column -> field as used; `unused`: columns that were not read."""
-
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    failed: int = 0
-    errors: list[RowError] = field(default_factory=list)
-    notes: list[RowNote] = field(default_factory=list)
-    mapping: dict[str, str] = field(default_factory=dict)
-    unused: list[str] = field(default_factory=list)
-    project: str = ""
-    dry_run: bool = False
-    left_out: list[tuple[RowError, list[str]]] = field(default_factory=list)
-    """Each reason with the cells of its row, since the last batch."""
-    done: int = 0
-    """Rows of the file that were looked at, also by the run that this one goes on from."""
-    ended: bool = False
-    """Whether that were all."""
-
-    def lines(self) -> list[str]:
-        """The report for a terminal."""
-        shown = [
-            gettext("Project: %(name)s") % {"name": self.project},
-            gettext("Columns: %(list)s") % {"list": ", ".join(f"{c} = {f}" for c, f in self.mapping.items())},
-        ]
-        if self.unused:
-            shown.append(gettext("Not used: %(list)s") % {"list": ", ".join(self.unused)})
-        counts = {"created": self.created, "updated": self.updated, "unchanged": self.unchanged, "failed": self.failed}
-        said = gettext("%(created)d created, %(updated)d updated, %(unchanged)d unchanged, %(failed)d rows left out")
-        shown.append(said % counts)
-        for error in self.errors:
-            where = f"{error.column}: " if error.column else ""
-            shown.append(gettext("Line %(line)d: %(text)s") % {"line": error.line, "text": where + error.reason})
-        shown += [gettext("Line %(line)d: %(text)s") % {"line": note.line, "text": note.text} for note in self.notes]
-        if self.dry_run:
-            shown.append(gettext("This was a dry run: nothing was changed."))
-        return shown
 
 
 class _TakeBack(Exception):

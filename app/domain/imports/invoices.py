@@ -18,9 +18,9 @@ from app.domain.billing.expenses import charge
 from app.domain.billing.invoices import ISSUED, PAID, move, sides_of
 from app.domain.billing.lines import LineIn, make_lines
 from app.domain.billing.taxes import NONE
-from app.domain.imports.customers import KEPT, RowError
 from app.domain.imports.places import country_code
 from app.domain.imports.reading import Record, look_at, rows
+from app.domain.imports.report import KEPT, RowError
 from app.domain.ledger import Move, account_of, own_account, post
 from app.errors import AppError, Invalid
 from app.i18n import LANGUAGES, SOURCE, best, exponent, gettext, show_amount

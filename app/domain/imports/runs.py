@@ -18,9 +18,10 @@ from sqlalchemy.orm import joinedload
 
 from app.db import fold, reads, unit, utcnow
 from app.domain.imports.choices import Choices
-from app.domain.imports.customers import ImportReport, import_customers
+from app.domain.imports.customers import import_customers
 from app.domain.imports.mapping import FIELDS, IGNORE, Plan
 from app.domain.imports.reading import look_at, rows
+from app.domain.imports.report import ImportReport
 from app.errors import AppError, Conflict, Invalid, NotFound, TooLarge
 from app.i18n import SOURCE, gettext, speaking
 from app.integrations.storage import Content, FileMissing, FileTooLarge, Storage, StoredFile, safe_filename
