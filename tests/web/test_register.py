@@ -95,7 +95,8 @@ async def test_somebody_registers_confirms_and_signs_in(
     assert (await browser.post(path)).status_code == 410
     assert (await browser.get(path)).status_code == 410
     assert (await sign_in(browser, "mary@example.net", "long enough", area="/client")).status_code == 303
-    assert len(await sent(site)) == 1  # and a welcome that goes the way of campaigns
+    more = (await sent(site))[1:]  # the welcome goes the way of campaigns
+    assert all("illkommen" in m["Subject"] for m in more), [m["Subject"] for m in more]
     async with db.reads() as session:
         from app.models.customers import Membership
         from app.models.jobs import Job
