@@ -90,7 +90,7 @@ async def open_ones(session: AsyncSession, customer_id: int, *, may_pay: bool) -
         {
             "number": title_of(i), "url": f"{URL}/{i.id}", "late": i.status is InvoiceStatus.OVERDUE,
             "pay_url": f"/client/payments/new?invoice={i.id}" if may_pay else None,
-            "amount": show_money(i.total - i.paid, i.currency),
+            "amount": show_money(i.left, i.currency),
             "note": _until(i),
         }
         for i in rows[:5]
@@ -140,13 +140,13 @@ async def _choice(
 ) -> Response[Any]:
     view, _customer_id = me(request)
     of_one = len({i.account_id for i in chosen}) == 1
-    total = sum(i.total - i.paid for i in chosen)
+    total = sum(i.left for i in chosen)
     account = await session.scalar(select(Account).where(Account.id == chosen[0].account_id)) if of_one else None
     query = urlencode([("invoice", i.id) for i in chosen])
     funds = any(line.kind is LineKind.ADVANCE for i in chosen for line in i.lines)
     return await respond(
         request, session, "client/pay_invoices.html", status, invoices=[
-            line(i) | {"left": show_money(i.total - i.paid, i.currency)} for i in chosen
+            line(i) | {"left": show_money(i.left, i.currency)} for i in chosen
         ], total=show_money(total, chosen[0].currency) if of_one else None, seen=total, error=error, several=not of_one,
         balance=show_money(account.balance, account.currency) if account else None, funds=funds,
         pay_url=f"{URL}/pay" if of_one and not funds else None, back_url=URL,
@@ -179,7 +179,7 @@ async def pay_chosen(request: Asked) -> Response[Any]:
     ids = [v for v in given.getlist("invoice") if isinstance(v, str)]
     async with db.reads() as session:
         chosen = await _with_lines(session, await _chosen(session, customer_id, ids))
-    total = sum(i.total - i.paid for i in chosen)
+    total = sum(i.left for i in chosen)
     if not chosen and ids:  # all of them are paid: pressed twice
         return see_other(URL)
     if not chosen or given.get("seen") != str(total):
@@ -220,7 +220,7 @@ async def _page(
     _invoice, paper = await sending.load_paper(session, request.app.state.storage, invoice.id)
     return await respond(
         request, session, "client/invoice.html", status,
-        invoice=line(invoice) | {"left": show_money(invoice.total - invoice.paid, invoice.currency)},
+        invoice=line(invoice) | {"left": show_money(invoice.left, invoice.currency)},
         paper=paper, pdf_url=f"{URL}/{invoice.id}/pdf", back_url=URL, error=error, read_only=read_only,
         pay_url=f"{URL}/{invoice.id}/pay" if billing.from_balance(invoice) else None,
         payment_url=f"/client/payments/new?invoice={invoice.id}" if billing.payable(invoice) and may(

@@ -118,7 +118,7 @@ async def _form(request: Asked, session: AsyncSession, data: Any = None) -> _Fun
     start: dict[str, str] = {"amount": ""}
     if invoices:
         accounts = [a for a in accounts if a.id == invoices[0].account_id]
-        start["amount"] = type_amount(sum(i.total - i.paid for i in invoices), invoices[0].currency)
+        start["amount"] = type_amount(sum(i.left for i in invoices), invoices[0].currency)
         start["payer"] = str(invoices[0].payer_id or "")
     elif service is not None:
         accounts = [a for a in accounts if a.currency == service.currency and a.project_id == customer.project_id]
@@ -143,7 +143,7 @@ async def _page(request: Asked, session: AsyncSession, funds: _Funds, status: in
     return await respond(
         request, session, "client/add_funds.html", status, form=funds.form if funds.form.method.choices else None,
         invoices=[{"number": title_of(i), "url": f"/client/invoices/{i.id}",
-                   "left": show_money(i.total - i.paid, i.currency)} for i in funds.invoices],
+                   "left": show_money(i.left, i.currency)} for i in funds.invoices],
         service={"name": funds.service.name, "url": f"/client/services/{funds.service.id}"} if funds.service else None,
         read_only=why_not(view, "client.payment.add"), back_url=URL,
     )  # fmt: skip
