@@ -112,9 +112,10 @@ async def enqueue(
         present = await session.scalar(select(Job).where(Job.key == key))
         if present is not None:
             return present
+    who = actor.get()
     job = Job(
         name=name, args=args, key=key, due_at=due_at or utcnow(), state=JobState.DUE, total=total,
-        owner_id=actor.get().staff_id,
+        owner_id=who.staff_id, visited_id=who.customer_id if who.staff_id is not None else None,
     )  # fmt: skip
     session.add(job)
     await session.flush()

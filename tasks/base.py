@@ -159,7 +159,7 @@ async def run_job(job_id: int, resources: Resources) -> bool:
             claimed = await jobs.claim(session, job_id=job_id, lease_seconds=resources.settings.lease_seconds)
         if claimed is None:
             return False
-    with acting(replace(SYSTEM, staff_id=claimed.owner_id)):
+    with acting(replace(SYSTEM, staff_id=claimed.owner_id, customer_id=claimed.visited_id)):
         token = request_id.set(f"job-{claimed.id}")
         try:
             await _run(claimed, resources)

@@ -29,6 +29,7 @@ class Claimed:
     token: str
     attempt: int
     owner_id: int | None
+    visited_id: int | None
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,13 @@ async def claim(session: AsyncSession, *, job_id: int, lease_seconds: float) -> 
             state=JobState.RUNNING, lease_token=token, lease_until=moment(lease_seconds), attempt=Job.attempt + 1,
             started_at=func.coalesce(Job.started_at, moment()),
         )
-        .returning(Job.id, Job.name, Job.args, Job.attempt, Job.owner_id)
+        .returning(Job.id, Job.name, Job.args, Job.attempt, Job.owner_id, Job.visited_id)
         .execution_options(synchronize_session=False)
     )  # fmt: skip
     row = (await session.execute(statement)).one_or_none()
-    return None if row is None else Claimed(row.id, row.name, row.args, token, row.attempt, row.owner_id)
+    if row is None:
+        return None
+    return Claimed(row.id, row.name, row.args, token, row.attempt, row.owner_id, row.visited_id)
 
 
 async def renew(session: AsyncSession, *, job_id: int, token: str, lease_seconds: float) -> bool:

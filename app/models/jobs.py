@@ -44,6 +44,9 @@ class Job(Base, Stamped):
         ForeignKey("staff.id", ondelete="SET NULL"), info=about(_("Started by"), listed=True, css="meta")
     )
 
+    visited_id: Mapped[int | None] = mapped_column(BigId, info={"hidden": True})
+    """The customer inside whose account staff began it. No foreign key: what is told of them outlives them."""
+
     owner: Mapped[Staff | None] = relationship(lazy="raise")
 
     def __str__(self) -> str:

@@ -21,7 +21,7 @@ from app.errors import Conflict
 from app.integrations.mail import OutboxMailer
 from app.integrations.storage import DirectoryStorage
 from app.models.jobs import Job, JobState
-from app.observe import actor
+from app.observe import Actor, Kind, acting, actor
 from app.queue import enqueue
 from app.settings import Settings
 from tasks import base, jobs
@@ -74,6 +74,24 @@ async def test_a_job_runs_once_with_its_arguments_and_the_one_who_started_it(res
     assert seen == [(5, staff.id, "system")]
     found = await row(job.id)
     assert (found.state, found.done, found.total, found.attempt, found.lease_token) == (JobState.DONE, 3, 7, 1, None)
+
+
+@pytest.mark.usefixtures("known")
+async def test_what_staff_begin_inside_an_account_names_both_to_its_end(resources: Resources) -> None:
+    seen: list[tuple[int | None, int | None]] = []
+
+    @task("test.visited")
+    async def visited(_job: JobRun) -> None:
+        seen.append((actor.get().staff_id, actor.get().customer_id))
+
+    async with db.unit() as session:
+        staff, customer = await make.create_staff(session), await make.create_customer(session)
+    for who in (Actor(Kind.STAFF, staff.id, customer_id=customer.id), Actor(Kind.STAFF, staff.id)):
+        with acting(who):
+            async with db.unit() as session:
+                job = await enqueue(session, "test.visited")
+        assert await base.run_job(job.id, resources)
+    assert seen == [(staff.id, customer.id), (staff.id, None)]
 
 
 @pytest.mark.usefixtures("known")
