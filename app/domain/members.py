@@ -180,6 +180,8 @@ async def set_enabled(session: AsyncSession, *, link: UserCustomer, by: By, enab
     _reach(link, by)
     if await serves_others(session, link):
         raise Conflict(str(ELSEWHERE))
+    if enabled and link.user.disabled_by_staff and by.user_id is not None:
+        raise Conflict(gettext("Our support has switched this user off. Please write to us."))
     if not enabled:
         await users.keep_an_owner(session, link)
     await users.change_user(session, user=link.user, values={"enabled": enabled})

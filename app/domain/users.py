@@ -19,6 +19,7 @@ from app.models.customers import Customer, ExternalRef
 from app.models.projects import Project
 from app.models.sessions import LoginSession
 from app.models.users import CustomerRole, User, UserCustomer, UserRole
+from app.observe import Kind, actor
 
 _of = User.__table__.c
 FIELDS: dict[str, checks.Check] = {
@@ -92,6 +93,8 @@ async def change_user(
     try:
         async with session.begin_nested():
             changed = checks.change(user, cleaned)
+            if "enabled" in changed:
+                user.disabled_by_staff = not user.enabled and actor.get().kind is Kind.STAFF
             await session.flush()
     except IntegrityError as error:
         if "username" in violated(error):

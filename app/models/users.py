@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base, BigId, Choice, Customised, Email, Name, Searchable, Stamped, Versioned, about, choice, folded
@@ -69,6 +69,8 @@ class User(Base, Versioned, Stamped, Customised, Searchable):
                                            help=_("Empty: the customer's language.")),
     )  # fmt: skip
     enabled: Mapped[bool] = mapped_column(default=True, info=about(_("May sign in"), listed=True, css="lesser"))
+    disabled_by_staff: Mapped[bool] = mapped_column(default=False, server_default=false(), info={"hidden": True})
+    """The customer cannot undo it."""
     password_hash: Mapped[str | None] = mapped_column(String(200), info=about(_("Password"), sensitive=True))
     last_sign_in_at: Mapped[datetime | None] = mapped_column(info=about(_("Last sign-in"), listed=True, css="when"))
 

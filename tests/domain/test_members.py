@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.db import reads, unit
-from app.domain import billing, confirmations, customers, members
+from app.domain import billing, confirmations, customers, members, users
 from app.domain.billing import payers
 from app.domain.members import STAFF, By
 from app.errors import AppError, Conflict, Forbidden, Invalid, NotFound
@@ -19,6 +19,7 @@ from app.models.billing import Payer
 from app.models.confirmations import Confirmation
 from app.models.customers import Customer
 from app.models.users import RIGHTS, CustomerRole, Right, User, UserCustomer, UserRole
+from app.observe import Actor, Kind, acting
 from tests.factories import create_account, create_customer, create_customer_role, create_payer, create_user
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -204,3 +205,27 @@ async def test_the_same_payer_added_twice_at_once_is_one() -> None:
     assert await both(add, add) == ["Conflict", "done"]
     async with reads() as session:
         assert await session.scalar(select(func.count()).select_from(Payer)) == 1
+
+
+async def test_who_was_switched_off_by_staff_is_not_switched_on_by_the_customer() -> None:
+    async with unit() as session:
+        customer = await create_customer(session)
+        boss, other = [await create_user(session, customer=customer) for _n in range(2)]
+    by = By(frozenset(Right), boss.id)
+
+    async def switch(on: bool, how: By) -> None:
+        async with unit() as session:
+            link = await members.member(session, customer.id, other.id)
+            await members.set_enabled(session, link=link, by=how, enabled=on)
+
+    await switch(False, by)
+    await switch(True, by)
+    with acting(Actor(Kind.STAFF, 1)):
+        async with unit() as session:
+            await users.change_user(session, user=await session.get_one(User, other.id), values={"enabled": False})
+    with pytest.raises(Conflict, match="support"):
+        await switch(True, by)
+    with acting(Actor(Kind.STAFF, 1)):
+        await switch(True, STAFF)
+    await switch(False, by)
+    await switch(True, by)
