@@ -194,12 +194,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ui.hidden_inputs({'page': '1'})",
         "ui.form_words()",
         "ui.doubts(form)",
+        "ui.passkey_form('#', '{}', _('Sign in with a passkey'))",
     ),
     _("Charts and long work"): ("ui.chart_files()", "ui.chart(chart)", "ui.work(work)", "ui.work_list([work])"),
 }
 """Section -> calls. One that begins with {% stands as it is, others stand inside {{ }}."""
 
-ONCE = ("form_words", "doubts", "chart_files")
+ONCE = ("form_words", "doubts", "chart_files", "passkey_form")
 """Scripts and their words are on a page once."""
 WIDE = frozenset({"Telling", "Finding the way", "Cards", "Forms", "Charts and long work"})
 """Sections whose parts take a line of their own."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Enum, String, Table, Text, select, update
+from sqlalchemy import Column, Enum, LargeBinary, String, Table, Text, select, update
 
 from admin_views.screens import SCREENS
 from app import db
@@ -28,6 +28,11 @@ SENSITIVE: list[tuple[Any, str, Any]] = [
 ]
 
 
+def _fitting(text: str, column: Column[Any]) -> str | bytes:
+    text = text[: getattr(column.type, "length", None) or 200]
+    return text.encode() if isinstance(column.type, LargeBinary) else text
+
+
 async def _plant(house: House) -> set[str]:
     """A value of its own in every row of every sensitive column, by the mappers, so that the audit sees it. The
     sessions in use keep their token: those texts are looked for too."""
@@ -39,12 +44,14 @@ async def _plant(house: House) -> set[str]:
                     texts.add(row.token_hash)
                 else:
                     text = f"{MARK}-{column.table.name}-{key}-{row.id}"
-                    setattr(row, key, text[: getattr(column.type, "length", None) or 200])
+                    setattr(row, key, _fitting(text, column))
     async with db.unit() as session:  # what a flush computes anew (search_text) is planted past it
         for model, key, column in SENSITIVE:
             if model is not LoginSession:
                 text = f"{MARK}-{column.table.name}-{key}-again"
-                await session.execute(update(model).values({key: text}).execution_options(audited=True))
+                await session.execute(
+                    update(model).values({key: _fitting(text, column)}).execution_options(audited=True)
+                )
     return {*texts, MARK, house.settings.secret_key}
 
 

@@ -71,5 +71,5 @@ async def test_no_get_of_the_client_area_changes_a_row(house: House) -> None:
     for who in ("user", "reader", "visit", "acting"):
         visited = await crawl(house, who, ["/client/", *_starts(house, client=True)], ("/client",))
         assert sum(s == 200 for s in visited.values()) >= 8, (who, visited)
-        assert set(visited.values()) <= {200, 303, 403, 404, 405}, (who, visited)  # 405: where a form is sent to
+        assert set(visited.values()) <= {200, 303, 403, 404, 405, 410}, (who, visited)  # 405: where a form is sent to
     assert differences(before, await dump(), ignore=SEEN) == []

@@ -149,7 +149,6 @@ MAILS: Final[dict[MailKind, SystemMail]] = {
             "nothing changes."
         ),
         (
-            MacroSpec("email.new", _("The address from now on"), "jana.mueller@example.org"),
             MacroSpec("confirm.link", _("The link that confirms it"), "https://nordhost.example/client/confirm/x7Kq"),
             MacroSpec("confirm.span", _("How long the link works"), "1 day"),
         ),

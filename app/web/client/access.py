@@ -11,7 +11,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from app.domain.sessions import SessionView
-from app.errors import Forbidden, SignInNeeded
+from app.errors import Forbidden, NotFound, SignInNeeded
 from app.i18n import _
 from app.models.sessions import SessionKind
 from app.models.users import Right
@@ -184,7 +184,9 @@ ROLE = _("Your role in this account does not allow this.")
 def check(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """The Litestar guard of every route of the client area."""
     name, view = handler.name or "", visitor(connection.scope)
-    rule = TABLE[name]
+    rule = TABLE.get(name)
+    if rule is None:  # what Litestar adds by itself to answer OPTIONS
+        raise NotFound
     if view is None or view.kind is SessionKind.STAFF:
         ended = connection.scope["state"].get("visit_ended")
         if not rule.open or (ended and rule.visit is Visit.NEVER):
