@@ -168,8 +168,9 @@ class ValuesFlow(Flow):
 
 def _unknown(run: ImportRun, groups: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """(field, value) of what is not known by itself, also where staff have said already what it means."""
-    columns = Plan.of(run.plan).columns
+    plan = Plan.of(run.plan).columns
     values = {column["name"]: column["values"] for column in run.looked.get("columns", ())}
+    columns = {name: plan[name] for name in values if name in plan}  # as in the file: JSONB has an order of its own
     known = Choices(Plan(columns), {fold(name): int(group_id) for group_id, name in groups})
     return [(field, text) for field, texts in known.unknown(columns, values).items() for text in texts]
 
