@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app import db, links, models, queue
 from app.db import sqlite
+from app.domain.sessions import passwords
 from app.localrun import redis_server
 from app.migrations import upgrade_url
 from app.observe import SYSTEM, actor
@@ -26,7 +28,9 @@ from app.settings import Settings
 from tasks import worker
 
 assert worker  # every task is known by now
-# for speed, as for PostgreSQL below: here no machine loses its power. The processes that tests start do sync
+# for speed, as for PostgreSQL below: the real hash with cheap parameters, and no machine that loses its power. The
+# processes that tests start hash and sync in full
+passwords.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 sqlite.PRAGMAS = tuple("synchronous=OFF" if p.startswith("synchronous") else p for p in sqlite.PRAGMAS)
 
 SHARED = Path(__file__).parents[2] / "shared"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 
 from admin_views.mount import panel
 from app import db
@@ -21,12 +20,6 @@ from tests import factories
 
 PASSWORD = "correct horse battery"
 SignIn = Callable[[Staff], Awaitable[httpx.AsyncClient]]
-
-
-@pytest.fixture(autouse=True)
-def fast_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real algorithm with cheap parameters."""
-    monkeypatch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture

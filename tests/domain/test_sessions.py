@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app import db
 from app.db import utcnow
 from app.domain import sessions
-from app.domain.sessions import passwords, throttle
+from app.domain.sessions import throttle
 from app.errors import AppError, Forbidden, Invalid, NotFound, TooMany
 from app.models.audit import Audit
 from app.models.customers import CustomerStatus
@@ -22,12 +22,6 @@ from app.models.users import User
 from tests import factories
 
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture(autouse=True)
-def fast_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real algorithm with cheap parameters."""
-    monkeypatch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture

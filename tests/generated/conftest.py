@@ -14,14 +14,12 @@ from typing import Any
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from sqlalchemy import update
 
 from admin_views.mount import panel
 from app import db, queue
 from app.asgi import build
 from app.db import utcnow
-from app.domain.sessions import passwords
 from app.models.sessions import LoginSession
 from app.settings import Settings
 from app.web.health import WORKER_KEY
@@ -44,12 +42,6 @@ async def _wake() -> None:
 def _made(work: Coroutine[Any, Any, World]) -> World:
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
-
-
-@pytest.fixture(autouse=True)
-def fast_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real algorithm with cheap parameters."""
-    monkeypatch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture(scope="session")

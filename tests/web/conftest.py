@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 
 from app import db
 from app.asgi import build
@@ -15,12 +14,6 @@ from app.domain.sessions import passwords
 from app.settings import Settings
 from tests import factories
 from tests.web.helpers import PASSWORD, People, Site, sign_in, stand_in
-
-
-@pytest.fixture(autouse=True)
-def fast_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real algorithm with cheap parameters."""
-    monkeypatch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture
