@@ -84,9 +84,7 @@ def _speak(served: Served, who: str, code: str) -> dict[str, str]:  # noqa: F811
 @pytest.mark.pages
 @pytest.mark.parametrize("code", ["en", "de"])
 @pytest.mark.parametrize(("who", "least"), [("owner", 130), ("user", 35), ("reader", 15), ("visit", 20), ("nobody", 5)])
-def test_every_page_keeps_the_policy_and_axe_finds_nothing_serious(
-    served: Served, chromium: Browser, who: str, least: int, code: str
-) -> None:  # noqa: F811
+def test_policy_and_axe(served: Served, chromium: Browser, who: str, least: int, code: str) -> None:  # noqa: F811
     pages, wrong = pages_of(served, who), []
     context = chromium.new_context(base_url=served.url, reduced_motion="reduce")
     where = served.url + ("/client" if who == "visit" else "")
