@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import chromium  # noqa: F401
 from tests.browser.house import Watch
-from tests.generated.test_csp import Served, pages_of, policy_kept, served  # noqa: F401
+from tests.generated.served import Served, pages_of, policy_kept, served  # noqa: F401
 
 AXE = (Path(__file__).parents[1] / "browser" / "vendor" / "axe.min.js").read_text("utf-8")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

@@ -1,4 +1,4 @@
-"""Every page in Chromium, served by the real processes under the real policy: nothing is refused, nothing complains."""
+"""The pages of the world, served by the real processes for a browser, and whether one keeps the policy."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Page
 
 from admin_views.mount import panel
 from app import db
 from app.asgi import build
 from app.settings import Settings
-from tests.browser.conftest import chromium  # noqa: F401
 from tests.browser.house import Watch, open_house
 from tests.generated.routes import Way, addresses, ways
 from tests.generated.world import World, store_files
