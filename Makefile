@@ -40,7 +40,7 @@ fmt: $(VENV)/dev.stamp ## put the code in order
 	$(BIN)/ruff format .
 
 pages: $(VENV)/dev.stamp ## in Chromium: every page under the policy and axe-core, each part by hand
-	@$(BIN)/python -m pytest --numprocesses auto -m pages $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m pages $(ARGS)
 
 again: $(VENV)/dev.stamp ## the long tests and those of screens and pages once more, on PostgreSQL
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m again $(ARGS)
