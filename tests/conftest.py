@@ -93,15 +93,18 @@ def postgres_template(postgres_server: str) -> str:
     return name
 
 
-ONCE_MORE = ("admin_views", "filters", "generated", "web")
-"""Folders whose tests run on PostgreSQL by `make again`: all in one command take longer than `make test` may."""
+ONCE_MORE = ("admin_views", "domain", "filters", "generated", "web")
+"""Folders whose tests run on PostgreSQL by `make again`: all in one command take longer than `make test` may. The
+ledger and the background work run on both at once."""
+AT_ONCE = ("domain/ledger",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    folders = {Path(__file__).parent / name for name in ONCE_MORE}
+    once_more, at_once = ({Path(__file__).parent / name for name in names} for names in (ONCE_MORE, AT_ONCE))
     for item in items:
-        case = getattr(item, "callspec", None)
-        if case is not None and case.params.get("engine_name") == "postgres" and folders & set(item.path.parents):
+        case, folders = getattr(item, "callspec", None), set(item.path.parents)
+        later = bool(folders & once_more) and not folders & at_once
+        if later and case is not None and case.params.get("engine_name") == "postgres":
             item.add_marker("again")
 
 

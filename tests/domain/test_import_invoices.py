@@ -13,7 +13,7 @@ from app.errors import Invalid
 from app.models.billing import Expense, Invoice, InvoiceLine, InvoicePayment, InvoiceStatus, Payment
 from app.models.customers import ExternalRef
 from app.models.ledger import Account, Entry, Transaction
-from tests.conftest import CHINOOK, LONG, needs_shared
+from tests.conftest import CHINOOK, needs_shared
 from tests.factories import create_project
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -26,7 +26,7 @@ async def counts() -> list[int]:
 
 
 @needs_shared
-@pytest.mark.parametrize("engine_name", ["sqlite", LONG], indirect=True)
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 async def test_chinook_comes_in_whole_and_only_once() -> None:
     async with unit() as session:
         await create_project(session, currency="USD")
