@@ -69,7 +69,7 @@ def test_an_import_is_checked_started_and_stopped_without_a_reload(walk: Walk) -
     sign_in(page)
     page.get_by_role("navigation", name="Main menu").get_by_role("link", name="Imports").click()
     link(page, "Import customers").first.click()
-    text = "id,name,email\n" + "".join(f"{n},Import {n},i{n}@example.org\n" for n in range(900)) + "1,Twice,\n"
+    text = "id,name,email\n" + "".join(f"{n},Import {n},i{n}@example.org\n" for n in range(15_000)) + "1,Twice,\n"
     page.locator("input[type=file]").set_input_files(
         {"name": "people.csv", "mimeType": "text/csv", "buffer": text.encode()}
     )
@@ -82,9 +82,9 @@ def test_an_import_is_checked_started_and_stopped_without_a_reload(walk: Walk) -
     button(page, "Check the file").click()
     page.evaluate("window.sameDocument = true")
     progress = page.get_by_role("region", name="Progress")
-    expect(progress).to_contain_text("of 901")
+    expect(progress).to_contain_text("of 15,001")
     walk.shot("checking")
-    go_on = link(page, "Import 900 customers")
+    go_on = link(page, "Import 15,000 customers")
     expect(go_on).to_be_visible(timeout=120_000)
     expect(page.locator("#announce")).to_have_text("Checked")
     assert page.evaluate("window.sameDocument")
