@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -47,6 +48,24 @@ class Batch:
     """Of every row, by line."""
 
 
+class _Seen:
+    """Which line named whom first. Of a million rows that is more than a process should hold: it lies in a file of
+    SQLite's own that nobody else sees, and goes with it."""
+
+    def __init__(self) -> None:
+        self.file = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self.file.executescript(
+            "PRAGMA journal_mode = off; PRAGMA synchronous = off; BEGIN;"
+            "CREATE TABLE seen (ref TEXT PRIMARY KEY, line INTEGER NOT NULL) WITHOUT ROWID"
+        )
+
+    def first(self, ref: str, line: int) -> int:
+        """The line that named `ref` first: `line`, unless an earlier one did."""
+        if self.file.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (ref, line)).rowcount:
+            return line
+        return int(self.file.execute("SELECT line FROM seen WHERE ref = ?", (ref,)).fetchone()[0])
+
+
 class Understanding:
     """Makes rows of records. mapping: column -> field."""
 
@@ -59,7 +78,7 @@ class Understanding:
             if column in mapping:
                 self.places.setdefault(mapping[column], []).append(place)
         self.order = [(name, place) for name, places in self.places.items() for place in places]
-        self.seen: dict[str, int] = {}
+        self.seen = _Seen()
 
     def pass_over(self, records: Iterable[Record]) -> None:
         """Rows that were taken before: only who they are is remembered, for a later row that is the same."""
@@ -150,7 +169,7 @@ class Understanding:
             ref = f"email:{email.casefold()}"[:120]
         else:
             ref = "row:" + hashlib.sha256("\x1f".join(record.cells).encode("utf-8", "replace")).hexdigest()
-        first = self.seen.setdefault(ref, record.line)
+        first = self.seen.first(ref, record.line)
         if first != record.line:
             same = gettext("Line %(line)d is the same customer.") % {"line": first}
             raise Invalid(**{"ref" if given else "email": same})
