@@ -17,7 +17,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from admin_views import access, dashboard, screens
 from admin_views.base import card, lists, pages
@@ -43,7 +42,7 @@ from app.settings import Settings
 
 
 class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design):
-    """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
+    """SQLAdmin with our routes and pages."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
         super().__init__(
@@ -55,8 +54,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             authentication_backend=access.Authentication(),
             authorization_backend=access.Authorization(),
         )
-        self.settings = settings
-        self.admin.state.settings = settings
+        self.under(settings)
         get, both, post = ["GET"], ["GET", "POST"], ["POST"]
         self.admin.router.routes[:] = [
             Route("/", self.index, methods=get, name="index"),
@@ -98,6 +96,11 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             self.add_view(view)
         for made in self.screens:
             _ = made.reaches_customers  # two equally short ways to the customer fail here, at the start
+
+    def under(self, settings: Settings) -> None:
+        """Serve with these settings and the database that is configured now."""
+        self.admin.state.settings = settings
+        self.session_maker.configure(bind=db.database().reader)
 
     # ---- pages ----------------------------------------------------------------------------------------------------
 
@@ -254,9 +257,9 @@ def _keep_pin(response: Response, ids: tuple[int, ...]) -> None:
         response.delete_cookie(PIN_COOKIE, path="/admin")
 
 
-def panel(settings: Settings) -> ASGIApp:
+def panel(settings: Settings) -> Starlette:
     """The panel as an ASGI application that expects paths under ``/admin``."""
     host = Starlette()
     host.router.redirect_slashes = False
-    Panel(host, settings)
+    host.state.panel = Panel(host, settings)
     return host

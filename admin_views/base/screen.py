@@ -152,7 +152,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         return plan
 
     @cached_property
-    def _plans(self) -> dict[tuple[object, Grants], Plan]:
+    def _plans(self) -> dict[tuple[int, Grants], Plan]:
         return {}
 
     def _plan(self, grants: Grants) -> Plan:
