@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from admin_views.base.plan import Plan
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
 
 class Hooks:
     """Part of `AppView`; a screen overrides what it has to say."""
+
+    more_grants: ClassVar[Mapping[str, str]] = {}
+    """What roles can grant here besides the usual and the buttons: action -> label."""
 
     def tags(self, obj: Any) -> list[dict[str, Any]]:
         return []
