@@ -13,6 +13,7 @@ from wtforms import Form
 from wtforms.fields.core import UnboundField
 
 from admin_views.access import grants_of
+from admin_views.as_role import PREVIEW
 from admin_views.base import AppView, LookupField, Related
 from admin_views.base.cells import ready
 from admin_views.base.fields import password_fields
@@ -97,6 +98,7 @@ class Roles(AppView, model=Role):
     name, name_plural, icon, category = _("Role"), _("Roles"), "shield-lock", "Configuration"
     purpose = _("What colleagues may see and do; each of them has one role or several.")
     form_template = "sqladmin/role_form.html"
+    buttons = (PREVIEW,)
 
     def card_options(self) -> list[Any]:
         return [selectinload(Role.grants)]
