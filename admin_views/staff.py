@@ -57,7 +57,13 @@ class StaffMembers(AppView, model=Staff):
         fields: dict[str, Any] = {
             "roles": LookupField(_("Roles"), target="role", multiple=True),
             "projects": LookupField(
-                _("Only these projects"), target="project", multiple=True, description=_("None chosen: all projects.")
+                _("Only these projects"),
+                target="project",
+                multiple=True,
+                description=_(
+                    "None chosen: all projects. Else: customers of these and what belongs to them; what all "
+                    "projects share, such as attitudes and groups, can be looked at and not changed."
+                ),
             ),
             **password_fields(least=10),
         }
@@ -86,6 +92,19 @@ class StaffMembers(AppView, model=Staff):
         await people.set_roles(session, staff=obj, roles=roles)
         await people.set_projects(session, staff=obj, projects=projects)
         return cast(Staff, obj)
+
+    async def sections(self, session: AsyncSession, obj: Staff, request: Request) -> list[dict[str, Any]]:
+        shown = await super().sections(session, obj, request)
+        names = [p.project.name for p in obj.projects]
+        words = [gettext("All projects, also those that come later.")]
+        if names:
+            words = [
+                gettext("Only %(projects)s: their customers, with services, money, messages and tickets.")
+                % {"projects": ", ".join(names)},
+                gettext("Of campaigns, segments, files and the audit: only their own."),
+                gettext("What all projects share (attitudes, groups, rates, roles): to look at, not to change."),
+            ]
+        return [*shown, {"label": gettext("Sees"), "kind": "words", "words": words}]
 
     async def refusals(self, session: AsyncSession, obj: Staff) -> list[str]:
         return []

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 class Hooks:
     """Part of `AppView`; a screen overrides what it has to say."""
 
+    in_place: ClassVar[tuple[str, ...]] = ()
+    """Fields of a dictionary that are changed in its list, and asked for where a look-up offers a new row."""
     more_grants: ClassVar[Mapping[str, str]] = {}
     """What roles can grant here besides the usual and the buttons: action -> label."""
 

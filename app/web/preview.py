@@ -38,7 +38,5 @@ def refusal(scope: Scope, safe: frozenset[str]) -> str | None:
     if scope["state"].get("preview") is not None:
         return gettext("You are looking at the panel as a role: nothing can be changed. Go back first.")
     if scope["state"].get("preview_over"):
-        return gettext(
-            "The preview is over, and nothing was changed. Open the page again to work."
-        )
+        return gettext("The preview is over, and nothing was changed. Open the page again to work.")
     return None
