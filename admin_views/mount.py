@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from admin_views import access, dashboard, screens
+from admin_views.as_role import AsRole
 from admin_views.base import card, lists, pages
 from admin_views.base.editing import Editing
 from admin_views.base.filterform import filter_form, sections
@@ -41,7 +42,7 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design):
+class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, AsRole):
     """SQLAdmin with our routes and pages."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
@@ -68,6 +69,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             Route("/profile/sessions", self.sign_out_others, methods=post, name="profile_sessions"),
             Route("/profile/security", self.own_security, methods=both, name="profile_security"),
             Route("/profile/security/app", self.security_app, methods=["GET"], name="profile_security_app"),
+            Route("/preview/end", self.preview_end, methods=post, name="preview_end"),
             Route("/doubts", self.doubts, methods=post, name="doubts"),
             Route("/design", self.design, methods=get, name="design"),
             Route("/message_template/preview", self.template_preview, methods=post, name="template_preview"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from markupsafe import Markup
 from sqlalchemy import ColumnElement, select
@@ -77,6 +77,10 @@ class Customers(AppView, model=Customer):
         ),
     )
     buttons = (*BUTTONS, *DOCUMENTS, OWN_ROLE)
+    more_grants: ClassVar[dict[str, str]] = {
+        "action:message_all": _("Send message to many"),
+        "action:act": _("Act inside the customer's panel"),
+    }
 
     # ---- list and card -----------------------------------------------------------------------------------------
 
