@@ -35,7 +35,7 @@ LEFT = {"audit", "audit_detail", "ledger_transaction", "ledger_entry", "job"}
 
 def test_each_foreign_key_to_customers_has_a_rule() -> None:
     """A table that is added says what becomes of its rows when two customers are merged."""
-    found = {name for name, _model, _attribute in merge_rules.keys()}
+    found = {name for name, _model, _attribute in merge_rules.foreign_keys()}
     assert found == set(merge_rules.RULES), "say in merge_rules.RULES what becomes of these rows"
     assert {name.partition(".")[0] for name in found} <= set(unmerging.NOUNS) | {"door_code"}
     columns = {
@@ -100,7 +100,7 @@ async def test_everything_comes_and_everything_goes_back() -> None:
     await _merge(kept.id, gone.id, take)
 
     async with db.reads() as session:
-        for name, model, attribute in merge_rules.keys():
+        for name, model, attribute in merge_rules.foreign_keys():
             n = await session.scalar(
                 select(func.count()).select_from(model).where(getattr(model, attribute) == gone.id)
             )
@@ -128,7 +128,7 @@ async def test_everything_comes_and_everything_goes_back() -> None:
         assert reference.noun_id == kept.id
         rows = select(func.count()).select_from(Audit).where(Audit.action == "merge", Audit.noun_id == kept.id)
         assert await session.scalar(rows) == 1
-        assert {u for u in await session.scalars(select(UserCustomer.user_id))} == {user.id, double.id}
+        assert set(await session.scalars(select(UserCustomer.user_id))) == {user.id, double.id}
 
     await _unmerge(gone.id)
     after = await _whole()

@@ -76,7 +76,8 @@ async def transfer(
 ) -> int:
     """Move `amount` of one account to another of the same customer, by the day's rate where the currency is another.
 
-    The other one may also belong to whom the customer was merged into. Returns the id of the transaction. Raises Invalid at the field, Conflict for a closed customer and without a rate.
+    The other one may also belong to whom the customer was merged into. Returns the id of the transaction. Raises
+    Invalid at the field, Conflict for a closed customer and without a rate.
     """
     if account_id == to_id:
         raise Invalid(to_id=gettext("Choose another account."))
