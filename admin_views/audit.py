@@ -32,6 +32,9 @@ ACTIONS = {
     "read": _("read"),
     "pick_customer": _("chose an account"),
     "demo_loaded": _("loaded"),
+    "merge": _("merged"),
+    "unmerge": _("undid the merge of"),
+    "clear": _("cleared the personal data of"),
 }
 """What was done, in words; other actions are shown as they are."""
 NOUNS = {
