@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import select
@@ -54,8 +55,9 @@ async def furnish(session: AsyncSession, word: str, **kw: Any) -> tuple[Customer
     session.add(DoorCode(customer_id=customer.id, code_hash="0" * 64, expires_at=utcnow()))
     for kind, whose in ((SessionKind.CLIENT, {"user_id": user.id}), (SessionKind.VISIT, {"staff_id": staff.id})):
         session.add(LoginSession(
-            token_hash=f"{word}{kind.value}".ljust(64, "0")[:64], kind=kind, customer_id=customer.id, reason=word,
-            last_seen_at=utcnow(), expires_at=utcnow() + timedelta(hours=1), ip="10.9.8.7", agent=word, **whose,
+            token_hash=sha256(f"{word}{kind.value}".encode()).hexdigest(), kind=kind, customer_id=customer.id,
+            last_seen_at=utcnow(), expires_at=utcnow() + timedelta(hours=1), ip="10.9.8.7", agent=word, reason=word,
+            **whose,
         ))  # fmt: skip
     await make.create_note(session, customer=customer, text=f"note about {word}")
     payer = await make.create_payer(
