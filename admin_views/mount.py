@@ -174,6 +174,8 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         title = str(view.name_plural)
         async with self.frame(request, title=title, current=view.identity) as (session, around):
             obj = await view.card(session, request.path_params["pk"])
+            if (elsewhere := view.elsewhere(obj)) is not None:
+                return RedirectResponse(elsewhere, 303)
             around["title"] = view.title(obj)
             around["crumbs"] = [{"label": title, "url": view.list_url}, {"label": view.title(obj), "url": None}]
             context: dict[str, Any] = {
