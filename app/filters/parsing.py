@@ -45,10 +45,11 @@ def parse(data: t.Any, model: Model, allowed: Allowed | None = None) -> Conditio
 
 def parse_text(text: str, model: Model, allowed: Allowed | None = None) -> Condition:
     """A condition from JSON text."""
-    return parse(_loads(text, ""), model, allowed)
+    return parse(loads(text, ""), model, allowed)
 
 
-def _loads(text: str, path: str) -> t.Any:
+def loads(text: str, path: str = "") -> t.Any:
+    """JSON text as data, not looked at yet."""
     if len(text) > MAX_JSON:
         raise FilterProblem(path, gettext("The filter is too long."))
     try:
@@ -253,7 +254,7 @@ def from_query(params: Sequence[tuple[str, str]], model: Model, allowed: Allowed
         if len(found) + len(whole) > MAX_CONDITIONS:
             raise FilterProblem("", gettext("Too many conditions: at most %(n)s.") % {"n": MAX_CONDITIONS})
         if key == WHOLE:
-            whole.append(_loads(clean(text, WHOLE), WHOLE))
+            whole.append(loads(clean(text, WHOLE), WHOLE))
             continue
         name, _dot, op = key.rpartition(".")
         known = reader.field(model, name, key[:80])
