@@ -154,7 +154,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         form = filter_form(view, asked)
         async with db.reads() as session:
             await pages.resolve_lookups(session, form)
-        hidden = lists.kept(asked, [pair for pair in asked.filter_params if pair[0] not in form])
+        hidden = lists.kept(asked, ())
         if asked.search:
             hidden["search"] = asked.search
         return HTMLResponse(page("sqladmin/filter.html", form=form, groups=sections(view, form, asked), hidden=hidden))

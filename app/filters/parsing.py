@@ -96,7 +96,8 @@ class _Parser:
 
     def only(self, data: dict[t.Any, t.Any], keys: set[str], path: str) -> None:
         if extra := sorted(str(k) for k in data.keys() - keys):
-            raise FilterProblem(path, gettext("“%(name)s” does not belong here.") % {"name": extra[0][:60]})
+            name = clean(extra[0][:60], path)
+            raise FilterProblem(path, gettext("“%(name)s” does not belong here.") % {"name": name})
 
     def field(self, model: Model, name: t.Any, path: str) -> Field:
         if not isinstance(name, str):

@@ -134,7 +134,7 @@
 
   /* ---- The builder ------------------------------------------------------------------------------------------------ */
   function build(holder, offered) {
-    var area = one("textarea", holder), words = offered.words, few = offered.few, id = area.id, label = one("label[for='" + CSS.escape(id) + "']"), tree = null, problem = null, timer = 0, looking = null;
+    var area = one("textarea", holder), words = offered.words, few = offered.few, id = area.id, label = one("label[for='" + CSS.escape(id) + "']"), tree = null, problem = null, timer = 0, looking = null, waiting = false;
     var rows = make("div", { "class": "builder-rows" }), said = make("p", { "class": "builder-said", role: "status" }), swap = press(words.text, "braces", "plain sm", function () { if (box.classList.contains("as-text")) rowsAgain(); else asText(true); });
     var reason = why(holder.dataset.condition, holder.dataset.condition.replace(/condition$/, "lookup"), words, function () { return area.value; }, holder.dataset.whyLabel);
     var box = make("div", { "class": "builder", role: "group", tabindex: "-1" }, rows, said, make("div", { "class": "row wrap builder-end" }, reason, swap));
@@ -158,15 +158,16 @@
       ["input", "change"].forEach(function (type) { area.dispatchEvent(new Event(type, { bubbles: true })); });
       if (where) render(focus);
     }
-    function later() { clearTimeout(timer); timer = setTimeout(look, LOOK); }
-    function look() {
+    function later() { clearTimeout(timer); waiting = true; timer = setTimeout(function () { look(); }, LOOK); }
+    function look(then) {
       if (looking) looking.abort(); looking = new AbortController(); var asked = area.value;
-      if (!asked.trim()) { problem = null; said.textContent = ""; mark(); return; }
+      if (!asked.trim()) { problem = null; waiting = false; said.textContent = ""; mark(); if (then) then(); return; }
       said.setAttribute("aria-busy", "true");
       post(holder.dataset.condition, { condition: asked }, looking.signal).then(function (found) {
         var before = Object.keys(names).length; learn(found.names); said.removeAttribute("aria-busy"); if (asked !== area.value) return;
-        problem = found.problem; told(found);
+        problem = found.problem; waiting = false; told(found);
         if (tree && Object.keys(names).length > before && !rows.contains(doc.activeElement)) render(); else mark();
+        if (then) then();
       }).catch(function (e) { if (e.name !== "AbortError") { said.removeAttribute("aria-busy"); said.textContent = words.failed; } });
     }
     function told(found) {
@@ -314,6 +315,13 @@
       return (found[1] ? -1 : 1) * Number(found[2] + part.padEnd(digits, "0"));
     }
 
+    /* an address with an unfinished condition would only lead to a refusal: it is said here, before the form is sent */
+    if (area.form && area.form.method === "get") window.addEventListener("submit", function (event) {
+      if (event.target !== area.form || !box.isConnected || !(waiting || problem)) return;
+      event.preventDefault(); event.stopImmediatePropagation();
+      if (waiting) { clearTimeout(timer); look(function () { if (!problem) area.form.requestSubmit(); }); return; }
+      var wrong = one("[data-wrong]", box) || one(".builder-problem", box); if (wrong) { wrong.focus(); wrong.scrollIntoView({ block: "center" }); } say(problem.text);
+    }, true);
     rowsAgain(); if (area.value.trim()) look();
   }
 
