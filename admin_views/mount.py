@@ -28,6 +28,7 @@ from admin_views.base.listing import Asked, fetch, read
 from admin_views.base.panel import packed, posted_form
 from admin_views.base.plan import Plan, plan_of
 from admin_views.base.pressing import Pressing
+from admin_views.conditions import Conditions
 from admin_views.design import Design
 from admin_views.doubts import Doubts
 from admin_views.messaging.preview import Previewing
@@ -42,7 +43,9 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, AsRole):
+class Panel(
+    Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, AsRole, Conditions
+):
     """SQLAdmin with our routes and pages."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
@@ -75,6 +78,8 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             Route("/message_template/preview", self.template_preview, methods=post, name="template_preview"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),
             Route("/{identity}/filter", self.filter, methods=get, name="filter"),
+            Route("/{identity}/fields", self.fields, methods=get, name="fields"),
+            Route("/{identity}/condition", self.condition, methods=post, name="condition"),
             Route("/{identity}/details/{pk}", self.details, methods=get, name="details"),
             Route("/{identity}/details/{pk}/part/{part}", self.part, methods=get, name="part"),
             Route("/{identity}/file/{pk}/{name}", self.file, methods=get, name="file"),
@@ -156,7 +161,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         form = filter_form(view, asked)
         async with db.reads() as session:
             await pages.resolve_lookups(session, form)
-        hidden = lists.kept(asked, [pair for pair in asked.filter_params if pair[0] not in form])
+        hidden = lists.kept(asked, ())
         if asked.search:
             hidden["search"] = asked.search
         return HTMLResponse(page("sqladmin/filter.html", form=form, groups=sections(view, form, asked), hidden=hidden))
@@ -218,8 +223,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         view = self.find(request.path_params["identity"])
         if len(view.pk_props) > 1:  # a row with a key of several columns is never chosen in a form
             raise NotFound
-        users = [v for v in self.screens if any(r.mapper.class_ is view.model for r in v.mapper.relationships)]
-        if not any(access.may(request, v.identity, a) for v in users for a in ("create", "edit", "list")):
+        if not self.names_are_known(request, view.model):
             access.need(request, view.identity, "list")
         term = request.query_params.get("term", "")[:200].replace("\0", "")
         statement = view.offered(select(view.model).where(*view.always()).limit(20), request.query_params)
