@@ -43,9 +43,7 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(
-    Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, AsRole, Conditions
-):
+class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, AsRole, Conditions):
     """SQLAdmin with our routes and pages."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
