@@ -31,6 +31,7 @@ WORDS = {
     "messaging.mail": _("Single mail"),
     "imports.check": _("Check of an import"),
     "imports.consent": _("Import of consent"),
+    "imports.records": _("Import"),
     "imports.take": _("Import"),
     "imports.forget": _("Deleting the file of an import"),
     "inbound.poll": _("Looking into the mailbox"),
@@ -147,8 +148,13 @@ def work_of(job: Job) -> dict[str, Any]:
     note = job.args.get("came_back") or note
     counts = []
     if report := job.args.get("report"):
-        words_of = {"changed": (_("Changed"), "info"), "same": (_("Unchanged"), ""), "wrong": (_("Left out"), "bad")}
-        counts = [{"label": str(word), "n": report[c], "kind": kind} for c, (word, kind) in words_of.items()]
+        words_of = {
+            "created": (_("New"), "ok"),
+            "changed": (_("Changed"), "info"),
+            "same": (_("Unchanged"), ""),
+            "wrong": (_("Left out"), "bad"),
+        }
+        counts = [{"label": str(word), "n": report.get(c, 0), "kind": kind} for c, (word, kind) in words_of.items()]
         if job.args.get("dry_run"):
             note = gettext("Only checked, nothing is changed. These figures say what the import would do.")
     return work(

@@ -22,6 +22,7 @@ from admin_views.base.cells import Cell, badge, cell_of, copied, copyable, mail,
 from admin_views.base.export import EXPORT
 from admin_views.base.fields import AppForm, Converter, LookupField
 from admin_views.base.hooks import Hooks
+from admin_views.base.importing import IMPORT
 from admin_views.base.needed import still_used
 from admin_views.base.plan import Column, Plan, plan_of
 from admin_views.base.related import Related
@@ -446,9 +447,15 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         """More for the template of the card, such as the progress of a campaign."""
         return {}
 
+    @property
+    def plain(self) -> bool:
+        """A row means what its columns say, no more: it can be written without a verb."""
+        return type(self).save is AppView.save and self.has_card
+
     def all_buttons(self) -> tuple[Button, ...]:
+        taken = (IMPORT,) if self.plain and self.can_create and not self.readonly else ()
         last = (DELETE,) if self.can_delete and not self.readonly else ()
-        return (*self.buttons, *(inplace.BUTTONS if self.in_place else ()), EXPORT, *last)
+        return (*self.buttons, *taken, *(inplace.BUTTONS if self.in_place else ()), EXPORT, *last)
 
     def only(self, pks: tuple[int, ...]) -> filters.Condition:
         """The filter that means exactly these rows."""
