@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from admin_views.base.plan import Plan
 
 
@@ -19,6 +21,9 @@ class Hooks:
 
     def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
         return []  # what stands among the buttons of the card and only leads somewhere: as `lists.Offer`
+
+    def instead(self, request: Request, obj: Any) -> dict[str, str] | None:
+        return None  # {label, url} of what is offered where deleting this row is refused
 
     def elsewhere(self, obj: Any) -> str | None:
         return None  # the address of the card that stands for this one
