@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.domain import confirmations, customers, sessions
-from app.domain.sessions.throttle import admit, forgive, key_of
-from app.errors import Invalid, NotFound, SignInNeeded
+from app.domain.sessions.person import Person
+from app.domain.sessions.proving import prove_password
+from app.errors import Invalid, NotFound
 from app.flash import flash
 from app.i18n import countries, country_name, gettext, language, language_name, timezones
 from app.models.confirmations import Confirmation, ConfirmationKind
@@ -156,19 +157,10 @@ async def save_password(request: Asked) -> Response[Any]:
     form = PasswordForm(await posted(request))
     if not form.validate():
         return await _password_page(request, form, 422)
-    account = key_of("password", str(user_id))
-    await admit(account, None)
-    async with db.reads() as session:
-        user = await session.scalar(select(User).where(User.id == user_id))
-    if user is None:
-        raise SignInNeeded
-    if not await sessions.verify_password(user.password_hash, form.old.data or ""):
-        form.place(Invalid(old=gettext("This is not your password.")), "old")
-        return await _password_page(request, form, 422)
     try:
+        await prove_password(Person(user_id=user_id), form.old.data or "", field="old")
         async with db.unit() as session:
-            await forgive(session, account, None)
-            changing = await session.scalar(select(User).where(User.id == user_id))
+            changing = await session.get_one(User, user_id)
             await sessions.set_password(
                 session, user=changing, password=form.new.data or "", keep_session=view.id, field="new"
             )
