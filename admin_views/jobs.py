@@ -28,6 +28,7 @@ WORDS = {
     "customers.welcome": _("Welcome message"),
     "customers.merge": _("Merging two customers"),
     "customers.unmerge": _("Undoing a merge"),
+    "customers.clear_trail": _("Clearing personal data"),
     "messaging.mail": _("Single mail"),
     "imports.check": _("Check of an import"),
     "imports.consent": _("Import of consent"),

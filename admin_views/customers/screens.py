@@ -23,13 +23,13 @@ from admin_views.base.fields import password_fields, plain
 from admin_views.base.plan import Plan
 from admin_views.base.reading import Reading
 from admin_views.billing.documents import OF_CUSTOMER as DOCUMENTS
-from admin_views.customers import merging, money, summary
+from admin_views.customers import clearing, merging, money, summary
 from admin_views.customers.buttons import BUTTONS
 from admin_views.members import OWN_ROLE
 from app.domain import customers
 from app.domain.customers.merging import family
 from app.domain.sessions import Grants, granted
-from app.errors import Invalid
+from app.errors import Conflict, Invalid
 from app.i18n import _, country_name, gettext, language_name
 from app.models.audit import Audit
 from app.models.billing import Expense, Invoice, Payment
@@ -184,7 +184,7 @@ class Customers(AppView, model=Customer):
     async def side(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         plan = plan_of(request, self)
         contact, details = summary.details(plan, obj)
-        shown = [contact]
+        shown = [*await clearing.report(session, obj), contact]
         for part in (merging.sections, summary.services, summary.people, summary.notes):
             shown += await part(request, session, obj)
         return [*shown, details] if details["items"] else shown
@@ -198,6 +198,12 @@ class Customers(AppView, model=Customer):
 
     async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
         return {"charts": may(request, "account", "list")}
+
+    def editable(self, obj: Any) -> bool:
+        return obj.cleared_at is None
+
+    def instead(self, request: Request, obj: Customer) -> dict[str, str] | None:
+        return clearing.instead(request, obj.id)
 
     def elsewhere(self, obj: Any) -> str | None:
         return self.card_url(obj.merged_into_id) if obj.merged_into_id is not None else None
@@ -254,6 +260,8 @@ class Customers(AppView, model=Customer):
                 **{k: v for k, v in values.items() if v is not None},
             )
         else:
+            if obj.cleared_at is not None:
+                raise Conflict(gettext("The personal data of this customer was cleared."))
             await customers.change_customer(
                 session, customer=obj, values=values, groups=groups, available_projects=projects
             )
