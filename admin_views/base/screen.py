@@ -23,6 +23,7 @@ from admin_views.base.export import EXPORT
 from admin_views.base.fields import AppForm, Converter, LookupField
 from admin_views.base.hooks import Hooks
 from admin_views.base.needed import still_used
+from admin_views.base.pinning import PIN
 from admin_views.base.plan import Column, Plan, plan_of
 from admin_views.base.related import Related
 from app import filters
@@ -446,7 +447,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
 
     def all_buttons(self) -> tuple[Button, ...]:
         last = (DELETE,) if self.can_delete and not self.readonly else ()
-        return (*self.buttons, *(inplace.BUTTONS if self.in_place else ()), EXPORT, *last)
+        return (*self.buttons, *(inplace.BUTTONS if self.in_place else ()), PIN, EXPORT, *last)
 
     def only(self, pks: tuple[int, ...]) -> filters.Condition:
         """The filter that means exactly these rows."""

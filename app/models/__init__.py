@@ -25,10 +25,11 @@ from app.models import (
     templates,
     tickets,
     users,
+    widgets,
 )
 
 __all__ = [
     "attachments", "audit", "billing", "catalog", "confirmations", "consent", "customers", "discounts", "factors",
     "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects", "registrations", "scope",
-    "sessions", "staff", "templates", "tickets", "users",
+    "sessions", "staff", "templates", "tickets", "users", "widgets",
 ]  # fmt: skip
