@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from admin_views import access, dashboard, screens
+from admin_views import access, dashboard, screens, widgets
 from admin_views.as_role import AsRole
 from admin_views.base import card, lists, pages
 from admin_views.base.editing import Editing
@@ -36,6 +36,7 @@ from admin_views.notices import Notices
 from admin_views.palette import Finding
 from admin_views.profile import Profile
 from admin_views.security import Security
+from admin_views.widgets import Widgets
 from app import db
 from app.errors import AppError, NotFound
 from app.i18n import gettext
@@ -43,7 +44,9 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, AsRole, Conditions):
+class Panel(
+    Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, AsRole, Conditions, Widgets
+):
     """SQLAdmin with our routes and pages."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
@@ -71,6 +74,8 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             Route("/profile/security", self.own_security, methods=both, name="profile_security"),
             Route("/profile/security/app", self.security_app, methods=["GET"], name="profile_security_app"),
             Route("/preview/end", self.preview_end, methods=post, name="preview_end"),
+            Route("/widget", self.widget, methods=both, name="widget"),
+            Route("/widgets", self.arrange, methods=post, name="widgets"),
             Route("/doubts", self.doubts, methods=post, name="doubts"),
             Route("/design", self.design, methods=get, name="design"),
             Route("/message_template/preview", self.template_preview, methods=post, name="template_preview"),
@@ -113,7 +118,8 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
     async def index(self, request: Request) -> Response:
         async with self.frame(request, title=gettext("Dashboard"), current="index") as (session, around):
             context = await dashboard.context(request, session)
-            return packed(request, page("sqladmin/index.html", frame=around, **context))
+            mine = await widgets.arranged(session, context)
+            return packed(request, page("sqladmin/index.html", frame=around, **context, **mine))
 
     @login_required
     async def running(self, request: Request) -> Response:

@@ -111,5 +111,6 @@ WITHOUT_SCREEN = {
     "registration": "nobody yet: it becomes a customer when the address is confirmed",
     "two_factor": "the person's own; shown on their security page",
     "user_customer": "part of the user form",
+    "widget": "the person's own; shown on their first page",
 }
 """Table -> why it has no screen of its own; a test fails for any other table without one."""

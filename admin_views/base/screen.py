@@ -24,6 +24,7 @@ from admin_views.base.fields import AppForm, Converter, LookupField
 from admin_views.base.hooks import Hooks
 from admin_views.base.importing import IMPORT
 from admin_views.base.needed import still_used
+from admin_views.base.pinning import PIN
 from admin_views.base.plan import Column, Plan, plan_of
 from admin_views.base.related import Related
 from app import filters
@@ -455,7 +456,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
     def all_buttons(self) -> tuple[Button, ...]:
         taken = (IMPORT,) if self.plain and self.can_create and not self.readonly else ()
         last = (DELETE,) if self.can_delete and not self.readonly else ()
-        return (*self.buttons, *taken, *(inplace.BUTTONS if self.in_place else ()), EXPORT, *last)
+        return (*self.buttons, *taken, *(inplace.BUTTONS if self.in_place else ()), PIN, EXPORT, *last)
 
     def only(self, pks: tuple[int, ...]) -> filters.Condition:
         """The filter that means exactly these rows."""
