@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import db
 from app.domain import privacy
+from app.domain.attachments import release
 from tasks.base import JobRun, task
 from tasks.daily import daily
 
@@ -23,8 +23,7 @@ async def export(job: JobRun, *, request_id: int) -> None:
 @task("privacy.drop", timeout=60)
 async def drop(job: JobRun, *, place: str) -> None:
     """Delete the file of an export whose row is gone."""
-    async with db.reads() as session:
-        await privacy.give_up(job.resources.storage, session, place)
+    await release(job.resources.storage, place)
 
 
 @daily("privacy.day", hour=4)

@@ -17,6 +17,7 @@ from wtforms import Form
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import paths
+from admin_views.base.bulk import EDIT_SEVERAL
 from admin_views.base.buttons import DELETE, PLACES, Button
 from admin_views.base.cells import Cell, badge, cell_of, copied, copyable, mail, ready, relation_of
 from admin_views.base.export import EXPORT
@@ -265,7 +266,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
 
     def always(self) -> list[ColumnElement[bool]]:
         """Conditions that hold for every list of this screen."""
-        return []
+        return self.mine()
 
     def search(self, text: str) -> ColumnElement[bool] | None:
         """Quick search; a model without `search_text` is searched by its folded columns. None: not searchable."""
@@ -312,7 +313,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         return int(pk)
 
     def by_pk(self, pk: str) -> Select[Any]:
-        return select(self.model).where(self.pk_column == self.number(pk))
+        return select(self.model).where(self.pk_column == self.number(pk), *self.mine())
 
     async def load(self, session: AsyncSession, pk: str, *options: Any) -> Any:
         """The row, in the scope of the acting person. Raises NotFound."""
@@ -446,7 +447,8 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
 
     def all_buttons(self) -> tuple[Button, ...]:
         last = (DELETE,) if self.can_delete and not self.readonly else ()
-        return (*self.buttons, EXPORT, *last)
+        several = (EDIT_SEVERAL,) if self.bulk else ()
+        return (*self.buttons, *several, EXPORT, *last)
 
     def only(self, pks: tuple[int, ...]) -> filters.Condition:
         """The filter that means exactly these rows."""

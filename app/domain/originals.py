@@ -11,6 +11,7 @@ from app.db import utcnow
 from app.integrations.storage import Storage
 from app.models import audit
 from app.models.attachments import Attachment
+from app.models.bulk import BulkRun
 from app.models.imports import ImportRun
 from app.models.inbound import InboundMail, InboundState
 from app.models.privacy import DataRequest
@@ -31,7 +32,7 @@ async def forget(storage: Storage, *, days: int) -> bool:
         found = (await session.execute(old.order_by(InboundMail.id).limit(AT_ONCE))).all()
         keys = [row.key for row in found]
         used: set[str] = set()
-        for model in (Attachment, ImportRun, DataRequest):
+        for model in (Attachment, ImportRun, DataRequest, BulkRun):
             used.update(await session.scalars(select(model.key).where(model.key.in_(keys))))
         others = select(InboundMail.key).where(InboundMail.key.in_(keys), InboundMail.id.not_in([r.id for r in found]))
         used.update(await session.scalars(others))

@@ -4,6 +4,7 @@ from app.models import (
     attachments,
     audit,
     billing,
+    bulk,
     catalog,
     confirmations,
     consent,
@@ -28,7 +29,7 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "confirmations", "consent", "customers", "discounts", "factors",
-    "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects", "registrations", "scope",
-    "sessions", "staff", "templates", "tickets", "users",
+    "attachments", "audit", "billing", "bulk", "catalog", "confirmations", "consent", "customers", "discounts",
+    "factors", "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects", "registrations",
+    "scope", "sessions", "staff", "templates", "tickets", "users",
 ]  # fmt: skip

@@ -19,8 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import fold, utcnow
+from app.domain.attachments import release
 from app.domain.imports.reading import Record, look_at, rows
-from app.domain.imports.runs import count_rows, forget_key
+from app.domain.imports.runs import count_rows
 from app.domain.messaging import consent
 from app.errors import Invalid
 from app.i18n import gettext
@@ -130,7 +131,7 @@ async def forget(storage: Storage, *, key: str, job_id: int) -> None:
         others = await session.scalars(select(Job.args).where(Job.name == TASK, Job.id != job_id, waits))
         if any(args.get("file") == key for args in others):
             return
-    await forget_key(storage, key)
+    await release(storage, key)
 
 
 async def _take(

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from app.db import fold, reads, unit
+from app.domain.attachments import release
 from app.domain.imports import runs, workbooks
 from app.domain.imports.mapping import IGNORE, Plan, guess, header_key
 from app.domain.imports.reading import Sheet, look_at, rows
@@ -86,7 +87,7 @@ async def read_file(storage: Storage, *, import_id: int) -> None:
             key=stored.key if stored else key, state=ImportState.READ,
         )  # fmt: skip
     if run.key != key:  # another sheet that was looked at before
-        await runs.forget_key(storage, run.key)
+        await release(storage, run.key)
 
 
 def _like(plan: Plan, names: list[str], guessed: Plan) -> Plan:
