@@ -49,6 +49,18 @@ class ManyFlow(Flow):
         return {"meant": await concerned(press)}
 
 
+class BulkForm(AppForm):
+    def validate(self, extra_validators: Any = None) -> bool:
+        """What is left as it is may hold anything: nobody takes it."""
+        super().validate(extra_validators)
+        fields: dict[str, Any] = self._fields
+        for name, field in fields.items():
+            how = fields.get(f"{HOW}{name}")
+            if how is not None and how.data not in (SET, ADD, REMOVE):
+                field.errors = []
+        return not any(field.errors for field in fields.values())
+
+
 class EditFlow(ManyFlow):
     async def build(self, press: Press, posted: Any = None) -> AppForm:
         made = await press.view.form_class(press.session, None)
@@ -57,7 +69,7 @@ class EditFlow(ManyFlow):
         for name in press.view.bulk:
             field = cast("UnboundField[Any]", getattr(made, name))
             fields |= _of(name, field, several=name in many)
-        return cast(AppForm, type("BulkForm", (AppForm,), fields)(posted))
+        return cast(AppForm, type("EditForm", (BulkForm,), fields)(posted))
 
     def groups(self, press: Press, form: AppForm) -> list[dict[str, Any]]:
         return [
@@ -100,7 +112,9 @@ def _of(name: str, field: UnboundField[Any], *, several: bool) -> dict[str, Any]
     label = kwargs.pop("label", None) or (field.args[0] if field.args else name)
     keep = (KEEP, _("Leave as it is"))
     if issubclass(field.field_class, BooleanField):
-        return {HOW + name: SelectField(label, choices=[keep, (YES, _("Set to yes")), (NO, _("Set to no"))])}
+        return {
+            HOW + name: SelectField(label, choices=[keep, (YES, _("Set to yes")), (NO, _("Set to no"))], default=KEEP)
+        }
     choices = [keep, (SET, _("Set to"))]
     if several:
         choices = [keep, (ADD, _("Add")), (REMOVE, _("Take out"))]
@@ -113,7 +127,7 @@ def _of(name: str, field: UnboundField[Any], *, several: bool) -> dict[str, Any]
     value = field.field_class(
         gettext("%(field)s: the value") % {"field": label}, validators=[validators.Optional(), *rules], **kwargs
     )
-    return {HOW + name: SelectField(label, choices=choices), name: value}
+    return {HOW + name: SelectField(label, choices=choices, default=KEEP), name: value}
 
 
 EDIT_SEVERAL = Button(

@@ -251,7 +251,8 @@ class _Worker:
         stored = mapped.column_attrs[column].columns[0]
         if (pointed := related(mapped, stored)) is not None:
             return await self._name(session, pointed, value)
-        named = {"country": country_name, "language": language_name}.get(stored.info.get("widget", ""))
+        widget = str(stored.info.get("widget", "")).removesuffix("_or_none")
+        named = {"country": country_name, "language": language_name}.get(widget)
         return named(value) if named else str(value)
 
     async def _name(self, session: AsyncSession, model: Any, row_id: int) -> str:
