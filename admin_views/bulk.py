@@ -21,7 +21,7 @@ from app import db
 from app.db import model_of, utcnow
 from app.domain.bulk import editing, exporting, runs, undoing
 from app.domain.bulk.files import FILES
-from app.domain.bulk.kinds import EDITABLE
+from app.domain.bulk.kinds import EDITABLE, Editable
 from app.domain.sheets import neutral
 from app.i18n import _, gettext, ngettext, show_bytes, show_date, show_moment, show_number
 from app.integrations.storage import DirectoryStorage
@@ -126,9 +126,6 @@ class BulkRuns(AppView, model=BulkRun):
         }
 
     async def sections(self, session: AsyncSession, obj: BulkRun, request: Request) -> list[dict[str, Any]]:
-        return []
-
-    async def side(self, session: AsyncSession, obj: BulkRun, request: Request) -> list[dict[str, Any]]:
         url = f"/admin/{obj.noun}/list?{obj.query}".rstrip("?")
         items = [
             {"label": gettext("Rows"), "value": show_number(obj.total)},
@@ -222,17 +219,12 @@ def _found(run: BulkRun, request: Request) -> list[dict[str, Any]]:
             }
         )
     if sample := looked.get("sample"):
-        rows = [
-            [_link(run, row["id"], row["name"]), f"{kind.label(column)}", f"{before or '–'} → {after or '–'}"]
-            for row in sample
-            for column, before, after in row["changes"]
-        ]
         shown.append(
             {
                 "label": gettext("For example"),
                 "kind": "table",
-                "columns": [gettext("Name"), gettext("Field"), gettext("Before and after")],
-                "rows": rows,
+                "columns": [gettext("Name"), gettext("Change")],
+                "rows": [[_link(run, row["id"], row["name"]), _changes(kind, row["changes"])] for row in sample],
             }
         )
     for key, n, label in (
@@ -254,6 +246,13 @@ def _found(run: BulkRun, request: Request) -> list[dict[str, Any]]:
             }
         )
     return shown
+
+
+def _changes(kind: Editable, changes: list[list[str]]) -> Markup:
+    """One line for each field of a row."""
+    line = Markup('<span class="soft">{}:</span> <bdi>{}</bdi> → <bdi>{}</bdi>')
+    lines = [line.format(kind.label(name), before or "–", after or "–") for name, before, after in changes]
+    return Markup("<br>").join(lines)
 
 
 def _link(run: BulkRun, row_id: int, name: str) -> Markup:

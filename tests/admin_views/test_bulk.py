@@ -62,7 +62,8 @@ async def test_several_are_edited_looked_at_and_undone(desk: httpx.AsyncClient, 
     await run_jobs(resources)
     looked = (await desk.get(f"{card}/part/progress")).text
     assert "Change 3 rows" in looked and "Nothing is changed yet" in looked
-    assert "German → French" in looked and "– → Regulars" in looked and "German 2" in looked
+    assert "<bdi>German</bdi> → <bdi>French</bdi>" in looked and "German 2" in looked
+    assert "<bdi>–</bdi> → <bdi>Regulars</bdi>" in looked
     assert await languages() == ["de"] * 3 + ["en"]
     run_id = card.rpartition("/")[2]
     start = f"/admin/bulk_run/action/start?pks={run_id}"
