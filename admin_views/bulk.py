@@ -188,7 +188,7 @@ def _acts(run: BulkRun) -> list[dict[str, str]]:
     if run.state is BulkState.CHECKED:
         asked = gettext("Discard this change? Nothing was changed yet.")
         discard = stop_button(f"/admin/bulk_run/action/stop?pks={run.id}", asked)
-        return [{**discard, "label": gettext("Discard"), "icon": "trash"}]
+        return [{**discard, "label": gettext("Discard the change"), "icon": "trash"}]
     if undoing.undoable(run):
         asked = gettext("Undo this change? Each row becomes what it was, where nobody has changed it since.")
         back = stop_button(f"/admin/bulk_run/action/undo?pks={run.id}", asked)
@@ -223,7 +223,7 @@ def _found(run: BulkRun, request: Request) -> list[dict[str, Any]]:
             {
                 "label": gettext("For example"),
                 "kind": "table",
-                "columns": [gettext("Name"), gettext("Change")],
+                "columns": [gettext("Name"), gettext("What changes")],
                 "rows": [[_link(run, row["id"], row["name"]), _changes(kind, row["changes"])] for row in sample],
             }
         )

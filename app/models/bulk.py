@@ -14,7 +14,7 @@ from app.models.staff import Staff
 
 
 class BulkKind(Choice):
-    EDIT = "edit", _("Change")
+    EDIT = "edit", _("Bulk change")
     EXPORT = "export", _("Export")
 
 

@@ -31,7 +31,7 @@ from tests.domain.test_import_runs import run_jobs
 pytestmark = pytest.mark.usefixtures("redis")
 __all__ = ["colleague", "resources"]  # fixtures
 COLUMNS = [("id", "ID"), ("name", "Name"), ("project_id", "Project"), ("registered_at", "Since"), ("groups", "Groups"),
-           ("balance", "Balance"), ("custom.size", "Size")]  # fmt: skip
+           ("balance", "Balance"), ("custom_size", "Size")]  # fmt: skip
 
 
 async def begin(who: Staff, ending: str, rows: Any = None, **asked: Any) -> int:
@@ -78,7 +78,7 @@ async def test_each_kind_of_file_has_all_rows_in_order_and_no_formula(
         "Size": "0",
     }  # fmt: skip
     last = json.loads(await content(resources, await begin(colleague, "json")))[-1]
-    assert (last["name"], last["groups"], last["custom.size"]) == ("=1+1", "Regulars", 0)
+    assert (last["name"], last["groups"], last["custom_size"]) == ("=1+1", "Regulars", 0)
     book = openpyxl.load_workbook(io.BytesIO(await content(resources, await begin(colleague, "xlsx"))))
     rows = list(book.active.iter_rows())
     assert [c.value for c in rows[0]] == [label for _key, label in COLUMNS]

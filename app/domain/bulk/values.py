@@ -22,7 +22,7 @@ MANY_NAMES = 50_000
 """Names of related rows that a file remembers."""
 DIGITS = {"percent": 2, "rate": 9}
 """Widgets of figures that are kept as whole numbers, and how many of their digits are decimals."""
-CUSTOM = "custom."
+CUSTOM = "custom_"
 """Before the name of a custom field."""
 
 Look = Callable[[AsyncSession, Sequence[Any]], Awaitable[Mapping[Any, Any]]]
