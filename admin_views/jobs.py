@@ -32,6 +32,8 @@ WORDS = {
     "bulk.export": _("Export"),
     "bulk.undo": _("Undoing a bulk change"),
     "customers.welcome": _("Welcome message"),
+    "customers.merge": _("Merging two customers"),
+    "customers.unmerge": _("Undoing a merge"),
     "messaging.mail": _("Single mail"),
     "imports.check": _("Check of an import"),
     "imports.consent": _("Import of consent"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain import privacy
-from app.domain.attachments import release
+from app import db
+from app.domain import keeping, privacy
 from tasks.base import JobRun, task
 from tasks.daily import daily
 
@@ -23,7 +23,8 @@ async def export(job: JobRun, *, request_id: int) -> None:
 @task("privacy.drop", timeout=60)
 async def drop(job: JobRun, *, place: str) -> None:
     """Delete the file of an export whose row is gone."""
-    await release(job.resources.storage, place)
+    async with db.reads() as session:
+        await keeping.forget(job.resources.storage, session, [place])
 
 
 @daily("privacy.day", hour=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import ColumnElement
@@ -22,6 +23,10 @@ class Hooks:
     """What an export can tell besides the columns: (key, label, screen whose list one has to be allowed to see)."""
     own: ClassVar[bool] = False
     """Everybody sees this screen, and of its rows those that they have begun themselves (`staff_id`)."""
+    in_place: ClassVar[tuple[str, ...]] = ()
+    """Fields of a dictionary that are changed in its list, and asked for where a look-up offers a new row."""
+    more_grants: ClassVar[Mapping[str, str]] = {}
+    """What roles can grant here besides the usual and the buttons: action -> label."""
 
     def mine(self) -> list[ColumnElement[bool]]:
         """What an `own` screen asks of a row wherever one is looked for."""
@@ -35,6 +40,9 @@ class Hooks:
 
     def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
         return []  # what stands among the buttons of the card and only leads somewhere: as `lists.Offer`
+
+    def elsewhere(self, obj: Any) -> str | None:
+        return None  # the address of the card that stands for this one
 
     def editable(self, obj: Any) -> bool:
         return True  # whether the row may be edited as it is; `save` checks again

@@ -1,4 +1,4 @@
-"""Attached files: taking them in, finding those that were used before, and letting go of what nobody needs."""
+"""Attached files: taking them in, and finding those that were used before."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import db, filters
+from app import filters
 from app.errors import Invalid, TooLarge
 from app.i18n import _
 from app.integrations.storage import Content, FileTooLarge, Storage, safe_filename
 from app.models.attachments import Attachment
-from app.models.bulk import BulkRun
-from app.models.imports import ImportRun
-from app.models.inbound import InboundMail
-from app.models.privacy import DataRequest
 
 UNKNOWN = "application/octet-stream"
 _HARMLESS = ("image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "text/csv", "text/calendar",
@@ -90,22 +86,3 @@ async def search_attachments(session: AsyncSession, *, text: str = "", limit: in
         newest = newest.where(test)
     statement = select(Attachment).where(Attachment.id.in_(newest)).order_by(Attachment.id.desc()).limit(limit)
     return (await session.scalars(statement)).all()
-
-
-async def release(storage: Storage, key: str, session: AsyncSession | None = None) -> None:
-    """Delete a stored content unless a row holds it: equal contents share a key."""
-    if session is None:
-        async with db.reads() as reading:
-            free = await _free(reading, key)
-    else:
-        free = await _free(session, key)
-    if free:
-        await storage.delete(key)
-
-
-async def _free(session: AsyncSession, key: str) -> bool:
-    for model in (Attachment, ImportRun, InboundMail, DataRequest, BulkRun):
-        held = select(model.id).where(model.key == key).limit(1)
-        if await session.scalar(held, execution_options={"unscoped": True}) is not None:
-            return False
-    return True

@@ -6,6 +6,7 @@ from app.models import (
     billing,
     bulk,
     catalog,
+    config,
     confirmations,
     consent,
     customers,
@@ -29,7 +30,7 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "bulk", "catalog", "confirmations", "consent", "customers", "discounts",
-    "factors", "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects", "registrations",
-    "scope", "sessions", "staff", "templates", "tickets", "users",
+    "attachments", "audit", "billing", "bulk", "catalog", "config", "confirmations", "consent", "customers",
+    "discounts", "factors", "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects",
+    "registrations", "scope", "sessions", "staff", "templates", "tickets", "users",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import model_of, unit, utcnow
-from app.domain import attachments
+from app.domain import keeping
 from app.domain.bulk import runs
 from app.domain.bulk.files import FILES
 from app.domain.bulk.values import Values, known
@@ -74,7 +74,8 @@ async def make(storage: Storage, *, run_id: int, told: Told) -> None:
             if held:
                 await runs.end(session, await runs.locked(session, run.id), BulkState.DONE)
         if not held:
-            await attachments.release(storage, stored.key)
+            async with db.reads() as session:
+                await keeping.forget(storage, session, [stored.key])
 
 
 async def _write(run: BulkRun, file: IO[bytes], told: Told) -> int:
@@ -161,6 +162,5 @@ async def forget(storage: Storage) -> bool:
             run = await runs.locked(session, run_id)
             await session.delete(run)
             await session.flush()
-            if run.key:
-                await attachments.release(storage, run.key, session)  # before the commit: a crash finds the row again
+            await keeping.forget(storage, session, [run.key])  # before the commit: a crash finds the row again
     return len(old) == FORGOTTEN_AT_ONCE

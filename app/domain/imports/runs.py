@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.db import fold, reads, unit, utcnow
-from app.domain.attachments import release
+from app.domain import keeping
 from app.domain.imports.choices import Choices
 from app.domain.imports.customers import import_customers
 from app.domain.imports.mapping import FIELDS, IGNORE, Plan
@@ -206,8 +206,8 @@ async def forget_file(storage: Storage, *, import_id: int) -> None:
             return
         run.key, run.looked = "", {**run.looked, "workbook": ""}
         await session.flush()
-    for key in keys:
-        await release(storage, key)
+    async with reads() as session:
+        await keeping.forget(storage, session, keys)
 
 
 def tag(import_id: int) -> str:

@@ -14,6 +14,5 @@ from app.domain.privacy.requests import (
 )
 
 __all__ = [
-    "KEPT_DAYS", "ask_deletion", "ask_export", "deletion", "exports", "fail", "file_of", "forget", "make",
-    "withdraw",
+    "KEPT_DAYS", "ask_deletion", "ask_export", "deletion", "exports", "fail", "file_of", "forget", "make", "withdraw",
 ]  # fmt: skip

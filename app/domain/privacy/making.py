@@ -17,8 +17,7 @@ from sqlalchemy.orm import joinedload
 
 from app import db
 from app.db import utcnow
-from app.domain import brands
-from app.domain.attachments import release
+from app.domain import brands, keeping
 from app.domain.billing import sending
 from app.domain.messaging import system
 from app.domain.privacy.contents import PARTS, Row, Source, read_me
@@ -136,7 +135,7 @@ async def _keep(storage: Storage, request: DataRequest, stored: StoredFile) -> N
     async with db.unit() as session:
         made = await session.get(DataRequest, request.id, with_for_update=True)
         if made is None or made.state is not DataState.WAITING:
-            await release(storage, stored.key, session)
+            await keeping.forget(storage, session, [stored.key])
             return
         now = utcnow()
         made.state, made.key, made.size = DataState.READY, stored.key, stored.size

@@ -11,8 +11,7 @@ from sqlalchemy.orm import joinedload
 
 from app import db
 from app.db import utcnow
-from app.domain import tickets
-from app.domain.attachments import release
+from app.domain import keeping, tickets
 from app.errors import Conflict, Invalid, NotFound
 from app.i18n import _, gettext
 from app.integrations.storage import Storage
@@ -112,7 +111,7 @@ async def forget(storage: Storage) -> bool:
                 continue
             key, made.state, made.key = made.key, DataState.EXPIRED, ""
             await session.flush()
-            await release(storage, key, session)  # before the commit: a crash in between finds the row again
+            await keeping.forget(storage, session, [key])  # before the commit: a crash in between finds the row again
     return len(old) == AT_ONCE
 
 

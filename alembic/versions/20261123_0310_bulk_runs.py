@@ -1,8 +1,8 @@
 """work on many rows at once: bulk changes and exports
 
-Revision ID: 0031
-Revises: 0030
-Create Date: 2026-11-23 03:00:00
+Revision ID: 0033
+Revises: 0032
+Create Date: 2026-11-23 03:10:00
 """
 
 import sqlalchemy as sa
@@ -10,8 +10,8 @@ from alembic import op
 
 import app.db
 
-revision: str = '0031'
-down_revision: str | None = '0030'
+revision: str = '0033'
+down_revision: str | None = '0032'
 branch_labels: str | None = None
 depends_on: str | None = None
 
