@@ -18,13 +18,14 @@ from admin_views.base import AppView, Button
 from admin_views.base.news import News, lately
 from admin_views.base.working import stop_button, work
 from app import db
-from app.db import model_of, utcnow
+from app.db import utcnow
 from app.domain.bulk import editing, exporting, runs, undoing
 from app.domain.bulk.files import FILES
 from app.domain.bulk.kinds import EDITABLE, Editable
 from app.domain.sheets import neutral
+from app.errors import NotFound
 from app.i18n import _, gettext, ngettext, show_bytes, show_date, show_moment, show_number
-from app.integrations.storage import DirectoryStorage
+from app.integrations.storage import DirectoryStorage, FileMissing
 from app.models.bulk import BulkKind, BulkRow, BulkRun, BulkState
 from app.observe import actor
 
@@ -144,16 +145,22 @@ class BulkRuns(AppView, model=BulkRun):
         media, _kind = FILES[ending]
         name = f"{run.noun}-{run.finished_at or run.created_at:%Y-%m-%d}.{ending}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(run.size)}
-        return StreamingResponse(await storage.open(run.key), media_type=media, headers=headers)
+        try:
+            content = await storage.open(run.key)
+        except FileMissing:
+            raise NotFound(gettext("This file is not there any more.")) from None
+        return StreamingResponse(content, media_type=media, headers=headers)
 
     async def file_reasons(self, session: AsyncSession, obj: BulkRun, request: Request) -> Response:
         """All rows that were refused or could not be put back, with the reason."""
+        if obj.noun not in EDITABLE or not may(request, obj.noun, "list"):
+            raise NotFound
         headers = {"Content-Disposition": f'attachment; filename="{obj.noun}-{obj.id}.csv"'}
         return StreamingResponse(_reasons(obj), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 async def _reasons(run: BulkRun) -> AsyncIterator[str]:
-    model: Any = model_of(run.noun)
+    model: Any = EDITABLE[run.noun].model
     out, at = io.StringIO(), 0
     out.write("\ufeff")
     writer = csv.writer(out)
@@ -207,7 +214,7 @@ def _next(run: BulkRun) -> dict[str, str] | None:
 
 def _found(run: BulkRun, request: Request) -> list[dict[str, Any]]:
     """What the check has found, or what came of it: per field, some rows before and after, and what was refused."""
-    if run.kind is BulkKind.EXPORT or not may(request, run.noun, "list"):
+    if run.kind is BulkKind.EXPORT or run.noun not in EDITABLE or not may(request, run.noun, "list"):
         return []
     kind, looked, shown = EDITABLE[run.noun], run.looked, []
     if fields := looked.get("fields"):
