@@ -25,6 +25,12 @@ from app.models.jobs import Job, JobState
 from app.observe import actor, log
 
 WORDS = {
+    "bulk.check": _("Check of a bulk change"),
+    "bulk.clear": _("Clearing up after a bulk change"),
+    "bulk.day": _("Deleting old exports"),
+    "bulk.edit": _("Bulk change"),
+    "bulk.export": _("Export"),
+    "bulk.undo": _("Undoing a bulk change"),
     "customers.welcome": _("Welcome message"),
     "customers.merge": _("Merging two customers"),
     "customers.unmerge": _("Undoing a merge"),
@@ -133,6 +139,9 @@ def _stop(job: Job, request: Request) -> dict[str, str] | None:
     if "campaign_id" in job.args and may_press(request, "campaign", "stop"):
         said = gettext("Stop this campaign? What was already sent stays sent.")
         return stop_button(f"/admin/campaign/action/stop?pks={job.args['campaign_id']}", said)
+    if job.name in ("bulk.check", "bulk.edit", "bulk.export") and job.owner_id == actor.get().staff_id:
+        said = gettext("Stop this? What was already done stays.")
+        return stop_button(f"/admin/bulk_run/action/stop?pks={job.args['bulk_id']}", said)
     if "import_id" in job.args and may_press(request, "import_run", "stop"):
         said = gettext("Stop this import? What was already taken stays.")
         return stop_button(f"/admin/import_run/action/stop?pks={job.args['import_id']}", said)

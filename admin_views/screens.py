@@ -11,6 +11,7 @@ from admin_views.billing.invoices import Invoices
 from admin_views.billing.payers import Payers, PaymentMethods
 from admin_views.billing.payments import Payments
 from admin_views.billing.rates import ExchangeRates, TaxRates
+from admin_views.bulk import BulkRuns
 from admin_views.catalog import ProductGroups, Products, Services
 from admin_views.consent import Subscriptions, Suppressions
 from admin_views.customers.dictionaries import Attitudes, Groups, Notes
@@ -65,6 +66,7 @@ SCREENS: tuple[type[AppView], ...] = (
     StaffMembers,
     Roles,
     Imports,
+    BulkRuns,
     Jobs,
     Visits,
     AuditRows,
@@ -73,6 +75,7 @@ SCREENS: tuple[type[AppView], ...] = (
 WITHOUT_SCREEN = {
     "customer_role": "made by customers, shown with their users",
     "audit_detail": "shown on the audit card",
+    "bulk_row": "bookkeeping of bulk changes",
     "campaign_attachment": "shown on the campaign card",
     "campaign_text": "shown on the campaign card",
     "config_version": "a counter",

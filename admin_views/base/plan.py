@@ -58,6 +58,10 @@ class Plan:
         """Whether the grants allow `action` (``list``, ``edit``, ``action:message`` ...) here."""
         return granted(self.grants, self.view.identity, action)
 
+    def grants_list(self, screen: str) -> bool:
+        """Whether the grants allow to look at the list of another screen."""
+        return granted(self.grants, screen, "list")
+
     @cached_property
     def may_create(self) -> bool:
         return self.view.can_create and not self.view.readonly and self.may("create")

@@ -86,7 +86,7 @@ class Pressing(PanelBase):
             if pks and len(view.pk_props) > 1:
                 raise NotFound  # a row with a key of several columns cannot be named by one number
             press = Press(request, view, button, session, pks, None)
-            statement = select(view.model).where(view.pk_column.in_(pks))
+            statement = select(view.model).where(view.pk_column.in_(pks), *view.mine())
         if (button.flow.needs_rows and "head" not in button.on) or press.pks:
             press.objects = await self._objects(session, view, statement, press)
         return press

@@ -17,6 +17,7 @@ from wtforms import Form
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import inplace, paths
+from admin_views.base.bulk import EDIT_SEVERAL
 from admin_views.base.buttons import DELETE, PLACES, Button
 from admin_views.base.cells import Cell, badge, cell_of, copied, copyable, mail, ready, relation_of
 from admin_views.base.export import EXPORT
@@ -269,7 +270,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
 
     def always(self) -> list[ColumnElement[bool]]:
         """Conditions that hold for every list of this screen."""
-        return []
+        return self.mine()
 
     def search(self, text: str) -> ColumnElement[bool] | None:
         """Quick search; a model without `search_text` is searched by its folded columns. None: not searchable."""
@@ -316,7 +317,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         return int(pk)
 
     def by_pk(self, pk: str) -> Select[Any]:
-        return select(self.model).where(self.pk_column == self.number(pk))
+        return select(self.model).where(self.pk_column == self.number(pk), *self.mine())
 
     async def load(self, session: AsyncSession, pk: str, *options: Any) -> Any:
         """The row, in the scope of the acting person. Raises NotFound."""
@@ -456,7 +457,10 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
     def all_buttons(self) -> tuple[Button, ...]:
         taken = (IMPORT,) if self.plain and self.can_create and not self.readonly else ()
         last = (DELETE,) if self.can_delete and not self.readonly else ()
-        return (*self.buttons, *taken, *(inplace.BUTTONS if self.in_place else ()), PIN, EXPORT, *last)
+        several = (EDIT_SEVERAL,) if self.bulk else ()
+        placed = inplace.BUTTONS if self.in_place else ()
+        lists = () if self.own else (PIN, EXPORT)
+        return (*self.buttons, *taken, *several, *placed, *lists, *last)
 
     def only(self, pks: tuple[int, ...]) -> filters.Condition:
         """The filter that means exactly these rows."""

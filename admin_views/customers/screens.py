@@ -80,6 +80,11 @@ class Customers(AppView, model=Customer):
         ),
     )
     buttons = (*BUTTONS, *DOCUMENTS, OWN_ROLE)
+    bulk = (
+        "responsible", "attitude", "groups", "language", "country", "timezone", "kind", "came_from",
+        "available_projects",
+    )  # fmt: skip
+    export_more = (("groups", _("Groups"), "customer_group"), ("logins", _("Users"), "user"))
     more_grants: ClassVar[dict[str, str]] = {
         "action:message_all": _("Send message to many"),
         "action:act": _("Act inside the customer's panel"),
