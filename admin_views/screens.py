@@ -13,6 +13,7 @@ from admin_views.billing.payments import Payments
 from admin_views.billing.rates import ExchangeRates, TaxRates
 from admin_views.catalog import ProductGroups, Products, Services
 from admin_views.consent import Subscriptions, Suppressions
+from admin_views.custom import CustomFields
 from admin_views.customers.dictionaries import Attitudes, Groups, Notes
 from admin_views.customers.screens import Customers
 from admin_views.discounts import Discounts
@@ -55,6 +56,7 @@ SCREENS: tuple[type[AppView], ...] = (
     Templates,
     Attachments,
     Projects,
+    CustomFields,
     Attitudes,
     Categories,
     ProductGroups,

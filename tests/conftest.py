@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from app import db, links, models, queue
 from app.db import sqlite
+from app.domain.custom import filtering
 from app.domain.sessions import passwords
 from app.localrun import redis_server
 from app.migrations import upgrade_url
@@ -164,6 +165,7 @@ async def database(database_url: str) -> AsyncIterator[str]:
     token = actor.set(SYSTEM)
     yield database_url
     actor.reset(token)
+    filtering.declare([])  # the custom fields of this database
     await db.dispose()
 
 

@@ -8,6 +8,7 @@ from app.models import (
     config,
     confirmations,
     consent,
+    custom,
     customers,
     discounts,
     factors,
@@ -29,7 +30,7 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "config", "confirmations", "consent", "customers", "discounts",
-    "factors", "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects",
+    "attachments", "audit", "billing", "catalog", "config", "confirmations", "consent", "custom", "customers",
+    "discounts", "factors", "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects",
     "registrations", "scope", "sessions", "staff", "templates", "tickets", "users",
 ]  # fmt: skip
