@@ -261,7 +261,7 @@ class CustomFields(AppView, model=CustomField):
             items.append({"label": gettext("In messages"), "value": ready(f'<span class="mono">{esc(macro)}</span>')})
         names = [[language_name(code), obj.labels.get(code, ""), obj.helps.get(code, "")] for code in codes()]
         heads = [gettext("Language"), gettext("Name"), gettext("Help")]
-        shown = [
+        shown: list[dict[str, Any]] = [
             {"label": gettext("Details"), "kind": "kv", "items": items},
             {"label": gettext("Names"), "kind": "table", "columns": heads, "rows": names},
         ]

@@ -153,15 +153,21 @@ def cell(spec: Spec, value: Any) -> str:
     return words(text)
 
 
-def changes(noun_model: Any, pair: list[Any]) -> list[tuple[str, str, str]]:
-    """Before and after of each custom field that differs: (label, before, after)."""
-    before, after = (v if isinstance(v, Mapping) else {} for v in pair)
-    found = []
-    for key in dict.fromkeys([*before, *after]):
-        if before.get(key) == after.get(key):
-            continue
-        spec = custom.known(noun_model, key)
-        said = [custom.say(spec, v) if spec is not None else str(v) if v is not None else ""
-                 for v in (before.get(key), after.get(key))]  # fmt: skip
-        found.append((str(spec.label) if spec is not None else key, said[0] or "–", said[1] or "–"))
-    return found
+def changes(model: Any, before: Any, after: Any) -> list[tuple[str, str, str]]:
+    """What became of the column `custom`, field by field: (name, before, after)."""
+    was, now = (value if isinstance(value, Mapping) else {} for value in (before, after))
+    return [
+        (_name(model, key), _said(model, key, was.get(key)), _said(model, key, now.get(key)))
+        for key in dict.fromkeys([*was, *now])
+        if was.get(key) != now.get(key)
+    ]
+
+
+def _name(model: Any, key: str) -> str:
+    spec = custom.known(model, key)
+    return key if spec is None else str(spec.label)
+
+
+def _said(model: Any, key: str, value: Any) -> str:
+    spec = custom.known(model, key)
+    return (custom.say(spec, value) if spec is not None else "" if value is None else str(value)) or "–"

@@ -54,7 +54,10 @@ class Source:
     """The columns of a list as values, chunk by chunk: each is read in a transaction of its own, without objects."""
 
     def __init__(self, plan: Plan, asked: Asked) -> None:
-        self.plan, self.asked, self.keys = plan, asked, [c.key for c in plan.columns if c.stored]
+        self.plan, self.asked = plan, asked
+        self.keys = [c.key for c in plan.columns if c.stored or c.of]
+        self.within = {c.key: c for c in plan.columns if c.of}
+        """Those that are no columns of the table: read from the column `of`, by their own `value`."""
         self.order = keys_of(plan, asked)
         self.targets: dict[str, Any] = {}
         self.names: dict[str, dict[Any, Any]] = {}
@@ -63,6 +66,9 @@ class Source:
         self.texts: list[int] = []
         """Which columns hold what people have typed."""
         for i, key in enumerate(self.keys):
+            if key in self.within:
+                self.texts.append(i)
+                continue
             column = plan.view.mapper.column_attrs[key].columns[0]
             if (relation := relation_of(plan.view.mapper, column)) is not None:
                 self.targets[key], self.names[key] = relation.mapper.class_, {None: None}
@@ -70,12 +76,13 @@ class Source:
                 self.currencies[key] = column.info["currency"]
             if key in self.targets or not isinstance(column.type, Integer | Boolean | Date | UtcDateTime | Enum):
                 self.texts.append(i)
-        wanted = (*self.keys, *self.currencies.values(), *(k.attr for k in self.order))
+        stored = [self.within[key].of if key in self.within else key for key in self.keys]
+        wanted = (*stored, *self.currencies.values(), *(k.attr for k in self.order))
         self.columns = {name: i for i, name in enumerate(dict.fromkeys(wanted))}
         dialect = db.engine().dialect
         kinds = {name: plan.view.mapper.column_attrs[name].columns[0].type for name in self.columns}
         self.convert = {name: _stored(kind, dialect) for name, kind in kinds.items()}
-        for key in self.keys:
+        for key in (k for k in self.keys if k not in self.within):
             if digits := DIGITS.get(plan.view.mapper.column_attrs[key].columns[0].info.get("widget", "")):
                 self.convert[key] = partial(_decimal, digits=digits)
         self.processors = [kind.dialect_impl(dialect).result_processor(dialect, None) for kind in kinds.values()]
@@ -113,6 +120,9 @@ class Source:
         stored = [list(column) for column in zip(*rows, strict=True)]
         shown = []
         for key in self.keys:
+            if (own := self.within.get(key)) is not None:
+                shown.append([own.value(v) if own.value else v for v in self._read(own.of, stored)])
+                continue
             values = stored[self.columns[key]]
             if key in self.targets:
                 names = await self._names(key, set(values))
@@ -124,6 +134,12 @@ class Source:
                 values = [convert(v) for v in values]
             shown.append(values)
         return shown
+
+    def _read(self, name: str, stored: list[list[Any]]) -> list[Any]:
+        """The values of a column as the program has them, not as the driver gives them."""
+        process = self.processors[self.columns[name]]
+        values = stored[self.columns[name]]
+        return [process(v) for v in values] if process else values
 
     async def _names(self, key: str, ids: set[Any]) -> dict[Any, Any]:
         names, model = self.names[key], self.targets[key]
@@ -157,7 +173,7 @@ async def as_csv(plan: Plan, asked: Asked) -> AsyncIterator[str]:
     out = io.StringIO()
     writer = csv.writer(out)
     out.write("\ufeff")
-    writer.writerow([neutral(str(c.label)) for c in plan.columns if c.stored])
+    writer.writerow([neutral(str(c.label)) for c in plan.columns if c.stored or c.of])
     yield out.getvalue()
     async for columns in source.chunks():
         for i in source.texts:

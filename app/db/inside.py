@@ -18,7 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from app.db.base import Base, Customised
+from app.db.base import Base
 from app.db.extra import Extra, extras
 
 KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -153,7 +153,7 @@ PREFIX = "cf_"
 
 
 def _customised() -> list[str]:
-    return sorted(m.class_.__tablename__ for m in Base.registry.mappers if issubclass(m.class_, Customised))
+    return sorted(table.name for table in Base.metadata.tables.values() if "custom_folded" in table.c)
 
 
 def _gin(dialect: str) -> list[str]:

@@ -53,7 +53,7 @@ class CustomField(Base, Live, Versioned, Stamped):
         choice(CustomTarget), info=about(_("Of what"), listed=True, css="meta", group=_("Field"))
     )
     key: Mapped[str] = mapped_column(
-        String(40),
+        String(40), default="",
         info=about(_("Key"), listed=True, css="lesser", group=_("Field"), copy=True,
                    help=_("In files, messages and filters. Left empty, it is made from the name; it stays for good.")),
     )  # fmt: skip

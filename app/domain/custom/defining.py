@@ -151,7 +151,7 @@ async def change(session: AsyncSession, *, field: CustomField, **given: Any) -> 
 
 
 def _model(target: CustomTarget) -> Model:
-    model = model_of(target.value)
+    model: Model | None = model_of(target.value)
     assert model is not None
     return model
 
@@ -181,7 +181,8 @@ def _default(spec: Spec, given: Any) -> Any:
 async def _still_valid(session: AsyncSession, field: CustomField, before: CustomKind) -> None:
     """Raise Invalid at `kind` when a row has a value that the field as it is now would not take."""
     model: Any = _model(field.target)
-    spec, bad, n, last = spec_of(field), [], 0, 0
+    bad: list[str] = []
+    spec, n, last = spec_of(field), 0, 0
     same_figures = {before, field.kind} <= {CustomKind.NUMBER, CustomKind.MONEY}
     while True:
         rows = select(model.id, model.custom).where(model.id > last, text_in(model.custom, field.key).is_not(None))
@@ -235,6 +236,8 @@ async def archive(session: AsyncSession, *, field: CustomField) -> None:
 
 async def restore(session: AsyncSession, *, field: CustomField) -> None:
     """Show it again, with the values that it had."""
+    if field.archived_at is None:
+        raise Conflict(gettext("This field was not removed."))
     if field.purging:
         raise Conflict(gettext("Its values are being deleted."))
     field.archived_at = None

@@ -29,7 +29,7 @@ _CYRILLIC = dict(
 
 def slug(text: str) -> str:
     """A key of a name: "Größe (cm)" -> groesse_cm; Russian in Latin letters. Empty when nothing of it is left."""
-    lower = text.casefold().translate(str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"}))
+    lower = text.casefold().translate({ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue"})
     latin = "".join(_CYRILLIC.get(c, c) for c in unicodedata.normalize("NFC", lower))
     plain = unicodedata.normalize("NFKD", latin).encode("ascii", "ignore").decode()
     key = re.sub(r"[^a-z0-9]+", "_", plain).strip("_").lstrip("0123456789_")
