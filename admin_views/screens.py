@@ -14,6 +14,7 @@ from admin_views.billing.rates import ExchangeRates, TaxRates
 from admin_views.bulk import BulkRuns
 from admin_views.catalog import ProductGroups, Products, Services
 from admin_views.consent import Subscriptions, Suppressions
+from admin_views.custom import CustomFields
 from admin_views.customers.dictionaries import Attitudes, Groups, Notes
 from admin_views.customers.screens import Customers
 from admin_views.discounts import Discounts
@@ -56,6 +57,7 @@ SCREENS: tuple[type[AppView], ...] = (
     Templates,
     Attachments,
     Projects,
+    CustomFields,
     Attitudes,
     Categories,
     ProductGroups,

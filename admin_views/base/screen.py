@@ -16,7 +16,7 @@ from starlette.requests import Request
 from wtforms import Form
 from wtforms.fields.core import UnboundField
 
-from admin_views.base import inplace, paths
+from admin_views.base import custom, inplace, paths
 from admin_views.base.bulk import EDIT_SEVERAL
 from admin_views.base.buttons import DELETE, PLACES, Button
 from admin_views.base.cells import Cell, badge, cell_of, copied, copyable, mail, ready, relation_of
@@ -169,6 +169,11 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         for name in self.form_columns:
             info = self._info(str(name))
             fields.setdefault(str.__str__(info.get("group", "")), []).append(str(name))
+        own = custom.columns(self.model)
+        if own:
+            columns += tuple(c for c, listed in own if listed)
+            sections[custom.SECTION] = [c for c, _listed in own]
+            fields[custom.SECTION] = [c.key for c, _listed in own]
         may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)]
         one_key = len(self.pk_props) == 1  # a row with a key of several columns cannot be chosen by one number
         return Plan(
@@ -343,7 +348,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
     async def form_class(self, session: AsyncSession, obj: Any) -> type[AppForm]:
         """The form of this request. SQLAdmin makes the columns' fields through `Converter`."""
         generated = await self.scaffold_form()
-        more: dict[str, Any] = {**await self.form_fields(session, obj)}
+        more: dict[str, Any] = {**custom.form_fields(self.model, obj), **await self.form_fields(session, obj)}
         if obj is None:
             more |= dict.fromkeys(self.leave_out_new)
         return type(f"{self.model.__name__}Form", (generated,), more)
@@ -357,7 +362,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
                 data[name] = getattr(obj, self.mapper.get_property_by_column(column).key)
             else:
                 data[name] = getattr(obj, name)
-        return data
+        return data | custom.form_data(self.model, obj)
 
     def values(self, form: Form) -> dict[str, Any]:
         """What was entered, by column name; look-ups of relations become foreign keys. Extra fields keep their name."""
@@ -368,7 +373,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
                 values[self.mapper.get_property_by_column(column).key] = value
             else:
                 values[name] = value
-        return values
+        return custom.gathered(self.model, values)
 
     async def save(self, session: AsyncSession, obj: Base | None, values: dict[str, Any]) -> Any:
         """What creating (obj is None) and editing mean; a screen with rules calls a verb. Returns the row."""

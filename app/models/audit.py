@@ -122,7 +122,7 @@ def _changes(action: str, state: InstanceState[Any]) -> dict[str, list[Any]] | N
     changed: dict[str, list[Any]] = {}
     for attr in state.mapper.column_attrs:
         info = attr.columns[0].info
-        if "folds" in info or attr.key in {"search_text", "version"}:
+        if "folds" in info or "derived" in info or attr.key in {"search_text", "version"}:
             continue
         history = state.attrs[attr.key].history
         if action == "delete":

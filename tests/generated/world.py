@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import cookies, db
 from app.db import Base, utcnow
+from app.domain import custom
 from app.domain.demo.dictionaries import ROLES
 from app.domain.sessions import token_hash
 from app.integrations.storage import DirectoryStorage
@@ -232,6 +233,7 @@ async def _shared(session: AsyncSession, world: World, owner: Staff) -> None:
     """Rows of tables that know no project. Those with a screen are made to be deleted: nothing hangs on them."""
     world.own |= {
         "customer_group": (await factories.create_group(session, name="Spare group")).id,
+        "custom_field": (await custom.create(session, target="customer", labels={"en": "Tier"}, access="edit")).id,
         "attitude": (await factories.create_attitude(session, name="Loyal")).id,
         "message_category": (await factories.create_category(session, name="Spare category")).id,
         "product_group": (await factories.create_product_group(session, name="Spare product group")).id,
