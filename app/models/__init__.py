@@ -3,6 +3,7 @@
 from app.models import (
     attachments,
     audit,
+    automation,
     billing,
     catalog,
     config,
@@ -17,6 +18,7 @@ from app.models import (
     jobs,
     ledger,
     messaging,
+    noticing,
     privacy,
     projects,
     registrations,
@@ -29,7 +31,7 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "config", "confirmations", "consent", "customers", "discounts",
-    "factors", "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects",
-    "registrations", "scope", "sessions", "staff", "templates", "tickets", "users",
+    "attachments", "audit", "automation", "billing", "catalog", "config", "confirmations", "consent", "customers",
+    "discounts", "factors", "fields", "imports", "inbound", "jobs", "ledger", "messaging", "noticing", "privacy",
+    "projects", "registrations", "scope", "sessions", "staff", "templates", "tickets", "users",
 ]  # fmt: skip
