@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from admin_views.attachments import Attachments
 from admin_views.audit import AuditRows
+from admin_views.automation import RuleRuns, Rules
 from admin_views.base import AppView
 from admin_views.billing.documents import Documents, DocumentTemplates
 from admin_views.billing.expenses import Expenses
@@ -64,6 +65,8 @@ SCREENS: tuple[type[AppView], ...] = (
     DocumentTemplates,
     StaffMembers,
     Roles,
+    Rules,
+    RuleRuns,
     Imports,
     Jobs,
     Visits,
@@ -73,6 +76,8 @@ SCREENS: tuple[type[AppView], ...] = (
 WITHOUT_SCREEN = {
     "customer_role": "made by customers, shown with their users",
     "audit_detail": "shown on the audit card",
+    "automation_below": "bookkeeping of rules",
+    "automation_notice": "the bell shows them",
     "campaign_attachment": "shown on the campaign card",
     "campaign_text": "shown on the campaign card",
     "confirmation": "invitations are shown with the users; codes and links for a while",

@@ -29,7 +29,7 @@ SCREENS = (
     "campaign", "segment", "delivery", "ticket", "staff", "role", "audit", "product", "product_group", "service",
     "note", "attachment", "job", "payment_method", "import_run", "subscription", "suppressed_address", "canned_reply",
     "inbound_mail", "payment", "invoice", "expense", "account", "discount", "finance_document", "document_template",
-    "tax_rate", "exchange_rate", "login_session",
+    "tax_rate", "exchange_rate", "login_session", "automation_rule", "automation_run",
 )  # fmt: skip
 """What grants can be about: the names of the tables, which are the identities of their screens."""
 ACTIONS = ("list", "details", "create", "edit", "delete", "export")
@@ -42,6 +42,8 @@ CAMPAIGN_ACTIONS = ("action:stop", "action:pause", "action:resume", "action:plan
 """What somebody does who sends campaigns; approving those of others is a grant of its own."""
 
 PAYMENT_ACTIONS = ("action:set_paid", "action:refund", "action:cancel", "action:fraud")
+RULE_ACTIONS = ("action:try", "action:switch", "action:secret")
+"""Try a rule, put it into use or out of it, sign its calls anew. `action:again` of the log repeats what failed."""
 SERVICE_ACTIONS = ("action:progress", "action:activate", "action:suspend", "action:resume", "action:close")
 """The moves of a service from one state to the next."""
 

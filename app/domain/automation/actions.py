@@ -222,7 +222,7 @@ async def _notify(doing: Doing, action: Action) -> Result:
         doing.session, run=doing.run, customer=doing.customer, key=action["key"], text=action["text"],
         mail=action.get("mail", False), staff_id=action.get("staff_id"), role_id=action.get("role_id"),
     )  # fmt: skip
-    return Result("ok", "told", str(n)) if n else Result("left", "nobody")
+    return Result("ok", "told", action["text"], n) if n else Result("left", "nobody")
 
 
 # ---- elsewhere ------------------------------------------------------------------------------------------------------

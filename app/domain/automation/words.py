@@ -178,7 +178,7 @@ DONE = {
     "member": _("is in the group already"),
     "no_member": _("is not in the group"),
     "ticket": _("ticket “%(note)s” is opened"),
-    "told": _("colleagues told: %(note)s"),
+    "told": _("told to %(ref)s: %(note)s"),
     "nobody": _("there was nobody to tell"),
     "called": _("the webhook is being called"),
     "answered": _("the webhook answered %(ref)s: %(note)s"),
