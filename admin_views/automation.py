@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -183,7 +182,7 @@ class Rules(AppView, model=Rule):
     async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
         if obj is None:
             return {}
-        shown = {"condition": rows.as_text(obj.condition)}
+        shown = {"condition": obj.condition}
         if obj.field:  # a value stands in the form as people call it
             names = words.names_for_reader(obj.names)
             shown |= {name: words.fields.shown(obj.field, getattr(obj, name), names) for name in ("was", "becomes")}
@@ -193,8 +192,9 @@ class Rules(AppView, model=Rule):
         return {"groups": rows.groups(form, obj)}
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Rule:
-        segment, text = values.pop("segment", None), (values.pop("condition", "") or "").strip()
-        values["condition"] = json.loads(text) if text else None
+        segment = values.pop("segment", None)
+        if obj is not None and values["condition"] == obj.condition:
+            del values["condition"]  # a broken one stays as it is
         if segment is not None:
             values["condition"] = await session.scalar(select(Segment.condition).where(Segment.id == segment))
             if values["condition"] is None:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from wtforms import (
-    BooleanField,
-    Field,
-    HiddenField,
-    SelectField,
-    StringField,
-    TextAreaField,
-    ValidationError,
-    validators,
-)
+from wtforms import BooleanField, HiddenField, SelectField, StringField, TextAreaField, validators
 from wtforms.fields.core import UnboundField
 
+from admin_views.base.conditions import ConditionField
 from admin_views.base.fields import AppForm, ChoiceField, LookupField, PickField, plain
-from app import filters
 from app.domain.automation import actions, fields
 from app.errors import Invalid
 from app.i18n import _, gettext
@@ -114,20 +104,11 @@ def condition_fields() -> dict[str, UnboundField[Any]]:
             _("Only customers of this segment"), target="segment",
             description=_("Its filter is copied; later changes of the segment do not change the rule."),
         ),
-        "condition": TextAreaField(
-            _("Condition"), [validators.Optional(), plain, validators.Length(max=20_000), _is_filter],
-            description=_("A filter of customers as JSON. Empty: all customers."), render_kw={"rows": 3},
+        "condition": ConditionField(
+            _("Condition"), model=Customer, description=_("Only customers of whom this is true. Empty: all."),
         ),
     }  # fmt: skip
     return cast("dict[str, UnboundField[Any]]", made)
-
-
-def _is_filter(_form: Any, field: Field) -> None:
-    if text := (field.data or "").strip():
-        try:
-            filters.parse_text(text, Customer)
-        except filters.FilterProblem as problem:
-            raise ValidationError(str(problem)) from None
 
 
 def groups(form: AppForm, rule: Any) -> list[dict[str, Any]]:
@@ -211,7 +192,3 @@ def placed(problem: Invalid) -> Invalid:
         settable = under and at[:1] == "a" and at[1:].isdecimal() and field in SETTABLE
         moved[f"{at}_{_place(field)}" if settable else name] = said
     return Invalid(**moved)
-
-
-def as_text(condition: Any) -> str:
-    return "" if condition is None else json.dumps(condition, ensure_ascii=False)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from wtforms import Form
 from wtforms.fields.core import UnboundField
 
-from admin_views.base import paths
+from admin_views.base import inplace, paths
 from admin_views.base.buttons import DELETE, PLACES, Button
 from admin_views.base.cells import Cell, badge, cell_of, copied, copyable, mail, ready, relation_of
 from admin_views.base.export import EXPORT
@@ -152,7 +152,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         return plan
 
     @cached_property
-    def _plans(self) -> dict[tuple[object, Grants], Plan]:
+    def _plans(self) -> dict[tuple[int, Grants], Plan]:
         return {}
 
     def _plan(self, grants: Grants) -> Plan:
@@ -448,7 +448,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
 
     def all_buttons(self) -> tuple[Button, ...]:
         last = (DELETE,) if self.can_delete and not self.readonly else ()
-        return (*self.buttons, EXPORT, *last)
+        return (*self.buttons, *(inplace.BUTTONS if self.in_place else ()), EXPORT, *last)
 
     def only(self, pks: tuple[int, ...]) -> filters.Condition:
         """The filter that means exactly these rows."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, false, select, true
+from sqlalchemy import ColumnElement, and_, delete, false, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import filters, i18n
@@ -161,8 +161,12 @@ async def names(session: AsyncSession, now: Mapping[str, Any]) -> dict[str, dict
     for action in now["actions"] or ():
         for table, ids in actions.refs(action).items():
             asked.setdefault(table, set()).update(ids)
-    if now["condition"] is not None:
-        for model, ids in filters.refs(filters.parse(now["condition"], Customer), Customer).items():
+    try:
+        parsed = filters.parse(now["condition"], Customer) if now["condition"] is not None else None
+    except FilterProblem:  # a broken one that stays as it is
+        parsed = None
+    if parsed is not None:
+        for model, ids in filters.refs(parsed, Customer).items():
             models[model.__tablename__] = model
             asked.setdefault(model.__tablename__, set()).update(ids)
     if now["field"] and (table := fields.ref_of(now["field"])):
@@ -209,12 +213,14 @@ async def enabled(session: AsyncSession, *triggers: Trigger) -> Sequence[Rule]:
 
 def meets(rule: Rule) -> tuple[ColumnElement[bool], FilterProblem | None]:
     """Which customers the rule is for, as SQL, and what is wrong when it cannot be said: then it is for nobody."""
-    mine = true() if rule.project_id is None else Customer.project_id == rule.project_id
+    mine: ColumnElement[bool] = Customer.merged_into_id.is_(None)
+    if rule.project_id is not None:
+        mine = and_(mine, Customer.project_id == rule.project_id)
     if rule.condition is None:
         return mine, None
     with i18n.speaking(i18n.language(), rule.zone):
         test, problem = filters.compile_stored(rule.condition, Customer)
-    return (false(), problem) if problem is not None else (mine & test, None)
+    return (false(), problem) if problem is not None else (and_(mine, test), None)
 
 
 def problem_of(rule: Any) -> str | None:

@@ -1,8 +1,8 @@
 """automation: rules, what became of events, notices
 
-Revision ID: 0032
-Revises: 0031
-Create Date: 2026-11-23 02:55:00.790954
+Revision ID: 0033
+Revises: 0032
+Create Date: 2026-11-23 03:10:00
 """
 
 import sqlalchemy as sa
@@ -11,8 +11,8 @@ from alembic import op
 import app.db
 
 
-revision: str = '0032'
-down_revision: str | None = '0031'
+revision: str = '0033'
+down_revision: str | None = '0032'
 branch_labels: str | None = None
 depends_on: str | None = None
 
