@@ -22,7 +22,7 @@ from admin_views.base.news import News, lately
 from app import db
 from app.db import Choice
 from app.domain import automation
-from app.domain.automation import trying, words
+from app.domain.automation import fields, trying, words
 from app.domain.checks import kept_for_all
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext, ngettext, show_number
@@ -185,7 +185,7 @@ class Rules(AppView, model=Rule):
         shown = {"condition": obj.condition}
         if obj.field:  # a value stands in the form as people call it
             names = words.names_for_reader(obj.names)
-            shown |= {name: words.fields.shown(obj.field, getattr(obj, name), names) for name in ("was", "becomes")}
+            shown |= {name: fields.shown(obj.field, getattr(obj, name), names) for name in ("was", "becomes")}
         return {**shown, **rows.shown(obj)}
 
     async def form_context(self, session: AsyncSession, obj: Any, form: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 from wtforms import BooleanField, HiddenField, SelectField, StringField, TextAreaField, validators
@@ -139,7 +139,7 @@ def shown(rule: Any) -> dict[str, Any]:
     return values
 
 
-def _shown(action: Mapping[str, Any]) -> Iterator[tuple[str, Any]] | Any:
+def _shown(action: Mapping[str, Any]) -> dict[str, Any]:
     kind = action["kind"]
     row: dict[str, Any] = {"key": action["key"], "kind": kind}
     if kind != "set":

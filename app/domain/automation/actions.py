@@ -272,8 +272,10 @@ def refs(action: Action) -> dict[str, set[int]]:
     for name, table in (kind.refs if kind is not None else {}).items():
         if action.get(name) is not None:
             found.setdefault(table, set()).add(action[name])
-    if action.get("kind") == "set" and action.get("value") and (pointed := fields.ref_of(action["field"])):
-        found.setdefault(pointed, set()).add(int(action["value"]))
+    if action.get("kind") != "set" or not action.get("value"):
+        return found
+    if (pointed := fields.target_of(action["field"])) is not None:
+        found.setdefault(pointed.__tablename__, set()).add(int(action["value"]))
     return found
 
 

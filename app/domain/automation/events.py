@@ -78,7 +78,7 @@ async def wake(session: AsyncSession) -> None:
 async def break_off(session: AsyncSession, rule: Rule, why: str) -> None:
     """Say in the log that a rule is broken, once a day."""
     today, now = utcnow().date().isoformat(), utcnow()
-    row = {
+    row: dict[str, Any] = {
         "rule_id": rule.id, "customer_id": None, "event_key": f"broken:{today}", "event": {}, "at": now, "done": {},
         "state": RunState.BROKEN, "reason": why[:300], "held": {}, "chain": "", "depth": 0, "finished_at": now,
     }  # fmt: skip
@@ -104,7 +104,7 @@ async def take_changes(
     )
     rows = (await session.execute(query)).all()
     for rule in await rules.enabled(session, Trigger.REGISTERED, Trigger.CHANGED):
-        await take(session, rule, [event for row in rows if (event := event_of(rule, *row)) is not None], chain)
+        await take(session, rule, [event for row in rows if (event := event_of(rule, row)) is not None], chain)
     left = [list(span) for span in spans[50:]]
     if len(rows) == SLICE:
         after = rows[-1][0]
@@ -112,8 +112,9 @@ async def take_changes(
     return left
 
 
-def event_of(rule: Rule, audit_id: int, action: str, customer_id: int, payload: str) -> Event | None:
-    """What a row of the audit means to this rule; None: nothing."""
+def event_of(rule: Rule, row: Any) -> Event | None:
+    """What a row of the audit (id, action, noun_id, payload) means to this rule; None: nothing."""
+    audit_id, action, customer_id, payload = row
     if rule.trigger is Trigger.REGISTERED:
         return Event(customer_id, f"audit:{audit_id}", {"what": "registered"}) if action == "create" else None
     if action != "update":

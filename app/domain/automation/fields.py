@@ -96,11 +96,10 @@ def shown(field: str, value: str, names: Mapping[str, Mapping[str, str]]) -> str
     return value
 
 
-def ref_of(field: str) -> str | None:
-    """The table that the values of a field point at."""
+def target_of(field: str) -> Any:
+    """The model that the values of a field point at; None for most."""
     found = _filter_field(field)
-    pointed = found.target if found is not None and found.kind is filters.Kind.REF else None
-    return pointed.__tablename__ if pointed is not None else None
+    return found.target if found is not None and found.kind is filters.Kind.REF else None
 
 
 def plain(value: Any) -> str:

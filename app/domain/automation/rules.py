@@ -169,10 +169,10 @@ async def names(session: AsyncSession, now: Mapping[str, Any]) -> dict[str, dict
         for model, ids in filters.refs(parsed, Customer).items():
             models[model.__tablename__] = model
             asked.setdefault(model.__tablename__, set()).update(ids)
-    if now["field"] and (table := fields.ref_of(now["field"])):
-        model = next(f.target for f in filters.fields(Customer).values() if f.column == now["field"])
-        models[table] = model
-        asked.setdefault(table, set()).update(int(v) for v in (now["was"], now["becomes"]) if v and v.isdecimal())
+    if now["field"] and (pointed := fields.target_of(now["field"])) is not None:
+        models[pointed.__tablename__] = pointed
+        named = {int(v) for v in (now["was"], now["becomes"]) if v and v.isdecimal()}
+        asked.setdefault(pointed.__tablename__, set()).update(named)
     found = {}
     for table, ids in asked.items():
         rows = await session.scalars(select(models[table]).where(models[table].id.in_(ids)))

@@ -114,7 +114,7 @@ async def _found(session: AsyncSession, rule: Rule) -> Found:
                 (n, {"what": "registered"}) for n in await session.scalars(newest.limit(SAMPLE))
             ]
         case Trigger.BALANCE:
-            there = select(Account.customer_id, Account.id, Account.balance).where(*watching.below(rule))
+            there: Any = select(Account.customer_id, Account.id, Account.balance).where(*watching.below(rule))
             there = there.join(Customer, Customer.id == Account.customer_id).where(test)
             few = (await session.execute(there.limit(SAMPLE))).all()
             return await _count(session, there), [
@@ -149,7 +149,7 @@ async def _changes(session: AsyncSession, rule: Rule, test: Any) -> Found:
     )
     met: dict[int, dict[str, Any]] = {}
     for row in await session.execute(query):
-        if (found := event_of(rule, *row)) is not None:
+        if (found := event_of(rule, row)) is not None:
             met.setdefault(found.customer_id, found.what)
     ids = list(met)
     mine = set[int]()

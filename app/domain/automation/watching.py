@@ -43,7 +43,7 @@ def expiring(rule: Rule, first: date, last: date) -> Candidates:
     """Services that expire `rule.days` after a day of this span, and not before today."""
     ahead = timedelta(days=rule.days)
     key = literal("service:") + cast(Service.id, String) + ":" + cast(Service.next_charge_on, String)
-    rows = (
+    rows: Any = (
         select(Service.customer_id, key.label("key"), Service.id.label("ref"), Service.next_charge_on.label("when"),
                Service.name.label("name"))
         .where(Service.status == ServiceStatus.ACTIVE,
@@ -58,7 +58,7 @@ def overdue(rule: Rule, first: date, last: date) -> Candidates:
     """Invoices that were due `rule.days` before a day of this span."""
     ago = timedelta(days=rule.days)
     key = literal("invoice:") + cast(Invoice.id, String) + ":" + cast(Invoice.due_on, String)
-    rows = (
+    rows: Any = (
         select(Invoice.customer_id, key.label("key"), Invoice.id.label("ref"), Invoice.due_on.label("when"),
                Invoice.number.label("name"))
         .where(Invoice.status.in_((InvoiceStatus.ISSUED, InvoiceStatus.OVERDUE)),
@@ -76,7 +76,7 @@ def waiting(rule: Rule, first: datetime, last: datetime) -> Candidates:
     message = select(func.max(TicketMessage.id)).where(*wrote).scalar_subquery()
     key = literal("ticket:") + cast(Ticket.id, String) + ":" + cast(message, String)
     long = timedelta(hours=rule.hours)
-    rows = (
+    rows: Any = (
         select(Ticket.customer_id, key.label("key"), Ticket.id.label("ref"), since.label("when"),
                Ticket.subject.label("name"))
         .where(Ticket.status == TicketStatus.OPEN, since.between(first - long, last - long))
