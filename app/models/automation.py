@@ -54,7 +54,7 @@ class Rule(Base, Versioned, Stamped):
     )  # fmt: skip
     trigger: Mapped[Trigger] = mapped_column(
         choice(Trigger), default=Trigger.REGISTERED,
-        info=about(_("When"), listed=True, css="text full", group=_("When")),
+        info=about(_("What happens"), listed=True, css="text full", group=_("When")),
     )  # fmt: skip
     days: Mapped[int] = mapped_column(
         default=7, server_default="7",
