@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from admin_views.attachments import Attachments
 from admin_views.audit import AuditRows
+from admin_views.automation import RuleRuns, Rules
 from admin_views.base import AppView
 from admin_views.billing.documents import Documents, DocumentTemplates
 from admin_views.billing.expenses import Expenses
@@ -67,6 +68,8 @@ SCREENS: tuple[type[AppView], ...] = (
     DocumentTemplates,
     StaffMembers,
     Roles,
+    Rules,
+    RuleRuns,
     Imports,
     BulkRuns,
     Jobs,
@@ -78,6 +81,8 @@ WITHOUT_SCREEN = {
     "customer_role": "made by customers, shown with their users",
     "audit_detail": "shown on the audit card",
     "bulk_row": "bookkeeping of bulk changes",
+    "automation_below": "bookkeeping of rules",
+    "automation_notice": "the bell shows them",
     "campaign_attachment": "shown on the campaign card",
     "campaign_text": "shown on the campaign card",
     "config_version": "a counter",

@@ -25,6 +25,7 @@ from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
 from tasks import (
+    automation,
     base,
     bulk,
     campaigns,
@@ -48,6 +49,7 @@ from tasks import (
 from tasks.base import Resources
 
 __all__ = [
+    "automation",
     "bulk",
     "campaigns",
     "charging",
@@ -120,6 +122,7 @@ async def _main(settings: Settings) -> None:
             with suppress(SQLAlchemyError, OSError):  # the database may still be starting: then the next worker does it
                 await inbound.begin(settings)
                 await payments.begin(settings)
+                await automation.begin()
             await _distribute(settings, resources, stop)
     finally:
         with suppress(Exception):

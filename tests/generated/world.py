@@ -199,6 +199,11 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     form = await factories.create_document_template(session, title=f"{mark} act", project_id=project.id)
     tax = await factories.create_tax_rate(session, name=f"{mark} tax", project_id=project.id)
     discount = await factories.create_discount(session, name=f"{mark} discount", project_id=project.id)
+    rule = await factories.create_rule(session, name=f"{mark} rule", project_id=project.id)
+    rule_run = await factories.create_rule_run(
+        session, rule=rule, customer=customer,
+        event={"what": "changed", "field": "note", "was": "", "now": f"{mark} event"},
+    )  # fmt: skip
     written = await factories.create_note(session, customer=customer, text=f"{mark} note")
     condition = {"field": "name", "op": "contains", "value": mark}
     segment = Segment(name=f"{mark} segment", condition=condition, staff_id=sender.id)
@@ -219,6 +224,7 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "invoice": invoice.id, "issued invoice": issued.id, "expense": expense.id,
         "finance_document": document.id, "document_template": form.id,
         "tax_rate": tax.id, "discount": discount.id, "login_session": visit.id,
+        "automation_rule": rule.id, "automation_run": rule_run.id,
         "customer_role": role.id, "confirmation": invited.id, "data_request": copy.id,
     }  # fmt: skip
     return project, customer
