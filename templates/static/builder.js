@@ -353,7 +353,7 @@
     });
     all("[data-why]:not([data-built])", inside).forEach(function (holder) {
       holder.dataset.built = "";
-      catalogue(holder.dataset.fields).then(function (offered) { holder.append(why(holder.dataset.why, holder.dataset.lookup, offered.words, function () { return holder.dataset.asked; }, holder.dataset.whyLabel)); }).catch(function () { delete holder.dataset.built; });
+      catalogue(holder.dataset.fields).then(function (offered) { holder.append(why(holder.dataset.why, holder.dataset.findIn, offered.words, function () { return holder.dataset.asked; }, holder.dataset.whyLabel)); }).catch(function () { delete holder.dataset.built; });
     });
   }
   doc.addEventListener("fragment", function (event) { start(event.target); });
