@@ -17,9 +17,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from admin_views import access, dashboard, screens
+from admin_views.as_role import AsRole
 from admin_views.base import card, lists, pages
 from admin_views.base.editing import Editing
 from admin_views.base.filterform import filter_form, sections
@@ -43,8 +43,8 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, Conditions):
-    """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
+class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, AsRole, Conditions):
+    """SQLAdmin with our routes and pages."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
         super().__init__(
@@ -56,8 +56,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             authentication_backend=access.Authentication(),
             authorization_backend=access.Authorization(),
         )
-        self.settings = settings
-        self.admin.state.settings = settings
+        self.under(settings)
         get, both, post = ["GET"], ["GET", "POST"], ["POST"]
         self.admin.router.routes[:] = [
             Route("/", self.index, methods=get, name="index"),
@@ -71,6 +70,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             Route("/profile/sessions", self.sign_out_others, methods=post, name="profile_sessions"),
             Route("/profile/security", self.own_security, methods=both, name="profile_security"),
             Route("/profile/security/app", self.security_app, methods=["GET"], name="profile_security_app"),
+            Route("/preview/end", self.preview_end, methods=post, name="preview_end"),
             Route("/doubts", self.doubts, methods=post, name="doubts"),
             Route("/design", self.design, methods=get, name="design"),
             Route("/message_template/preview", self.template_preview, methods=post, name="template_preview"),
@@ -101,6 +101,11 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             self.add_view(view)
         for made in self.screens:
             _ = made.reaches_customers  # two equally short ways to the customer fail here, at the start
+
+    def under(self, settings: Settings) -> None:
+        """Serve with these settings and the database that is configured now."""
+        self.admin.state.settings = settings
+        self.session_maker.configure(bind=db.database().reader)
 
     # ---- pages ----------------------------------------------------------------------------------------------------
 
@@ -172,6 +177,8 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         title = str(view.name_plural)
         async with self.frame(request, title=title, current=view.identity) as (session, around):
             obj = await view.card(session, request.path_params["pk"])
+            if (elsewhere := view.elsewhere(obj)) is not None:
+                return RedirectResponse(elsewhere, 303)
             around["title"] = view.title(obj)
             around["crumbs"] = [{"label": title, "url": view.list_url}, {"label": view.title(obj), "url": None}]
             context: dict[str, Any] = {
@@ -256,9 +263,9 @@ def _keep_pin(response: Response, ids: tuple[int, ...]) -> None:
         response.delete_cookie(PIN_COOKIE, path="/admin")
 
 
-def panel(settings: Settings) -> ASGIApp:
+def panel(settings: Settings) -> Starlette:
     """The panel as an ASGI application that expects paths under ``/admin``."""
     host = Starlette()
     host.router.redirect_slashes = False
-    Panel(host, settings)
+    host.state.panel = Panel(host, settings)
     return host

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from wtforms import HiddenField
 
-from admin_views.base import pages
+from admin_views.base import inplace, pages
 from admin_views.base.cells import ready
 from admin_views.base.conditions import keep_stored
 from admin_views.base.fields import SAFE_INTEGER, AppForm, LookupField, ask_again, focus_of, set_currencies
@@ -124,6 +124,7 @@ class Editing(PanelBase):
         if sent:
             ask_again(form)
         groups = pages.groups_of(plan_of(request, view), form)
+        inplace.offer_new(request, self.find, form)
         context = {
             "page": {
                 "title": title,

@@ -11,16 +11,17 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_views.base import table
+from admin_views.base import inplace, table
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Marker, money, ready
 from admin_views.base.filterform import offers
 from admin_views.base.listing import SIZES, Asked, Page, count, total_text, totals
-from admin_views.base.plan import Plan
+from admin_views.base.plan import Plan, for_others
 from admin_views.base.reading import names_of
 from admin_views.base.screen import AppView
 from app import filters
 from app.i18n import gettext, language, show_number
+from app.models import scope
 from app.render import environment
 
 PART = "x-fragment"
@@ -137,7 +138,7 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
     shown = table_of(plan, page.rows, columns, select=bool(chosen), sticky=True, search=asked.search)
     return {
         "title": view.name_plural,
-        "help": view.help,
+        "help": str(scope.FOR_ALL) if for_others(view) else view.help,
         "identity": view.identity,
         "search": asked.search,
         "search_placeholder": view.search_hint or gettext("Find"),
@@ -152,6 +153,9 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
         "filter_hidden": kept(asked, asked.filter_params),
         "page": around,
         "totals": [] if page.capped else await _totals(session, plan, asked),
+        "add": {"label": gettext("Add here"), "url": inplace.add_url(view)}
+        if view.in_place and plan.may_create
+        else None,
         "said": said(page, columns, around["text"]),
         "empty": empty(plan, asked),
         **await view.above(session, query),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from admin_views.base.reading import Reading
 from admin_views.base.table import Rows
 from app.db import Base
 from app.domain.sessions import Grants, granted
+from app.models import scope
 
 if TYPE_CHECKING:
     from admin_views.base.screen import AppView
@@ -97,5 +98,21 @@ class Plan:
 
 
 def plan_of(request: Request, view: AppView) -> Plan:
-    """The plan of the person who asks."""
-    return view.plan(grants_of(request))
+    """The plan of the person who asks. What all projects share can only be looked at by staff of some."""
+    grants = grants_of(request)
+    return view.plan(looking(grants) if for_others(view) else grants)
+
+
+LOOKS = ("list", "details", "export", "action:preview")
+
+
+def for_others(view: AppView) -> bool:
+    """Whether all projects share the rows of the screen, and the acting person is limited to some."""
+    return issubclass(view.model, scope.SHARED) and scope.is_limited()
+
+
+@lru_cache(maxsize=64)
+def looking(grants: Grants) -> Grants:
+    """What of these grants only looks."""
+    wide = {(screen, look) for screen, action in grants if action == "*" for look in LOOKS}
+    return frozenset(wide | {(screen, action) for screen, action in grants if action in LOOKS})

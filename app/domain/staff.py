@@ -14,13 +14,13 @@ from sqlalchemy.orm import selectinload
 
 from app.db import violated
 from app.domain import checks, sessions
-from app.domain.sessions import STAFF_PASSWORD, check_new_password, end_sessions_of, granted, hash_password
+from app.domain.sessions import STAFF_PASSWORD, Grants, check_new_password, end_sessions_of, granted, hash_password
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.i18n import LANGUAGES, gettext
 from app.models.projects import Project
 from app.models.sessions import LoginSession
 from app.models.staff import Density, Grant, Role, Staff, StaffProject, StaffRole, Theme
-from app.observe import Kind, actor
+from app.observe import SYSTEM, Kind, acting, actor
 
 OWNER = "Owner"
 EVERYTHING = ("*", "*")
@@ -222,8 +222,9 @@ async def owner_role(session: AsyncSession) -> Role:
     role = await session.scalar(select(Role).where(Role.name == OWNER))
     if role is None:
         role = Role(name=OWNER, description="May do everything.", grants=[Grant(screen="*", action="*")])
-        session.add(role)
-        await session.flush()
+        with acting(SYSTEM):  # whoever may need it: it is nobody's doing
+            session.add(role)
+            await session.flush()
     return role
 
 
@@ -290,6 +291,14 @@ async def grants_of(session: AsyncSession, staff_id: int) -> set[tuple[str, str]
     return {(screen, action) for screen, action in await session.execute(query)}
 
 
+async def own_grants(session: AsyncSession) -> Grants:
+    """What the acting person may hand on: their own grants, everything for the program itself."""
+    who = actor.get()
+    if who.kind is Kind.SYSTEM:
+        return frozenset({EVERYTHING})
+    return frozenset(await grants_of(session, who.staff_id) if who.kind is Kind.STAFF and who.staff_id else ())
+
+
 async def _granted(session: AsyncSession, roles: list[int]) -> set[tuple[str, str]]:
     query = select(Grant.screen, Grant.action).where(Grant.role_id.in_(roles))
     return {(screen, action) for screen, action in await session.execute(query)}
@@ -298,11 +307,8 @@ async def _granted(session: AsyncSession, roles: list[int]) -> set[tuple[str, st
 async def _refuse_more_than_own(session: AsyncSession, wanted: set[tuple[str, str]]) -> None:
     """Raise Forbidden when the acting staff member does not hold all of `wanted`: else any editor of staff could
     make themselves an owner."""
-    who = actor.get()
-    if who.kind is Kind.SYSTEM:
-        return
-    own = await grants_of(session, who.staff_id) if who.kind is Kind.STAFF and who.staff_id else set()
-    if not all(granted(frozenset(own), screen, action) for screen, action in wanted):
+    own = await own_grants(session)
+    if not all(granted(own, screen, action) for screen, action in wanted):
         raise Forbidden(gettext("You cannot give more than you have yourself."))
 
 

@@ -80,6 +80,7 @@
     event.preventDefault();
     var url = target(form); load(url, { write: url === shown ? "replace" : "push", typed: form.id === "find" });
   }, true);
+  on("list:again", function () { load(shown, {}); });               // a row was changed in its place
   window.addEventListener("popstate", function (event) {
     if (location.pathname === path && address(location) !== shown) load(address(location), { y: (event.state || {}).y || 0 });
   });

@@ -75,15 +75,14 @@ async def test_a_rule_is_followed_for_all_in_slices_and_members_by_hand_stay(
         group = await make.create_group(session)
         for by_hand in (people[0], people[4]):
             await make.create_membership(session, customer=by_hand, group=group)
-        staff = await make.create_staff(session, projects=[project])
-    who = Actor(Kind.STAFF, staff.id, projects=frozenset({project.id}))
-    with acting(who):
+        staff = await make.create_staff(session)
+    with acting(Actor(Kind.STAFF, staff.id)):
         async with db.unit() as session:
             await rule(session, GERMAN, await session.get_one(Group, group.id))
             assert await grouping.following(session, group.id)
     assert await run_jobs(database, tmp_path) == 4, "three slices and the end, each in a run of its own"
     by_hand = {people[0].id: False, people[4].id: False}
-    assert await members(group) == {**by_hand, **{p.id: True for p in (*people[1:4], far)}}, "limits are not the rule's"
+    assert await members(group) == {**by_hand, **{p.id: True for p in (*people[1:4], far)}}
     async with db.unit() as session:
         assert not await grouping.following(session, group.id)
         told = select(AuditDetail.payload).join(Audit).where(Audit.noun == "customer_group", Audit.staff_id == staff.id)
