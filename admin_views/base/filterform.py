@@ -59,7 +59,7 @@ def filter_form(view: AppView, asked: Asked) -> AppForm:
                 label = gettext("%(field)s until") % {"field": label}
             made[f"{name}.{op}"] = cast("UnboundField[Any]", _filter_field(field, label))
     shown = _shown(made, asked)
-    made[WHOLE] = cast("UnboundField[Any]", ConditionField(gettext("Conditions"), model=view.model))
+    made[WHOLE] = cast("UnboundField[Any]", ConditionField(gettext("Conditions"), model=view.model, id="conditions"))
     form = cast(AppForm, type("FilterForm", (AppForm,), made)(_Params(p for p in asked.filter_params if p[0] in shown)))
     rest = filters.from_query([p for p in asked.filter_params if p[0] not in shown], view.model)
     cast(Any, form)[WHOLE].process_data(None if rest is None else filters.to_json(rest))

@@ -246,7 +246,7 @@ class Customers(AppView, model=Customer):
         if obj is None:
             return {}
         return {
-            "groups": [m.group_id for m in obj.memberships],
+            "groups": [m.group_id for m in obj.memberships if not m.by_rule],
             "available_projects": [p.project_id for p in obj.available],
         }
 
