@@ -210,7 +210,7 @@ class ExportFlow(Flow):
         media, stream = KINDS[kind]
         name = f"{view.identity}-{db.utcnow():%Y-%m-%d}.{kind}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        content = stream(plan_of(press.request, view), asked)
+        content = stream(plan_of(press.request, view).shown(asked.columns), asked)
         return Done("", response=StreamingResponse(content, media_type=media, headers=headers))
 
 

@@ -26,10 +26,11 @@ from app.models import (
     templates,
     tickets,
     users,
+    views,
 )
 
 __all__ = [
     "attachments", "audit", "billing", "catalog", "config", "confirmations", "consent", "customers", "discounts",
     "factors", "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects",
-    "registrations", "scope", "sessions", "staff", "templates", "tickets", "users",
+    "registrations", "scope", "sessions", "staff", "templates", "tickets", "users", "views",
 ]  # fmt: skip
