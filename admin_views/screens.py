@@ -31,6 +31,7 @@ from admin_views.staff import Roles, StaffMembers
 from admin_views.tickets.canned import CannedReplies
 from admin_views.tickets.screens import Tickets
 from admin_views.users import Users
+from admin_views.views import SavedViews
 from admin_views.visits import Visits
 
 SCREENS: tuple[type[AppView], ...] = (
@@ -70,6 +71,7 @@ SCREENS: tuple[type[AppView], ...] = (
     Roles,
     Rules,
     RuleRuns,
+    SavedViews,
     Imports,
     BulkRuns,
     Jobs,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast, no_type_check
 
 from markupsafe import Markup, escape
 from sqladmin import ModelView
 from sqladmin.models import ModelViewMeta
-from sqlalchemy import ColumnElement, Select, func, inspect, or_, select
+from sqlalchemy import JSON, ColumnElement, Select, Text, func, inspect, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import ColumnProperty, Mapper, joinedload
 from starlette.requests import Request
@@ -151,8 +152,17 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         if plan is None:
             if len(self._plans) > PLANS or any(made[0] != key[0] for made in self._plans):
                 self._plans.clear()
-            plan = self._plans[key] = self._plan(grants)
+            plan = self._plan(grants)
+            offered = self.all_columns(plan)
+            sortable = {c.key: c.sort for c in offered if c.sort}
+            plan = self._plans[key] = replace(plan, offered=offered, sortable=sortable)
         return plan
+
+    def all_columns(self, plan: Plan) -> tuple[Column, ...]:
+        """Every column that a list of this screen can show to whoever has this plan: its usual ones, then the others.
+        Whatever adds columns adds them here."""
+        usual = {c.key for c in plan.columns}
+        return (*plan.columns, *(self._column(p) for p in self._props() if p.key not in usual))
 
     @cached_property
     def _plans(self) -> dict[tuple[int, Grants], Plan]:
@@ -177,7 +187,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)]
         one_key = len(self.pk_props) == 1  # a row with a key of several columns cannot be chosen by one number
         return Plan(
-            self, grants, columns, {c.key: c.sort for c in columns if c.sort},
+            self, grants, columns, {},
             tuple((label, tuple(cells)) for label, cells in sections.items()),
             tuple((label, tuple(names)) for label, names in fields.items()),
             {at: tuple(b for b in may if at in b.on and (one_key or at != "selection")
@@ -192,8 +202,12 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
     def _column(self, prop: ColumnProperty[Any], prefix: str = "cell") -> Column:
         column = prop.columns[0]
         sort: str | None = prop.key
-        if column.foreign_keys or (
-            isinstance(column.info.get("widget"), str) and column.info["widget"] in ("languages", "hue")
+        long = isinstance(column.type, Text) and not column.info["listed"]  # the page marker would hold all of it
+        if (
+            column.foreign_keys
+            or column.info.get("widget") in ("languages", "hue")
+            or isinstance(column.type, JSON)
+            or long
         ):
             sort = None
         elif f"{prop.key}_folded" in self.mapper.column_attrs:
