@@ -49,7 +49,7 @@ async def keep_up(known: int | None = None, *, every: float = EVERY) -> None:
     """Read the configuration again if it is not that of version `known`; None: asked of the database, unless that was
     done within `every` seconds."""
     global _asked_at
-    here = db.database()
+    here = db.engine().sync_engine
     if known is None:
         if _loaded[0] is here and time.monotonic() < _asked_at + every:
             return
