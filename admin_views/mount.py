@@ -28,6 +28,7 @@ from admin_views.base.listing import Asked, fetch, read
 from admin_views.base.panel import packed, posted_form
 from admin_views.base.plan import Plan, plan_of
 from admin_views.base.pressing import Pressing
+from admin_views.configuration import Configuring
 from admin_views.design import Design
 from admin_views.doubts import Doubts
 from admin_views.messaging.preview import Previewing
@@ -42,7 +43,7 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design):
+class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, Configuring):
     """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
@@ -71,6 +72,13 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             Route("/profile/security", self.own_security, methods=both, name="profile_security"),
             Route("/profile/security/app", self.security_app, methods=["GET"], name="profile_security_app"),
             Route("/doubts", self.doubts, methods=post, name="doubts"),
+            Route("/configuration", self.configuration, methods=get, name="configuration"),
+            Route("/configuration/file", self.configuration_file, methods=get, name="configuration_file"),
+            Route("/configuration/look", self.configuration_look, methods=post, name="configuration_look"),
+            Route("/configuration/take", self.configuration_take, methods=post, name="configuration_take"),
+            Route("/configuration/demo", self.demo_removal, methods=both, name="demo_removal"),
+            Route("/configuration/demo/progress", self.demo_progress, methods=get, name="demo_progress"),
+            Route("/modules", self.modules, methods=both, name="modules"),
             Route("/design", self.design, methods=get, name="design"),
             Route("/message_template/preview", self.template_preview, methods=post, name="template_preview"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),

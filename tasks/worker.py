@@ -28,6 +28,7 @@ from tasks import (
     base,
     campaigns,
     charging,
+    config,
     confirmations,
     customers,
     daily,
@@ -48,6 +49,7 @@ from tasks.base import Resources
 __all__ = [
     "campaigns",
     "charging",
+    "config",
     "confirmations",
     "customers",
     "imports",

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
-from admin_views.access import grants_of
+from admin_views.access import granted, grants_of
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Cell
 from admin_views.base.reading import Reading
 from admin_views.base.table import Rows
 from app import filters
 from app.db import Base
-from app.domain.sessions import Grants, granted
+from app.domain.sessions import Grants
 
 if TYPE_CHECKING:
     from admin_views.base.screen import AppView

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from wtforms import Form
 from wtforms.fields.core import UnboundField
 
+from admin_views.access import granted
 from admin_views.base import paths
 from admin_views.base.buttons import DELETE, PLACES, Button
 from admin_views.base.cells import Cell, badge, cell_of, copied, copyable, mail, ready, relation_of
@@ -27,8 +28,8 @@ from admin_views.base.plan import Column, Plan, plan_of
 from admin_views.base.related import Related
 from app import filters
 from app.db import Base, Searchable, Versioned, fold, like
-from app.domain.config import live
-from app.domain.sessions import Grants, granted
+from app.domain.config import live, modules
+from app.domain.sessions import Grants
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext
 
@@ -156,14 +157,17 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         return {}
 
     def _plan(self, grants: Grants) -> Plan:
-        columns = tuple(self._column(p) for p in self._listed())
+        hidden, table = modules.hidden(), self.identity
+        columns = tuple(self._column(p) for p in self._listed() if not hidden.column(table, p.key))
         sections: dict[str, list[Column]] = {}
         fields: dict[str, list[str]] = {}
         for prop in self._props():
             group = str.__str__(prop.columns[0].info.get("group", ""))
-            if not prop.columns[0].primary_key:
+            if not prop.columns[0].primary_key and (table, prop.key) not in hidden.columns:
                 sections.setdefault(group, []).append(self._column(prop, "detail"))
         for name in self.form_columns:
+            if (table, name) in hidden.columns:
+                continue
             info = self._info(str(name))
             fields.setdefault(str.__str__(info.get("group", "")), []).append(str(name))
         may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)]
@@ -343,6 +347,8 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         more: dict[str, Any] = {**await self.form_fields(session, obj)}
         if obj is None:
             more |= dict.fromkeys(self.leave_out_new)
+        hidden = modules.hidden().columns
+        more |= {str(name): None for name in self.form_columns if (self.identity, name) in hidden}
         return type(f"{self.model.__name__}Form", (generated,), more)
 
     def form_data(self, obj: Any) -> dict[str, Any]:

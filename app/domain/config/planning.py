@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain import checks
 from app.domain.config import yamlfile
 from app.domain.config.conditions import SECTION_OF
 from app.domain.config.refs import Key, Refs, names_of
@@ -16,7 +17,7 @@ from app.domain.config.section import Section
 from app.domain.config.sections import BY_NAME, SECTIONS
 from app.domain.config.sections.settings import Settings
 from app.domain.config.settings import DECLARED
-from app.domain.config.shapes import LEFT_OUT, At, listed, mapped, nearest, parse_fields
+from app.domain.config.shapes import LEFT_OUT, At, listed, mapped, nearest, parse_fields, tidy
 from app.domain.config.yamlfile import FileProblem, Mapped
 from app.errors import Forbidden
 from app.i18n import gettext
@@ -149,7 +150,11 @@ def _settings(node: Mapped, at: At) -> list[Row]:
     for name, value in node.items.items():
         if name not in DECLARED:
             raise FileProblem(nearest(name, DECLARED), line=node.lines[name], path=at.deeper(name).path)
-        rows.append(Row((name,), name, {"name": name, "value": yamlfile.plain(value)}, line=node.lines[name]))
+        try:
+            clean = tidy(DECLARED[name](yamlfile.plain(value)))
+        except checks.Bad as bad:
+            raise FileProblem(str(bad), line=node.lines[name], path=at.deeper(name).path) from None
+        rows.append(Row((name,), name, {"name": name, "value": clean}, line=node.lines[name]))
     return rows
 
 

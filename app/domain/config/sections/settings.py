@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain import checks
+from app.domain.config import modules
 from app.domain.config.refs import Refs
 from app.domain.config.section import Section
 from app.domain.config.settings import DECLARED, put
 from app.domain.config.shapes import Shape, tidy
-from app.errors import Invalid
 from app.i18n import _
 from app.models.config import Setting
 
@@ -34,6 +33,8 @@ def _number(name: str) -> int:
 class Settings(Section):
     """One row per setting, which the file writes as name and value."""
 
+    declared_by = (modules,)
+    """They have declared theirs when this is imported."""
     name, label, model = "settings", _("Settings"), Setting
     fields: ClassVar[Mapping[str, Shape]] = {"name": Shape(), "value": Shape()}
 
@@ -45,12 +46,8 @@ class Settings(Section):
         return {"name": row.name, "value": tidy(row.value)}
 
     async def save(self, session: AsyncSession, row: Any, values: dict[str, Any], whole: Mapping[str, Any]) -> Any:
-        try:
-            value = DECLARED[whole["name"]](whole["value"])
-        except checks.Bad as bad:
-            raise Invalid(value=str(bad)) from None
-        await put(session, name=whole["name"], value=value)
-        return Kept(whole["name"], value, _number(whole["name"]))
+        await put(session, name=whole["name"], value=whole["value"])
+        return Kept(whole["name"], whole["value"], _number(whole["name"]))
 
     async def remove(self, session: AsyncSession, row: Any) -> None:
         found = await session.get(Setting, row.name)
