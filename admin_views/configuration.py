@@ -150,7 +150,7 @@ class Configuring(PanelBase):
     async def modules(self, request: Request) -> Response:
         self._need(request)
         posted = await posted_form(request) if request.method == "POST" else None
-        form = _modules_form(posted)
+        form = modules_form(posted)
         error = None
         if posted is not None:
             try:
@@ -232,7 +232,7 @@ def _shown(change: Change) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _modules_form(posted: Any = None) -> AppForm:
+def modules_form(posted: Any = None) -> AppForm:
     fields = {
         m.name: BooleanField(gettext(m.label), description=gettext(m.about), render_kw={"class": "switch"})
         for m in modules.MODULES.values()

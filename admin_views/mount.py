@@ -23,7 +23,7 @@ from admin_views import access, dashboard, screens
 from admin_views.base import card, lists, pages
 from admin_views.base.editing import Editing
 from admin_views.base.filterform import filter_form, sections
-from admin_views.base.frame import PIN_COOKIE, pinned
+from admin_views.base.frame import PIN_COOKIE, configures, pinned
 from admin_views.base.listing import Asked, fetch, read
 from admin_views.base.panel import packed, posted_form
 from admin_views.base.plan import Plan, plan_of
@@ -36,14 +36,16 @@ from admin_views.notices import Notices
 from admin_views.palette import Finding
 from admin_views.profile import Profile
 from admin_views.security import Security
+from admin_views.setup import Setup
 from app import db
+from app.domain.config import setup
 from app.errors import AppError, NotFound
 from app.i18n import gettext
 from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, Configuring):
+class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, Configuring, Setup):
     """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
@@ -79,6 +81,8 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             Route("/configuration/demo", self.demo_removal, methods=both, name="demo_removal"),
             Route("/configuration/demo/progress", self.demo_progress, methods=get, name="demo_progress"),
             Route("/modules", self.modules, methods=both, name="modules"),
+            Route("/setup", self.setup, methods=both, name="setup"),
+            Route("/setup/hide", self.setup_hide, methods=post, name="setup_hide"),
             Route("/design", self.design, methods=get, name="design"),
             Route("/message_template/preview", self.template_preview, methods=post, name="template_preview"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),
@@ -111,6 +115,8 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
 
     @login_required
     async def index(self, request: Request) -> Response:
+        if configures(request) and await setup.needed():
+            return RedirectResponse("/admin/setup", 303)
         async with self.frame(request, title=gettext("Dashboard"), current="index") as (session, around):
             context = await dashboard.context(request, session)
             return packed(request, page("sqladmin/index.html", frame=around, **context))

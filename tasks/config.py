@@ -1,4 +1,4 @@
-"""The configuration in the background: large files, uploads that nobody confirmed, and taking out the demo."""
+"""The configuration in the background: large files, uploads that nobody confirmed, the demo."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ async def take(job: JobRun, *, file: str, prune: bool) -> None:
 async def forget(job: JobRun, *, file: str) -> None:
     """Delete an upload."""
     await _uploads(job).delete(file)
+
+
+@task("demo.add", timeout=3600)
+async def add_demo(job: JobRun) -> None:
+    """Make the demo, if it is not there."""
+    async with db.unit() as session:
+        if not await demo.loaded(session):
+            await demo.load(session)
 
 
 @task("demo.remove", timeout=3600)
