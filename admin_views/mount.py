@@ -23,13 +23,14 @@ from admin_views.as_role import AsRole
 from admin_views.base import card, lists, pages
 from admin_views.base.editing import Editing
 from admin_views.base.filterform import filter_form, sections
-from admin_views.base.frame import PIN_COOKIE, pinned
+from admin_views.base.frame import PIN_COOKIE, configures, pinned
 from admin_views.base.listing import fetch
 from admin_views.base.panel import packed, posted_form
 from admin_views.base.plan import Plan, plan_of
 from admin_views.base.pressing import Pressing
 from admin_views.base.views import may_share, open_list
 from admin_views.conditions import Conditions
+from admin_views.configuration import Configuring
 from admin_views.design import Design
 from admin_views.doubts import Doubts
 from admin_views.messaging.preview import Previewing
@@ -37,9 +38,11 @@ from admin_views.notices import Notices
 from admin_views.palette import Finding
 from admin_views.profile import Profile
 from admin_views.security import Security
+from admin_views.setup import Setup
 from admin_views.views import Viewing
 from admin_views.widgets import Widgets
 from app import db
+from app.domain.config import setup
 from app.errors import AppError, NotFound
 from app.i18n import gettext
 from app.render import TEMPLATES, page
@@ -62,6 +65,8 @@ class Panel(
     Conditions,
     Widgets,
     Viewing,
+    Configuring,
+    Setup,
 ):
     """SQLAdmin with our routes and pages."""
 
@@ -93,6 +98,15 @@ class Panel(
             Route("/widget", self.widget, methods=both, name="widget"),
             Route("/widgets", self.arrange, methods=post, name="widgets"),
             Route("/doubts", self.doubts, methods=post, name="doubts"),
+            Route("/configuration", self.configuration, methods=get, name="configuration"),
+            Route("/configuration/file", self.configuration_file, methods=get, name="configuration_file"),
+            Route("/configuration/look", self.configuration_look, methods=post, name="configuration_look"),
+            Route("/configuration/take", self.configuration_take, methods=post, name="configuration_take"),
+            Route("/configuration/demo", self.demo_removal, methods=both, name="demo_removal"),
+            Route("/configuration/demo/progress", self.demo_progress, methods=get, name="demo_progress"),
+            Route("/modules", self.modules, methods=both, name="modules"),
+            Route("/setup", self.setup, methods=both, name="setup"),
+            Route("/setup/hide", self.setup_hide, methods=post, name="setup_hide"),
             Route("/design", self.design, methods=get, name="design"),
             Route("/message_template/preview", self.template_preview, methods=post, name="template_preview"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),
@@ -135,6 +149,8 @@ class Panel(
 
     @login_required
     async def index(self, request: Request) -> Response:
+        if configures(request) and await setup.needed():
+            return RedirectResponse("/admin/setup", 303)
         async with self.frame(request, title=gettext("Dashboard"), current="index") as (session, around):
             context = await dashboard.context(request, session)
             mine = await widgets.arranged(session, context)

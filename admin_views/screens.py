@@ -114,7 +114,7 @@ WITHOUT_SCREEN = {
     "product_price": "part of the product form",
     "product_project": "part of the product form",
     "role_grant": "part of the role form",
-    "setting": "what the pages of the configuration keep",
+    "setting": "the pages Configuration and Modules",
     "staff_project": "part of the staff form",
     "staff_role": "part of the staff form",
     "throttle": "counters",

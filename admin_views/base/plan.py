@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
-from admin_views.access import grants_of, may_filter
+from admin_views.access import granted, grants_of, may_filter
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Cell
 from admin_views.base.reading import Reading
 from admin_views.base.table import Rows
 from app.db import Base
-from app.domain.sessions import Grants, granted
+from app.domain.sessions import Grants
 from app.domain.views import Columns
 from app.models import scope
 

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from wtforms import Form
 from wtforms.fields.core import UnboundField
 
+from admin_views.access import granted
 from admin_views.base import custom, inplace, paths
 from admin_views.base.bulk import EDIT_SEVERAL
 from admin_views.base.buttons import DELETE, PLACES, Button
@@ -31,8 +32,8 @@ from admin_views.base.plan import Column, Plan, plan_of
 from admin_views.base.related import Related
 from app import filters
 from app.db import Base, Searchable, Versioned, fold, like
-from app.domain.config import live
-from app.domain.sessions import Grants, granted
+from app.domain.config import live, modules
+from app.domain.sessions import Grants
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext
 
@@ -169,14 +170,17 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         return {}
 
     def _plan(self, grants: Grants) -> Plan:
-        columns = tuple(self._column(p) for p in self._listed())
+        hidden, table = modules.hidden(), self.identity
+        columns = tuple(self._column(p) for p in self._listed() if not hidden.column(table, p.key))
         sections: dict[str, list[Column]] = {}
         fields: dict[str, list[str]] = {}
         for prop in self._props():
             group = str.__str__(prop.columns[0].info.get("group", ""))
-            if not prop.columns[0].primary_key:
+            if not prop.columns[0].primary_key and (table, prop.key) not in hidden.columns:
                 sections.setdefault(group, []).append(self._column(prop, "detail"))
         for name in self.form_columns:
+            if (table, name) in hidden.columns:
+                continue
             info = self._info(str(name))
             fields.setdefault(str.__str__(info.get("group", "")), []).append(str(name))
         own = custom.columns(self.model)
@@ -365,6 +369,8 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         more: dict[str, Any] = {**custom.form_fields(self.model, obj), **await self.form_fields(session, obj)}
         if obj is None:
             more |= dict.fromkeys(self.leave_out_new)
+        hidden = modules.hidden().columns
+        more |= {str(name): None for name in self.form_columns if (self.identity, name) in hidden}
         return type(f"{self.model.__name__}Form", (generated,), more)
 
     def form_data(self, obj: Any) -> dict[str, Any]:
