@@ -143,7 +143,7 @@ class ExportFlow(Flow):
     needs_rows = False
 
     async def build(self, press: Press, posted: Any = None) -> AppForm:
-        shown = press.asked.columns if press.asked is not None else None
+        shown = press.asked.columns if press.asked is not None else ()
         listed, others = offered(plan_of(press.request, press.view).shown(shown))
         columns = ListField(
             _("Columns"),
