@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement
 from app.observe import actor
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from admin_views.base.plan import Plan
 
 
@@ -40,6 +42,9 @@ class Hooks:
 
     def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
         return []  # what stands among the buttons of the card and only leads somewhere: as `lists.Offer`
+
+    def instead(self, request: Request, obj: Any) -> dict[str, str] | None:
+        return None  # {label, url} of what is offered where deleting this row is refused
 
     def elsewhere(self, obj: Any) -> str | None:
         return None  # the address of the card that stands for this one

@@ -12,6 +12,7 @@ from admin_views.base.export import chosen_by
 from admin_views.base.fields import plain
 from admin_views.billing.taking import TAKE_PAYMENT
 from admin_views.consent import CONSENT
+from admin_views.customers.clearing import CLEAR
 from admin_views.customers.merging import MERGE, UNMERGE
 from admin_views.impersonation import ENTER
 from admin_views.messaging.compose import SEND
@@ -176,4 +177,5 @@ BUTTONS = (
     ),
     MERGE,
     UNMERGE,
+    CLEAR,
 )

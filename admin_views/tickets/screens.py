@@ -20,6 +20,7 @@ from admin_views.base.fields import ChoiceField
 from admin_views.base.figures import figure
 from admin_views.base.news import News
 from admin_views.base.reading import names_of
+from admin_views.customers.clearing import of_ticket
 from admin_views.tickets.answering import AnswerFlow, AnswerForm, LockFlow, UnlockFlow, state, talk
 from app import db
 from app.db import utcnow
@@ -183,7 +184,7 @@ class Tickets(AppView, model=Ticket):
         return shown
 
     async def side(self, session: AsyncSession, obj: Ticket, request: Request) -> list[dict[str, Any]]:
-        shown: list[dict[str, Any]] = []
+        shown: list[dict[str, Any]] = await of_ticket(request, session, obj)
         if may(request, "customer", "details"):
             shown.append({"label": gettext("Customer"), "kind": "kv", "items": _customer(obj.customer)})
         items = [
