@@ -26,6 +26,7 @@ from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
 from tasks import (
     base,
+    bulk,
     campaigns,
     charging,
     confirmations,
@@ -46,6 +47,7 @@ from tasks import (
 from tasks.base import Resources
 
 __all__ = [
+    "bulk",
     "campaigns",
     "charging",
     "confirmations",

@@ -82,6 +82,8 @@ class LookupField(Field):
         self.multiple = multiple
         self.lookup_url = lookup_url or f"/admin/{target}/lookup"
         self.chosen: list[tuple[int, str]] = []
+        self.add_url = self.add_label = ""
+        """Where a new row is made beside the field: see `inplace.offer_new`."""
 
     @property
     def ids(self) -> list[int]:

@@ -16,6 +16,8 @@ from admin_views.base import news
 from admin_views.base.listing import parse_ids
 from admin_views.base.screen import AppView
 from app import db, flash
+from app.db import utcnow
+from app.domain.previews import Preview
 from app.domain.sessions import granted
 from app.errors import AppError
 from app.i18n import LANGUAGES, _, gettext, language, show_number
@@ -82,7 +84,17 @@ async def frame(
         "locale": language(),
         "flashes": flash.take_flashes(request.scope),
         "crumbs": crumbs or [],
+        "preview": preview_bar(request),
     }
+
+
+def preview_bar(request: Request) -> dict[str, Any] | None:
+    """What stands above every page while somebody sees the panel as a role (`admin_views/as_role.py`)."""
+    now: Preview | None = request.scope["state"].get("preview")
+    if now is None:
+        return None
+    left = max(1, round((now.until - utcnow()).total_seconds() / 60))
+    return {"role": now.role, "project": now.project, "left": left, "less": now.less, "end_url": "/admin/preview/end"}
 
 
 Item = tuple[str, str, str, bool, str | None]

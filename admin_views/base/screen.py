@@ -16,17 +16,21 @@ from starlette.requests import Request
 from wtforms import Form
 from wtforms.fields.core import UnboundField
 
-from admin_views.base import paths
+from admin_views.base import inplace, paths
+from admin_views.base.bulk import EDIT_SEVERAL
 from admin_views.base.buttons import DELETE, PLACES, Button
 from admin_views.base.cells import Cell, badge, cell_of, copied, copyable, mail, ready, relation_of
 from admin_views.base.export import EXPORT
 from admin_views.base.fields import AppForm, Converter, LookupField
 from admin_views.base.hooks import Hooks
+from admin_views.base.importing import IMPORT
 from admin_views.base.needed import still_used
+from admin_views.base.pinning import PIN
 from admin_views.base.plan import Column, Plan, plan_of
 from admin_views.base.related import Related
 from app import filters
 from app.db import Base, Searchable, Versioned, fold, like
+from app.domain.config import live
 from app.domain.sessions import Grants, granted
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext
@@ -142,15 +146,16 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
 
     def plan(self, grants: Grants) -> Plan:
         """The screen as whoever has these grants sees it."""
-        plan = self._plans.get(grants)
+        key = (live.stamp(), grants)
+        plan = self._plans.get(key)
         if plan is None:
-            if len(self._plans) > PLANS:
+            if len(self._plans) > PLANS or any(made[0] != key[0] for made in self._plans):
                 self._plans.clear()
-            plan = self._plans[grants] = self._plan(grants)
+            plan = self._plans[key] = self._plan(grants)
         return plan
 
     @cached_property
-    def _plans(self) -> dict[Grants, Plan]:
+    def _plans(self) -> dict[tuple[int, Grants], Plan]:
         return {}
 
     def _plan(self, grants: Grants) -> Plan:
@@ -265,7 +270,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
 
     def always(self) -> list[ColumnElement[bool]]:
         """Conditions that hold for every list of this screen."""
-        return []
+        return self.mine()
 
     def search(self, text: str) -> ColumnElement[bool] | None:
         """Quick search; a model without `search_text` is searched by its folded columns. None: not searchable."""
@@ -312,7 +317,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         return int(pk)
 
     def by_pk(self, pk: str) -> Select[Any]:
-        return select(self.model).where(self.pk_column == self.number(pk))
+        return select(self.model).where(self.pk_column == self.number(pk), *self.mine())
 
     async def load(self, session: AsyncSession, pk: str, *options: Any) -> Any:
         """The row, in the scope of the acting person. Raises NotFound."""
@@ -444,9 +449,18 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         """More for the template of the card, such as the progress of a campaign."""
         return {}
 
+    @property
+    def plain(self) -> bool:
+        """A row means what its columns say, no more: it can be written without a verb."""
+        return type(self).save is AppView.save and self.has_card
+
     def all_buttons(self) -> tuple[Button, ...]:
+        taken = (IMPORT,) if self.plain and self.can_create and not self.readonly else ()
         last = (DELETE,) if self.can_delete and not self.readonly else ()
-        return (*self.buttons, EXPORT, *last)
+        several = (EDIT_SEVERAL,) if self.bulk else ()
+        placed = inplace.BUTTONS if self.in_place else ()
+        lists = () if self.own else (PIN, EXPORT)
+        return (*self.buttons, *taken, *several, *placed, *lists, *last)
 
     def only(self, pks: tuple[int, ...]) -> filters.Condition:
         """The filter that means exactly these rows."""

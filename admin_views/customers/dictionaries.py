@@ -19,6 +19,7 @@ from app.models.customers import Attitude, Customer, Group, GroupPaymentMethod, 
 
 class Groups(AppView, model=Group):
     name, name_plural, icon, category = _("Group"), _("Groups"), "users-group", "Customers"
+    in_place = ("name", "hue", "priority")
     purpose = _("Groups say what their members may do and which products they see.")
     related = (Related("customer", _("Members"), of=lambda g: Customer.memberships.any(Membership.group_id == g.id)),)
     extra_groups = ((_("What members may do"), ("products", "payment_methods")),)
@@ -81,6 +82,7 @@ class Groups(AppView, model=Group):
 
 class Attitudes(AppView, model=Attitude):
     name, name_plural, icon, category = _("Attitude"), _("Attitudes"), "star", "Configuration"
+    in_place = ("name", "hue")
     purpose = _("What you think of a customer, as a coloured mark that only staff see.")
     related = (Related("customer"),)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from markupsafe import Markup
 from sqlalchemy import ColumnElement, Select, select
@@ -80,6 +80,15 @@ class Customers(AppView, model=Customer):
         ),
     )
     buttons = (*BUTTONS, *DOCUMENTS, OWN_ROLE)
+    bulk = (
+        "responsible", "attitude", "groups", "language", "country", "timezone", "kind", "came_from",
+        "available_projects",
+    )  # fmt: skip
+    export_more = (("groups", _("Groups"), "customer_group"), ("logins", _("Users"), "user"))
+    more_grants: ClassVar[dict[str, str]] = {
+        "action:message_all": _("Send message to many"),
+        "action:act": _("Act inside the customer's panel"),
+    }
     needs = ("merged_into_id", "cleared_at")
 
     # ---- list and card -----------------------------------------------------------------------------------------

@@ -90,6 +90,7 @@ class Tickets(AppView, model=Ticket):
     can_create = can_delete = False
     leave_out = ("customer_id", "campaign_id", "status", "updated_at", "first_answered_at")
     search_hint = _("Number or subject")
+    bulk = ("assigned", "priority", "category")
     letter, in_palette, palette_hints = "t", True, ("customer_id", "status")
     buttons = (
         Button("answer", _("Answer"), "message-2", on=frozenset({"row"}), flow=AnswerFlow(), primary=True, grant="edit",

@@ -1,7 +1,7 @@
 """merged customers: doubles that lead to who stayed, cleared ones, and what finds doubles
 
-Revision ID: 0031
-Revises: 0030
+Revision ID: 0032
+Revises: 0031
 Create Date: 2026-11-23 03:00:00
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 import app.db
 
-revision: str = '0031'
-down_revision: str | None = '0030'
+revision: str = '0032'
+down_revision: str | None = '0031'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -35,6 +35,7 @@ from app.models.sessions import OneUse, Throttle
 from app.models.staff import Staff
 from app.models.templates import TemplateVersion
 from app.models.users import User
+from app.models.widgets import Widget
 from app.observe import actor, request_id
 
 
@@ -96,9 +97,10 @@ class AuditDetail(Base):
 
 UNAUDITED: tuple[type[Base], ...] = (
     Audit, AuditDetail, Job, Delivery, DeliveryEvent, LedgerCheck, OneUse, RecoveryCode, Registration, TemplateVersion,
-    Throttle,
+    Throttle, Widget,
 )  # fmt: skip
-"""Rows of the program's own bookkeeping. What people decide about them is audited by the verb (`record`)."""
+"""Rows of the program's own bookkeeping, and how people arrange their own first page. What people decide about the rest
+is audited by the verb (`record`)."""
 
 MASK = "***"
 

@@ -18,13 +18,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import cookies, flash
 from app.domain import sessions
+from app.domain.config import live
 from app.domain.sessions import SessionView
 from app.errors import AppError, Forbidden, TooLarge
 from app.i18n import _, best, from_header, speaking
 from app.models.sessions import SessionKind
 from app.observe import Actor, Kind, acting, log, request_id
 from app.settings import Settings
-from app.web import branding, errors
+from app.web import branding, errors, preview
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -101,7 +102,7 @@ class Guard:
                 await self._check_host(scope)
                 await branding.by_path(scope)
                 self._check_site(scope)
-                view = None if _starts(scope["path"], OPEN) else await self._find(scope)
+                view = await self._visitor(scope)
                 await branding.choose(scope, view)
             except AppError as error:
                 return await answer.refuse(error.status, str(error))
@@ -111,6 +112,8 @@ class Guard:
         state["visitor"] = view
         zone = _zone(view.timezone if view else "")
         with speaking(self._language(scope, view), zone), acting(self._actor(scope, view)):
+            if (why := preview.refusal(scope, SAFE)) is not None:
+                return await answer.refuse(403, why)
             await self._run(scope, receive, answer, self._most(scope, view))
             if view is not None:
                 try:
@@ -215,11 +218,19 @@ class Guard:
 
     # ---- who is it --------------------------------------------------------------------------------------------
 
+    async def _visitor(self, scope: Scope) -> SessionView | None:
+        if _starts(scope["path"], OPEN):
+            return None
+        view = await self._find(scope)
+        await live.keep_up(view.config if view else None)
+        return view
+
     async def _find(self, scope: Scope) -> SessionView | None:
         """The session of the cookie that counts here. A token that is not (any more) ours is removed, never adopted."""
         if not errors.in_client_area(scope["path"]):
             view = await self._session(scope, cookies.STAFF, SessionKind.STAFF)
             if view is not None:
+                view = await preview.look(scope, view)
                 scope["session"] = {
                     "staff_id": view.staff_id, "grants": view.grants, "name": view.staff_name,
                     "session_id": view.id, "seen_at": view.seen_at,

@@ -19,6 +19,7 @@ from app.domain.sessions import token_hash
 from app.integrations.storage import DirectoryStorage
 from app.models.audit import Audit
 from app.models.billing import InvoiceStatus
+from app.models.bulk import BulkKind, BulkRun, BulkState
 from app.models.customers import Customer
 from app.models.messaging import CampaignAttachment, Segment
 from app.models.projects import Project
@@ -202,8 +203,14 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     segment = Segment(name=f"{mark} segment", condition=condition, staff_id=sender.id)
     session.add(segment)
     await session.flush()
+    run = BulkRun(
+        kind=BulkKind.EXPORT, noun="customer", name=f"{mark} export", state=BulkState.DONE, staff_id=sender.id, key=KEY,
+        size=len(FILE), expires_at=now + timedelta(days=7), finished_at=now, wanted={"ending": "csv", "columns": []},
+    )  # fmt: skip
+    session.add(run)
+    await session.flush()
     ids |= {
-        "project": project.id, "customer": customer.id, "user": user.id, "attachment": file.id,
+        "bulk_run": run.id, "project": project.id, "customer": customer.id, "user": user.id, "attachment": file.id,
         "message_template": template.id, "campaign": campaign.id, "ticket": ticket.id, "service": service.id,
         "payer": payer.id, "note": written.id, "segment": segment.id, "import_run": upload.id,
         "ticket file": theirs.id, "delivery": campaign.id, "subscription": wants.id, "suppressed_address": gone.id,
