@@ -25,6 +25,12 @@ from app.models.jobs import Job, JobState
 from app.observe import actor, log
 
 WORDS = {
+    "automation.call": _("Call of a webhook"),
+    "automation.changes": _("Changes that rules wait for"),
+    "automation.day": _("Rule of every day"),
+    "automation.forget": _("Deleting old entries of the log of rules"),
+    "automation.watch": _("Rules by the clock"),
+    "automation.work": _("Doing what rules say"),
     "bulk.check": _("Check of a bulk change"),
     "bulk.clear": _("Clearing up after a bulk change"),
     "bulk.day": _("Deleting old exports"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from admin_views.attachments import Attachments
 from admin_views.audit import AuditRows
+from admin_views.automation import RuleRuns, Rules
 from admin_views.base import AppView
 from admin_views.billing.documents import Documents, DocumentTemplates
 from admin_views.billing.expenses import Expenses
@@ -14,6 +15,7 @@ from admin_views.billing.rates import ExchangeRates, TaxRates
 from admin_views.bulk import BulkRuns
 from admin_views.catalog import ProductGroups, Products, Services
 from admin_views.consent import Subscriptions, Suppressions
+from admin_views.custom import CustomFields
 from admin_views.customers.dictionaries import Attitudes, Groups, Notes
 from admin_views.customers.screens import Customers
 from admin_views.discounts import Discounts
@@ -29,6 +31,7 @@ from admin_views.staff import Roles, StaffMembers
 from admin_views.tickets.canned import CannedReplies
 from admin_views.tickets.screens import Tickets
 from admin_views.users import Users
+from admin_views.views import SavedViews
 from admin_views.visits import Visits
 
 SCREENS: tuple[type[AppView], ...] = (
@@ -56,6 +59,7 @@ SCREENS: tuple[type[AppView], ...] = (
     Templates,
     Attachments,
     Projects,
+    CustomFields,
     Attitudes,
     Categories,
     ProductGroups,
@@ -65,6 +69,9 @@ SCREENS: tuple[type[AppView], ...] = (
     DocumentTemplates,
     StaffMembers,
     Roles,
+    Rules,
+    RuleRuns,
+    SavedViews,
     Imports,
     BulkRuns,
     Jobs,
@@ -76,6 +83,8 @@ WITHOUT_SCREEN = {
     "customer_role": "made by customers, shown with their users",
     "audit_detail": "shown on the audit card",
     "bulk_row": "bookkeeping of bulk changes",
+    "automation_below": "bookkeeping of rules",
+    "automation_notice": "the bell shows them",
     "campaign_attachment": "shown on the campaign card",
     "campaign_text": "shown on the campaign card",
     "config_version": "a counter",
@@ -105,7 +114,7 @@ WITHOUT_SCREEN = {
     "product_price": "part of the product form",
     "product_project": "part of the product form",
     "role_grant": "part of the role form",
-    "setting": "what the pages of the configuration keep",
+    "setting": "the pages Configuration and Modules",
     "staff_project": "part of the staff form",
     "staff_role": "part of the staff form",
     "throttle": "counters",

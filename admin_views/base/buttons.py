@@ -68,7 +68,7 @@ class Press:
     def hidden(self) -> dict[str, Any]:
         """What the form carries along, so that the POST means the same rows."""
         if self.asked is not None:
-            return {"all": "1", "query": self.asked.query()}
+            return {"all": "1", "query": self.asked.complete()}
         return {"pks": ",".join(map(str, self.pks))}
 
 

@@ -143,7 +143,8 @@ class ExportFlow(Flow):
     needs_rows = False
 
     async def build(self, press: Press, posted: Any = None) -> AppForm:
-        listed, others = offered(plan_of(press.request, press.view))
+        shown = press.asked.columns if press.asked is not None else ()
+        listed, others = offered(plan_of(press.request, press.view).shown(shown))
         columns = ListField(
             _("Columns"),
             choices=[*listed, *others],
@@ -154,7 +155,8 @@ class ExportFlow(Flow):
         return kind(posted)
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
-        view, plan, asked = press.view, plan_of(press.request, press.view), asked_of(press)
+        view, asked = press.view, asked_of(press)
+        plan = plan_of(press.request, view).shown(asked.columns)
         ending = form.data["kind"]
         listed, others = offered(plan)
         wanted = set(form.data["columns"] or ())

@@ -16,7 +16,7 @@ from wtforms import BooleanField, StringField, validators
 from wtforms.fields.core import UnboundField
 
 from admin_views import members, timeline
-from admin_views.access import may, may_press
+from admin_views.access import granted, may, may_press
 from admin_views.base import AppView, LookupField, Related, plan_of
 from admin_views.base.cells import esc, ready, short, swatch
 from admin_views.base.fields import password_fields, plain
@@ -27,8 +27,9 @@ from admin_views.customers import clearing, merging, money, summary
 from admin_views.customers.buttons import BUTTONS
 from admin_views.members import OWN_ROLE
 from app.domain import customers
+from app.domain.config import modules
 from app.domain.customers.merging import family
-from app.domain.sessions import Grants, granted
+from app.domain.sessions import Grants
 from app.errors import Conflict, Invalid
 from app.i18n import _, country_name, gettext, language_name
 from app.models.audit import Audit
@@ -222,15 +223,16 @@ class Customers(AppView, model=Customer):
     # ---- forms --------------------------------------------------------------------------------------------------
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
-        fields: dict[str, Any] = {
-            "groups": LookupField(_("Groups"), target="customer_group", multiple=True),
-            "available_projects": LookupField(
+        fields: dict[str, Any] = {}
+        if modules.on("groups"):
+            fields["groups"] = LookupField(_("Groups"), target="customer_group", multiple=True)
+        if modules.on("projects"):
+            fields["available_projects"] = LookupField(
                 _("Available projects"),
                 target="project",
                 multiple=True,
                 description=_("Besides the project that they registered with."),
-            ),
-        }
+            )
         if obj is None:
             fields["username"] = StringField(
                 _("User name"),
@@ -246,12 +248,12 @@ class Customers(AppView, model=Customer):
         if obj is None:
             return {}
         return {
-            "groups": [m.group_id for m in obj.memberships],
+            "groups": [m.group_id for m in obj.memberships if not m.by_rule],
             "available_projects": [p.project_id for p in obj.available],
         }
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Customer:
-        groups, projects = values.pop("groups"), values.pop("available_projects")
+        groups, projects = values.pop("groups", None), values.pop("available_projects", None)
         status = values.pop("status", None)
         if values.get("registered_at") is None:
             values.pop("registered_at", None)
@@ -260,8 +262,8 @@ class Customers(AppView, model=Customer):
             values["password"] = values["password"] or None  # left empty: they cannot sign in yet
             obj = await customers.register_customer(
                 session,
-                groups=groups,
-                available_projects=projects,
+                groups=groups or (),
+                available_projects=projects or (),
                 **{k: v for k, v in values.items() if v is not None},
             )
         else:

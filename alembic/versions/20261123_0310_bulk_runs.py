@@ -1,7 +1,7 @@
 """work on many rows at once: bulk changes and exports
 
-Revision ID: 0033
-Revises: 0032
+Revision ID: 0035
+Revises: 0034
 Create Date: 2026-11-23 03:10:00
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 import app.db
 
-revision: str = '0033'
-down_revision: str | None = '0032'
+revision: str = '0035'
+down_revision: str | None = '0034'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -34,6 +34,8 @@ CAMPAIGN_ACTIONS = ("action:stop", "action:pause", "action:resume", "action:plan
 """What somebody does who sends campaigns; approving those of others is a grant of its own."""
 
 PAYMENT_ACTIONS = ("action:set_paid", "action:refund", "action:cancel", "action:fraud")
+RULE_ACTIONS = ("action:try", "action:switch", "action:secret")
+"""Try a rule, put it into use or out of it, sign its calls anew. `action:again` of the log repeats what failed."""
 SERVICE_ACTIONS = ("action:progress", "action:activate", "action:suspend", "action:resume", "action:close")
 """The moves of a service from one state to the next."""
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import fold, violated
 from app.domain import checks
+from app.domain import custom as fields
 from app.domain.messaging.system import tell_old_address
 from app.domain.sessions import USER_PASSWORD, check_new_password, end_sessions_of, hash_password, set_password
 from app.errors import Conflict, Invalid
@@ -43,6 +44,8 @@ async def create_user(
     language: str = "",
     password: str | None = None,
     enabled: bool = True,
+    custom: Mapping[str, Any] | None = None,
+    custom_of: fields.Asked = fields.STAFF,
 ) -> User:
     """A new login of a project. It serves nobody yet: `attach_user`.
 
@@ -52,6 +55,7 @@ async def create_user(
     values = checks.clean(
         {"username": username, "full_name": full_name, "email": email, "language": language, "enabled": enabled}, FIELDS
     )
+    values["custom"] = fields.clean(User, custom or {}, asked=custom_of)
     values["username"] = values["username"] or values["email"].lower()
     if not values["username"]:
         raise Invalid(username=gettext("Please give a user name or an e-mail address."))
@@ -72,7 +76,12 @@ async def create_user(
 
 
 async def change_user(
-    session: AsyncSession, *, user: User, values: Mapping[str, Any], password: str | None = None
+    session: AsyncSession,
+    *,
+    user: User,
+    values: Mapping[str, Any],
+    password: str | None = None,
+    custom_of: fields.Asked = fields.STAFF,
 ) -> list[str]:
     """Change some of FIELDS, and the password when one is given. Gives the names of the changed columns. Another e-mail
     address is told to the old one, in the name of the first customer whom the user serves.
@@ -80,6 +89,8 @@ async def change_user(
     A new password and `enabled` turned off end the sessions of this user. Raises Invalid with the bad fields.
     """
     cleaned = checks.clean(values, FIELDS)
+    if "custom" in cleaned:
+        cleaned["custom"] = fields.clean(User, cleaned["custom"], before=user.custom, asked=custom_of)
     if password is not None:
         check_new_password(password, least=USER_PASSWORD)
     if "username" in cleaned:

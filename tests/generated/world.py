@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import cookies, db
 from app.db import Base, utcnow
+from app.domain import custom
 from app.domain.demo.dictionaries import ROLES
 from app.domain.sessions import token_hash
 from app.integrations.storage import DirectoryStorage
@@ -198,6 +199,11 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     form = await factories.create_document_template(session, title=f"{mark} act", project_id=project.id)
     tax = await factories.create_tax_rate(session, name=f"{mark} tax", project_id=project.id)
     discount = await factories.create_discount(session, name=f"{mark} discount", project_id=project.id)
+    rule = await factories.create_rule(session, name=f"{mark} rule", project_id=project.id)
+    rule_run = await factories.create_rule_run(
+        session, rule=rule, customer=customer,
+        event={"what": "changed", "field": "note", "was": "", "now": f"{mark} event"},
+    )  # fmt: skip
     written = await factories.create_note(session, customer=customer, text=f"{mark} note")
     condition = {"field": "name", "op": "contains", "value": mark}
     segment = Segment(name=f"{mark} segment", condition=condition, staff_id=sender.id)
@@ -218,6 +224,7 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "invoice": invoice.id, "issued invoice": issued.id, "expense": expense.id,
         "finance_document": document.id, "document_template": form.id,
         "tax_rate": tax.id, "discount": discount.id, "login_session": visit.id,
+        "automation_rule": rule.id, "automation_run": rule_run.id,
         "customer_role": role.id, "confirmation": invited.id, "data_request": copy.id,
     }  # fmt: skip
     return project, customer
@@ -232,6 +239,7 @@ async def _shared(session: AsyncSession, world: World, owner: Staff) -> None:
     """Rows of tables that know no project. Those with a screen are made to be deleted: nothing hangs on them."""
     world.own |= {
         "customer_group": (await factories.create_group(session, name="Spare group")).id,
+        "custom_field": (await custom.create(session, target="customer", labels={"en": "Tier"}, access="edit")).id,
         "attitude": (await factories.create_attitude(session, name="Loyal")).id,
         "message_category": (await factories.create_category(session, name="Spare category")).id,
         "product_group": (await factories.create_product_group(session, name="Spare product group")).id,
@@ -239,6 +247,7 @@ async def _shared(session: AsyncSession, world: World, owner: Staff) -> None:
         "payment_method": (await factories.create_payment_method(session, name="Card")).id,
         "exchange_rate": (await factories.create_exchange_rate(session)).id,
         "job": (await factories.create_job(session, state="failed", error="it broke", owner_id=owner.id)).id,
+        "saved_view": (await factories.create_view(session, name="Spare view")).id,
     }
 
 

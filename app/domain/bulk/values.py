@@ -13,6 +13,8 @@ from sqlalchemy.orm import Mapper
 
 from app import db
 from app.db import Base, UtcDateTime
+from app.domain import custom
+from app.domain.custom import Spec
 from app.domain.sheets import money
 from app.models.customers import Customer, Group, Membership
 from app.models.ledger import Account
@@ -22,8 +24,6 @@ MANY_NAMES = 50_000
 """Names of related rows that a file remembers."""
 DIGITS = {"percent": 2, "rate": 9}
 """Widgets of figures that are kept as whole numbers, and how many of their digits are decimals."""
-CUSTOM = "custom_"
-"""Before the name of a custom field."""
 
 Look = Callable[[AsyncSession, Sequence[Any]], Awaitable[Mapping[Any, Any]]]
 
@@ -81,24 +81,18 @@ GIVEN: dict[tuple[type[Base], str], Given] = {
 """Columns besides those of the tables, by the key that they have in a list."""
 
 
-def _custom(model: Any, name: str) -> Given:
+def _custom(model: Any, spec: Spec) -> Given:
     async def look(session: AsyncSession, ids: Sequence[Any]) -> dict[Any, Any]:
         rows = await session.execute(select(model.id, model.custom).where(model.id.in_(ids)))
-        return {row_id: _said((custom or {}).get(name)) for row_id, custom in rows}
+        return {row_id: custom.plain(spec, (held or {}).get(spec.key)) for row_id, held in rows}
 
     return Given(look)
 
 
-def _said(value: Any) -> Any:
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
-
-
 def given(model: Any, key: str) -> Given | None:
     """How a column that the table does not have gets its values; None: nobody knows."""
-    mapper: Mapper[Any] = inspect(model)
-    if key.startswith(CUSTOM) and "custom" in mapper.column_attrs:
-        return _custom(model, key.removeprefix(CUSTOM))
-    return GIVEN.get((model, key))
+    spec = custom.named(model, key)
+    return GIVEN.get((model, key)) if spec is None else _custom(model, spec)
 
 
 def known(model: Any, key: str) -> bool:

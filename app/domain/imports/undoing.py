@@ -156,7 +156,9 @@ async def _touched(
     because({c for (u,) in serving for c in owners[u]} | several, gettext("It has other users by now."))
     groups: dict[int, set[int]] = {}
     for customer_id, group_id in await session.execute(
-        select(Membership.customer_id, Membership.group_id).where(Membership.customer_id.in_(people))
+        select(Membership.customer_id, Membership.group_id).where(
+            Membership.customer_id.in_(people), Membership.by_rule.is_(False)
+        )
     ):
         groups.setdefault(customer_id, set()).add(group_id)
     for deed in made:
