@@ -34,6 +34,9 @@ ACTIONS = {
     "preview": _("saw the panel as"),
     "preview_end": _("stopped seeing the panel as"),
     "demo_loaded": _("loaded"),
+    "merge": _("merged"),
+    "unmerge": _("undid the merge of"),
+    "clear": _("cleared the personal data of"),
 }
 """What was done, in words; other actions are shown as they are."""
 NOUNS = {

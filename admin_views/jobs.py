@@ -26,6 +26,8 @@ from app.observe import actor, log
 
 WORDS = {
     "customers.welcome": _("Welcome message"),
+    "customers.merge": _("Merging two customers"),
+    "customers.unmerge": _("Undoing a merge"),
     "messaging.mail": _("Single mail"),
     "imports.check": _("Check of an import"),
     "imports.consent": _("Import of consent"),

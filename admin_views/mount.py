@@ -17,7 +17,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from admin_views import access, dashboard, screens, widgets
 from admin_views.as_role import AsRole
@@ -29,6 +28,7 @@ from admin_views.base.listing import Asked, fetch, read
 from admin_views.base.panel import packed, posted_form
 from admin_views.base.plan import Plan, plan_of
 from admin_views.base.pressing import Pressing
+from admin_views.conditions import Conditions
 from admin_views.design import Design
 from admin_views.doubts import Doubts
 from admin_views.messaging.preview import Previewing
@@ -44,8 +44,10 @@ from app.render import TEMPLATES, page
 from app.settings import Settings
 
 
-class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, AsRole, Widgets):
-    """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
+class Panel(
+    Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, AsRole, Conditions, Widgets
+):
+    """SQLAdmin with our routes and pages."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
         super().__init__(
@@ -57,8 +59,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             authentication_backend=access.Authentication(),
             authorization_backend=access.Authorization(),
         )
-        self.settings = settings
-        self.admin.state.settings = settings
+        self.under(settings)
         get, both, post = ["GET"], ["GET", "POST"], ["POST"]
         self.admin.router.routes[:] = [
             Route("/", self.index, methods=get, name="index"),
@@ -80,6 +81,8 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             Route("/message_template/preview", self.template_preview, methods=post, name="template_preview"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),
             Route("/{identity}/filter", self.filter, methods=get, name="filter"),
+            Route("/{identity}/fields", self.fields, methods=get, name="fields"),
+            Route("/{identity}/condition", self.condition, methods=post, name="condition"),
             Route("/{identity}/details/{pk}", self.details, methods=get, name="details"),
             Route("/{identity}/details/{pk}/part/{part}", self.part, methods=get, name="part"),
             Route("/{identity}/file/{pk}/{name}", self.file, methods=get, name="file"),
@@ -103,6 +106,11 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             self.add_view(view)
         for made in self.screens:
             _ = made.reaches_customers  # two equally short ways to the customer fail here, at the start
+
+    def under(self, settings: Settings) -> None:
+        """Serve with these settings and the database that is configured now."""
+        self.admin.state.settings = settings
+        self.session_maker.configure(bind=db.database().reader)
 
     # ---- pages ----------------------------------------------------------------------------------------------------
 
@@ -157,7 +165,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         form = filter_form(view, asked)
         async with db.reads() as session:
             await pages.resolve_lookups(session, form)
-        hidden = lists.kept(asked, [pair for pair in asked.filter_params if pair[0] not in form])
+        hidden = lists.kept(asked, ())
         if asked.search:
             hidden["search"] = asked.search
         return HTMLResponse(page("sqladmin/filter.html", form=form, groups=sections(view, form, asked), hidden=hidden))
@@ -175,6 +183,8 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         title = str(view.name_plural)
         async with self.frame(request, title=title, current=view.identity) as (session, around):
             obj = await view.card(session, request.path_params["pk"])
+            if (elsewhere := view.elsewhere(obj)) is not None:
+                return RedirectResponse(elsewhere, 303)
             around["title"] = view.title(obj)
             around["crumbs"] = [{"label": title, "url": view.list_url}, {"label": view.title(obj), "url": None}]
             context: dict[str, Any] = {
@@ -217,8 +227,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         view = self.find(request.path_params["identity"])
         if len(view.pk_props) > 1:  # a row with a key of several columns is never chosen in a form
             raise NotFound
-        users = [v for v in self.screens if any(r.mapper.class_ is view.model for r in v.mapper.relationships)]
-        if not any(access.may(request, v.identity, a) for v in users for a in ("create", "edit", "list")):
+        if not self.names_are_known(request, view.model):
             access.need(request, view.identity, "list")
         term = request.query_params.get("term", "")[:200].replace("\0", "")
         statement = view.offered(select(view.model).where(*view.always()).limit(20), request.query_params)
@@ -260,9 +269,9 @@ def _keep_pin(response: Response, ids: tuple[int, ...]) -> None:
         response.delete_cookie(PIN_COOKIE, path="/admin")
 
 
-def panel(settings: Settings) -> ASGIApp:
+def panel(settings: Settings) -> Starlette:
     """The panel as an ASGI application that expects paths under ``/admin``."""
     host = Starlette()
     host.router.redirect_slashes = False
-    Panel(host, settings)
+    host.state.panel = Panel(host, settings)
     return host

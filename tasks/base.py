@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from app import db, queue
 from app.domain import jobs
+from app.domain.config import live
 from app.domain.jobs import Claimed
 from app.errors import AppError
 from app.integrations.mail import Mailer
@@ -180,6 +181,7 @@ async def _run(claimed: Claimed, resources: Resources) -> None:
     async with beside(job.lease_seconds / 3, job.renew):
         try:
             async with asyncio.timeout(known.timeout):
+                await live.keep_up(every=0)
                 result = await known.function(job, **claimed.args)
         except asyncio.CancelledError:  # the process ends: somebody else may go on at once
             with suppress(Exception):

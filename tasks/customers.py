@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from app import db
+from app.domain import jobs
+from app.domain.customers import clearing_trail, merge_work
 from app.domain.customers.welcome import send_welcome
-from tasks.base import JobRun, task
+from tasks.base import Again, JobRun, task
 
 
 @task("customers.welcome", timeout=60)
@@ -12,3 +14,34 @@ async def welcome(job: JobRun, *, customer_id: int) -> None:
     """Write to a customer whom staff have registered."""
     async with db.unit() as session:
         await send_welcome(session, customer_id=customer_id)
+
+
+@task("customers.merge", timeout=1800, tries=4)
+async def merge(job: JobRun, *, kept_id: int, gone_id: int, take: list[str]) -> None:
+    """Merge two customers of whom one has many messages."""
+    await merge_work.work_off_merge(kept_id=kept_id, gone_id=gone_id, take=take, told=job.progress)
+
+
+@task("customers.unmerge", timeout=1800, tries=4)
+async def unmerge(job: JobRun, *, gone_id: int, audit_id: int) -> None:
+    """Undo that."""
+    await merge_work.work_off_unmerge(gone_id=gone_id, audit_id=audit_id, told=job.progress)
+
+
+@task("customers.clear_trail", timeout=600, slice_seconds=20)
+async def clear_trail(
+    job: JobRun, *, customer_ids: list[int], user_ids: list[int], after: int = 0
+) -> Again | None:  # fmt: skip
+    """What is left of a cleared customer in the details of the audit and in old jobs."""
+    async with db.unit() as session:
+        await clearing_trail.empty_jobs(session, customer_ids=customer_ids)
+    while True:
+        async with db.unit() as session:
+            after = await clearing_trail.sweep(session, customer_ids=customer_ids, user_ids=user_ids, after=after)
+        if not after:
+            return None
+        if job.slice_over:
+            async with db.unit() as session:
+                args = {"customer_ids": customer_ids, "user_ids": user_ids, "after": after}
+                await jobs.remember(session, job_id=job.id, token=job.token, args=args)
+            return Again(0)

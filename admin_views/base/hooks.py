@@ -26,5 +26,8 @@ class Hooks:
     def links(self, plan: Plan, obj: Any) -> list[tuple[Any, ...]]:
         return []  # what stands among the buttons of the card and only leads somewhere: as `lists.Offer`
 
+    def elsewhere(self, obj: Any) -> str | None:
+        return None  # the address of the card that stands for this one
+
     def editable(self, obj: Any) -> bool:
         return True  # whether the row may be edited as it is; `save` checks again

@@ -20,6 +20,7 @@ from admin_views.base.frame import frame
 from admin_views.base.plan import LOOKS, for_others
 from admin_views.base.screen import AppView
 from app import db
+from app.db import Base
 from app.errors import AppError, Forbidden, NotFound
 from app.i18n import _, gettext
 from app.models import scope
@@ -84,6 +85,11 @@ class PanelBase(Admin):
             if view.identity == identity:
                 return view
         raise NotFound
+
+    def names_are_known(self, request: Request, model: type[Base]) -> bool:
+        """Whether the person may do something with rows that name rows of `model`, and so learns their names."""
+        users = [v for v in self.screens if any(r.mapper.class_ is model for r in v.mapper.relationships)]
+        return any(access.may(request, v.identity, a) for v in users for a in ("create", "edit", "list"))
 
     @asynccontextmanager
     async def frame(self, request: Request, **kwargs: Any) -> AsyncIterator[tuple[AsyncSession, dict[str, Any]]]:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
-from admin_views.access import grants_of
+from admin_views.access import grants_of, may_filter
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Cell
 from admin_views.base.reading import Reading
 from admin_views.base.table import Rows
-from app import filters
 from app.db import Base
 from app.domain.sessions import Grants, granted
 from app.models import scope
@@ -95,11 +94,7 @@ class Plan:
         return Rows(self)
 
     def may_filter(self, model: type[Base], name: str) -> bool:
-        """A filter may look into the related rows of screens whose list the person may see, and into no others:
-        counting what matches would answer any question about them."""
-        known = filters.fields(model)[name]
-        looked = known.target if known.kind is filters.Kind.RELATION else known.within
-        return looked is None or granted(self.grants, looked.__tablename__, "list")
+        return may_filter(self.grants, model, name)
 
 
 def plan_of(request: Request, view: AppView) -> Plan:

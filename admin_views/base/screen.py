@@ -28,6 +28,7 @@ from admin_views.base.plan import Column, Plan, plan_of
 from admin_views.base.related import Related
 from app import filters
 from app.db import Base, Searchable, Versioned, fold, like
+from app.domain.config import live
 from app.domain.sessions import Grants, granted
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext
@@ -143,15 +144,16 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
 
     def plan(self, grants: Grants) -> Plan:
         """The screen as whoever has these grants sees it."""
-        plan = self._plans.get(grants)
+        key = (live.stamp(), grants)
+        plan = self._plans.get(key)
         if plan is None:
-            if len(self._plans) > PLANS:
+            if len(self._plans) > PLANS or any(made[0] != key[0] for made in self._plans):
                 self._plans.clear()
-            plan = self._plans[grants] = self._plan(grants)
+            plan = self._plans[key] = self._plan(grants)
         return plan
 
     @cached_property
-    def _plans(self) -> dict[Grants, Plan]:
+    def _plans(self) -> dict[tuple[int, Grants], Plan]:
         return {}
 
     def _plan(self, grants: Grants) -> Plan:

@@ -10,6 +10,7 @@ from admin_views.base import AppForm, Button, Done, Flow, LookupField, Press
 from admin_views.base.fields import plain
 from admin_views.billing.taking import TAKE_PAYMENT
 from admin_views.consent import CONSENT
+from admin_views.customers.merging import MERGE, UNMERGE
 from admin_views.impersonation import ENTER
 from admin_views.messaging.compose import SEND
 from admin_views.messaging.segments import SAVE
@@ -143,4 +144,6 @@ BUTTONS = (
         lede=_("From then on the status follows the services again."),
         shown=lambda c: c.status in (CustomerStatus.SUSPENDED, CustomerStatus.CLOSED),
     ),
+    MERGE,
+    UNMERGE,
 )

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar, cast
 
 from markupsafe import Markup
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 from starlette.requests import Request
@@ -23,15 +23,18 @@ from admin_views.base.fields import password_fields, plain
 from admin_views.base.plan import Plan
 from admin_views.base.reading import Reading
 from admin_views.billing.documents import OF_CUSTOMER as DOCUMENTS
-from admin_views.customers import money, summary
+from admin_views.customers import merging, money, summary
 from admin_views.customers.buttons import BUTTONS
 from admin_views.members import OWN_ROLE
 from app.domain import customers
+from app.domain.customers.merging import family
 from app.domain.sessions import Grants, granted
 from app.errors import Invalid
 from app.i18n import _, country_name, gettext, language_name
 from app.models.audit import Audit
+from app.models.billing import Expense, Invoice, Payment
 from app.models.customers import Customer, CustomerProject, CustomerStatus, Membership
+from app.models.ledger import Account
 from app.models.users import User, UserCustomer
 from app.render import page
 
@@ -62,10 +65,10 @@ class Customers(AppView, model=Customer):
         ),
         Related("payer", counts=True),
         Related("service", counts=True),
-        Related("account", _("Account")),
-        Related("payment", counts=True),
-        Related("invoice", counts=True),
-        Related("expense"),
+        Related("account", _("Account"), of=lambda c: Account.customer_id.in_(family(c.id))),
+        Related("payment", of=lambda c: Payment.customer_id.in_(family(c.id)), counts=True),
+        Related("invoice", of=lambda c: Invoice.customer_id.in_(family(c.id)), counts=True),
+        Related("expense", of=lambda c: Expense.customer_id.in_(family(c.id))),
         Related("finance_document"),
         Related("delivery", _("Messages")),
         Related("subscription"),
@@ -81,6 +84,7 @@ class Customers(AppView, model=Customer):
         "action:message_all": _("Send message to many"),
         "action:act": _("Act inside the customer's panel"),
     }
+    needs = ("merged_into_id", "cleared_at")
 
     # ---- list and card -----------------------------------------------------------------------------------------
 
@@ -114,6 +118,9 @@ class Customers(AppView, model=Customer):
     def cell_name(customer: Any) -> str:
         named = f'<a href="/admin/customer/details/{customer.id}"><bdi>{esc(customer.name)}</bdi></a>'
         login = f' <span class="faint">(<bdi>{esc(customer.login)}</bdi>)</span>' if customer.login else ""
+        if customer.merged_into_id is not None:
+            into = gettext("merged into #%(id)s") % {"id": customer.merged_into_id}
+            login += f' <span class="faint">{esc(into)}</span>'
         return named + login
 
     @staticmethod
@@ -178,7 +185,7 @@ class Customers(AppView, model=Customer):
         plan = plan_of(request, self)
         contact, details = summary.details(plan, obj)
         shown = [contact]
-        for part in (summary.services, summary.people, summary.notes):
+        for part in (merging.sections, summary.services, summary.people, summary.notes):
             shown += await part(request, session, obj)
         return [*shown, details] if details["items"] else shown
 
@@ -191,6 +198,12 @@ class Customers(AppView, model=Customer):
 
     async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
         return {"charts": may(request, "account", "list")}
+
+    def elsewhere(self, obj: Any) -> str | None:
+        return self.card_url(obj.merged_into_id) if obj.merged_into_id is not None else None
+
+    def offered(self, rows: Select[Any], asked: Mapping[str, str]) -> Select[Any]:
+        return super().offered(rows.where(Customer.merged_into_id.is_(None)), asked)
 
     def lookup_label(self, obj: Customer) -> str:
         return f"{obj.name} (#{obj.id})"

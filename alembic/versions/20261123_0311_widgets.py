@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = '0031_widgets'
-down_revision: str | None = '0030'
+down_revision: str | None = '0032'
 branch_labels: str | None = None
 depends_on: str | None = None
 

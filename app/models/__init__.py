@@ -5,6 +5,7 @@ from app.models import (
     audit,
     billing,
     catalog,
+    config,
     confirmations,
     consent,
     customers,
@@ -29,7 +30,7 @@ from app.models import (
 )
 
 __all__ = [
-    "attachments", "audit", "billing", "catalog", "confirmations", "consent", "customers", "discounts", "factors",
-    "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects", "registrations", "scope",
-    "sessions", "staff", "templates", "tickets", "users", "widgets",
+    "attachments", "audit", "billing", "catalog", "config", "confirmations", "consent", "customers", "discounts",
+    "factors", "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects",
+    "registrations", "scope", "sessions", "staff", "templates", "tickets", "users", "widgets",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import cookies, flash
 from app.domain import sessions
+from app.domain.config import live
 from app.domain.sessions import SessionView
 from app.errors import AppError, Forbidden, TooLarge
 from app.i18n import _, best, from_header, speaking
@@ -101,7 +102,7 @@ class Guard:
                 await self._check_host(scope)
                 await branding.by_path(scope)
                 self._check_site(scope)
-                view = None if _starts(scope["path"], OPEN) else await self._find(scope)
+                view = await self._visitor(scope)
                 await branding.choose(scope, view)
             except AppError as error:
                 return await answer.refuse(error.status, str(error))
@@ -216,6 +217,13 @@ class Guard:
         return _place(self.public.scheme, self.public.netloc) if self.public else ""
 
     # ---- who is it --------------------------------------------------------------------------------------------
+
+    async def _visitor(self, scope: Scope) -> SessionView | None:
+        if _starts(scope["path"], OPEN):
+            return None
+        view = await self._find(scope)
+        await live.keep_up(view.config if view else None)
+        return view
 
     async def _find(self, scope: Scope) -> SessionView | None:
         """The session of the cookie that counts here. A token that is not (any more) ours is removed, never adopted."""

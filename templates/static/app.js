@@ -59,7 +59,7 @@
     if (!into || event.newState !== "open") return;
     delete box.dataset.load;
     fetch(url, { headers: { "X-Fragment": "1" }, credentials: "same-origin" }).then(function (r) { if (!r.ok || r.redirected) throw new Error(r.status); return r.text(); }).then(function (html) {
-      into.innerHTML = html; into.removeAttribute("aria-busy");
+      into.innerHTML = html; into.removeAttribute("aria-busy"); fire(into, "fragment");
       var first = one("input:not([type=hidden]), select", into); if (first) first.focus();
     }).catch(function () { box.dataset.load = url; into.textContent = words.failed; });
   }, true);

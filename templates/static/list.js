@@ -109,6 +109,10 @@
     }, CHOSEN);
   }
   on("input", chosen); on("change", chosen);
+  on("fragment", function (event) {     // the drawer has the builder of conditions, which most visits to a list do not need
+    if (window.bursarBuilder || !one("[data-condition]", event.target)) return;
+    var script = doc.createElement("script"); script.src = one("script[src$='/list.js']").src.replace(/list\.js$/, "builder.js"); doc.head.append(script);
+  });
 
   /* ---- Height of the rows ----------------------------------------------------------------------------------------- */
   function density() { each("[data-density-to]", doc, function (b) { b.setAttribute("aria-pressed", String(b.dataset.densityTo === (root.dataset.density || ""))); }); }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import FromClause
@@ -28,6 +28,13 @@ class Newcomer:
     ref: str
     groups: tuple[int, ...] = ()
     """Ids, which the caller knows to exist."""
+
+    def named(self, username: str) -> Newcomer:
+        """The same with another user name."""
+        if username == self.user["username"]:
+            return self
+        checked = checks.at("username", users.FIELDS["username"], username)
+        return replace(self, user={**self.user, "username": checked})
 
 
 def newcomer(

@@ -39,6 +39,10 @@ async def reopen_customer(session: AsyncSession, *, customer: Customer) -> None:
     """Undo suspending or closing: the status follows the services again. Raises Conflict when it already does."""
     if customer.status not in BY_HAND:
         raise Conflict(gettext("This customer is neither suspended nor closed."))
+    if customer.merged_into_id is not None:
+        raise Conflict(gettext("This customer was merged into another one. Undo the merge instead."))
+    if customer.cleared_at is not None:
+        raise Conflict(gettext("The personal data of this customer was cleared."))
     await _move(session, customer, await _by_services(session, customer.id))
 
 

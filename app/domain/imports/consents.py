@@ -19,15 +19,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import fold, utcnow
+from app.domain import keeping
 from app.domain.imports.reading import Record, look_at, rows
-from app.domain.imports.runs import count_rows, forget_key
+from app.domain.imports.runs import count_rows
 from app.domain.messaging import consent
 from app.errors import Invalid
 from app.i18n import gettext
 from app.integrations.storage import Storage, StoredFile, safe_filename
 from app.models.consent import How
 from app.models.customers import Customer
-from app.models.jobs import Job, JobState
+from app.models.jobs import Job
 from app.models.messaging import Channel
 from app.models.users import User, UserCustomer
 from app.observe import Kind, acting, actor
@@ -124,13 +125,9 @@ async def work_off(
 
 
 async def forget(storage: Storage, *, key: str, job_id: int) -> None:
-    """Delete the file of an import that is over, unless another one waits for the same content."""
-    waits = Job.state.in_((JobState.DUE, JobState.RUNNING))
+    """Delete the file of an import that is over, unless the same content is needed for something else."""
     async with db.reads() as session:
-        others = await session.scalars(select(Job.args).where(Job.name == TASK, Job.id != job_id, waits))
-        if any(args.get("file") == key for args in others):
-            return
-    await forget_key(storage, key)
+        await keeping.forget(storage, session, [key], aside={Job: [job_id]})
 
 
 async def _take(

@@ -17,6 +17,7 @@ from app import db
 from app.db import utcnow
 from app.errors import AppError
 from app.models import audit
+from app.models.config import ConfigVersion
 from app.models.customers import Customer, CustomerStatus
 from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
@@ -61,6 +62,8 @@ class SessionView:
     parent_id: int | None = None
     reason: str = ""
     may_act: bool = False
+    config: int = 0
+    """The version of the configuration (`app.domain.config.live`)."""
 
     @property
     def is_visit(self) -> bool:
@@ -95,6 +98,7 @@ async def _living() -> Select[Any]:
         .where(StaffProject.staff_id == LoginSession.staff_id)
         .scalar_subquery()
     )
+    version = select(ConfigVersion.version).scalar_subquery()
     row = LoginSession.__table__.c
     columns = [row[name] for name in row.keys() if name not in ("token_hash", "ip", "agent")]  # noqa: SIM118
     staff = [
@@ -102,7 +106,7 @@ async def _living() -> Select[Any]:
         Staff.theme, Staff.density, Staff.shortcuts, Staff.seen_at,
     ]  # fmt: skip
     return (
-        select(*columns, *staff, grants.label("grants"), limits.label("limits"))
+        select(*columns, *staff, grants.label("grants"), limits.label("limits"), version.label("config"))
         .select_from(LoginSession)
         .outerjoin(Staff, Staff.id == LoginSession.staff_id)
         .where(LoginSession.token_hash == db.given("token", String()))
@@ -126,6 +130,7 @@ async def session_of(token: str) -> SessionView | None:
         view = SessionView(
             id=row.id, kind=row.kind, expires_at=row.expires_at, last_seen_at=row.last_seen_at,
             parent_id=row.parent_id, reason=row.reason, may_act=row.may_act,
+            config=row.config or 0,
         )  # fmt: skip
         if row.kind is SessionKind.STAFF:
             return _with_staff(view, row)
