@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from app import db, links, models, queue
 from app.db import sqlite
-from app.domain.custom import filtering
+from app.domain.custom import filtering, messages
 from app.domain.sessions import passwords
 from app.localrun import redis_server
 from app.migrations import upgrade_url
@@ -166,6 +166,7 @@ async def database(database_url: str) -> AsyncIterator[str]:
     yield database_url
     actor.reset(token)
     filtering.declare([])  # the custom fields of this database
+    messages.declare([])
     await db.dispose()
 
 
