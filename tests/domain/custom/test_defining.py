@@ -183,14 +183,14 @@ async def test_a_message_says_it_in_its_language() -> None:
 
 async def test_purging_takes_the_values_out_in_slices_and_then_the_field() -> None:
     field = await make(labels={"en": "Contract"})
-    pks = [await register(name, custom={"contract": name}) for name in ("A1", "B2", "C3")]
+    pks = [await register(name, custom={"contract": f"Zeta {name}"}) for name in ("A1", "B2", "C3")]
     async with db.unit() as session:
         row = await session.get_one(CustomField, field.id)
         assert await custom.count(session, row) == 3
         with pytest.raises(Conflict):
             await custom.purge(session, field=row)
         await custom.archive(session, field=row)
-    assert await held(pks[0]) == {"contract": "A1"}, "removing keeps it"
+    assert await held(pks[0]) == {"contract": "Zeta A1"}, "removing keeps it"
     async with db.unit() as session:
         row = await session.get_one(CustomField, field.id)
         await custom.purge(session, field=row)
@@ -203,4 +203,4 @@ async def test_purging_takes_the_values_out_in_slices_and_then_the_field() -> No
     assert slices == [True, False] and [await held(pk) for pk in pks] == [{}, {}, {}]
     async with db.reads() as session:
         assert not (await session.scalars(select(CustomField))).all()
-        assert "a1" not in (await session.scalars(select(Customer.search_text))).all()[0].split()[2:]
+        assert not any("zeta" in text for text in await session.scalars(select(Customer.search_text)))
