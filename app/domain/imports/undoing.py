@@ -229,7 +229,7 @@ async def _put_back(session: AsyncSession, changed: Sequence[Deed]) -> Kept:
             continue
         for name, (before, after) in deed.changes.items():
             if name not in columns or audit.plain(getattr(customer, name)) != after:
-                stays.append(str(columns[name].info["label"]) if name in columns else name)
+                stays.append(_label(columns, name))
             else:
                 setattr(customer, name, _typed(columns[name], before))
         if stays:
@@ -237,6 +237,12 @@ async def _put_back(session: AsyncSession, changed: Sequence[Deed]) -> Kept:
             kept[customer.id] = (customer.name, said % {"columns": ", ".join(stays)})
     await session.flush()
     return kept
+
+
+def _label(columns: Any, name: str) -> str:
+    if name == "custom":
+        return gettext("Additional fields")
+    return str(columns[name].info["label"]) if name in columns else name
 
 
 def _typed(column: ColumnElement[Any], value: Any) -> Any:
