@@ -31,7 +31,12 @@ ACTIONS = {
     "take_over": _("took over"),
     "read": _("read"),
     "pick_customer": _("chose an account"),
+    "preview": _("saw the panel as"),
+    "preview_end": _("stopped seeing the panel as"),
     "demo_loaded": _("loaded"),
+    "merge": _("merged"),
+    "unmerge": _("undid the merge of"),
+    "clear": _("cleared the personal data of"),
 }
 """What was done, in words; other actions are shown as they are."""
 NOUNS = {

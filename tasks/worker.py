@@ -25,9 +25,12 @@ from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
 from tasks import (
+    automation,
     base,
+    bulk,
     campaigns,
     charging,
+    config,
     confirmations,
     custom,
     customers,
@@ -47,8 +50,11 @@ from tasks import (
 from tasks.base import Resources
 
 __all__ = [
+    "automation",
+    "bulk",
     "campaigns",
     "charging",
+    "config",
     "confirmations",
     "custom",
     "customers",
@@ -118,6 +124,7 @@ async def _main(settings: Settings) -> None:
             with suppress(SQLAlchemyError, OSError):  # the database may still be starting: then the next worker does it
                 await inbound.begin(settings)
                 await payments.begin(settings)
+                await automation.begin()
             await _distribute(settings, resources, stop)
     finally:
         with suppress(Exception):

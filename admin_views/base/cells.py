@@ -65,6 +65,8 @@ TONES = {
     "due": "open",
     "leased": "live",
     "skipped": "",
+    "stopped": "warn",
+    "broken": "bad",
     "ordered": "info",
     "in_progress": "info",
     "high": "warn",

@@ -25,8 +25,8 @@ LABELS = ("id", "name", "hue", "full_name", "username", "subject", "text")
 
 
 def labelled(mapper: Mapper[Any]) -> list[str]:
-    """The columns of a table that its rows are named by."""
-    return [key for key in LABELS if key in mapper.column_attrs]
+    """The columns of a table that its rows are named by; a model adds others as `named_by`."""
+    return [key for key in (*LABELS, *getattr(mapper.class_, "named_by", ())) if key in mapper.column_attrs]
 
 
 def _record(model: type, names: Iterable[str]) -> type:
@@ -43,7 +43,7 @@ class Reading:
     def __init__(self, view: AppView, keys: Sequence[str], more: Iterable[str] = (), *, computed: bool = True) -> None:
         """keys: the columns that are shown. more: attributes that the screen fills in itself. computed: with the values
         that only the cells of the list use."""
-        mapper = view.mapper
+        mapper, self.keys = view.mapper, tuple(keys)
         self.model: Any = view.model
         own = ["custom"] if issubclass(self.model, Customised) else []
         names = dict.fromkeys([*(p.key for p in view.pk_props), *view.needs, *labelled(mapper), *keys, *own])

@@ -1,7 +1,7 @@
 """custom fields, and the folded texts of their values
 
-Revision ID: 0032
-Revises: 0031
+Revision ID: 0034
+Revises: 0033
 Create Date: 2026-11-23 03:10:00
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 import app.db
 
-revision: str = '0032'
-down_revision: str | None = '0031'
+revision: str = '0034'
+down_revision: str | None = '0033'
 branch_labels: str | None = None
 depends_on: str | None = None
 

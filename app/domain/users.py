@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import violated
+from app.db import fold, violated
 from app.domain import checks
 from app.domain import custom as fields
 from app.domain.messaging.system import tell_old_address
@@ -213,6 +213,20 @@ async def taken(session: AsyncSession, *, project_id: int, username: str) -> boo
     """Whether the project has a user of this name (in lower case)."""
     query = select(User.id).where(User.project_id == project_id, User.username == username)
     return await session.scalar(query.execution_options(unscoped=True)) is not None
+
+
+async def known(session: AsyncSession, project_id: int, email: str) -> User | None:
+    """The user of the project who has this address, else this name."""
+    found = await session.scalars(
+        select(User)
+        .where(User.project_id == project_id, or_(User.email_folded == fold(email), User.username == email.lower()))
+        .order_by(User.id)
+        .limit(20)
+        .execution_options(unscoped=True)
+    )
+    rows = list(found)
+    same = [u for u in rows if u.email.casefold() == email.casefold()]  # the folded address drops accents
+    return next(iter([*same, *(u for u in rows if u.username == email.lower())]), None)
 
 
 async def those_taken(session: AsyncSession, *, project_id: int, usernames: Iterable[str]) -> set[str]:

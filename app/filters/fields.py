@@ -150,7 +150,8 @@ class Field:
         if self.kind is Kind.RELATION:
             count = show_number(leaf.n) if leaf.n is not None else ""
             what = say(leaf.where, self.target, names) if leaf.where is not None and self.target else ""
-            return gettext("%(n)s where %(what)s") % {"n": count, "what": what} if count and what else count or what
+            where = gettext("where %(what)s") % {"what": what} if what else ""
+            return " ".join(part for part in (count, where) if part)
         value = leaf.value
         if value is None:
             return ""

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain import checks, custom, users
 from app.domain.customers.fields import CustomerFields, cleaned
+from app.domain.customers.grouping import follow_rules
 from app.domain.messaging.system import tell_old_address
 from app.errors import Invalid
 from app.i18n import gettext
@@ -63,6 +64,7 @@ async def register_customer(
         await set_groups(session, customer=customer, groups=groups)
     if available_projects := list(available_projects):
         await set_available_projects(session, customer=customer, projects=available_projects)
+    await follow_rules(session, [customer.id])
     if send_welcome:
         await enqueue(session, "customers.welcome", key=f"welcome:{customer.id}", customer_id=customer.id)
     return customer
@@ -98,6 +100,7 @@ async def change_customer(
         await set_groups(session, customer=customer, groups=groups)
     if available_projects is not None:
         await set_available_projects(session, customer=customer, projects=available_projects)
+    await follow_rules(session, [customer.id])
     return changed
 
 
@@ -133,12 +136,13 @@ async def _take_users_along(session: AsyncSession, customer: Customer, project_i
 
 
 async def set_groups(session: AsyncSession, *, customer: Customer, groups: Iterable[int]) -> None:
-    """Make the customer a member of exactly these groups (ids). Raises Invalid for an unknown one."""
+    """Make the customer a member of exactly these groups (ids), besides those that a rule has put them into. Raises
+    Invalid for an unknown one."""
     wanted = await checks.all_known(session, "groups", Group, groups)
     query = select(Membership).where(Membership.customer_id == customer.id)
     rows = {row.group_id: row for row in await session.scalars(query)}
     for group_id, row in rows.items():
-        if group_id not in wanted:
+        if group_id not in wanted and not row.by_rule:
             await session.delete(row)
     session.add_all(Membership(customer_id=customer.id, group_id=g) for g in wanted if g not in rows)
     await session.flush()
