@@ -19,6 +19,7 @@ from admin_views.discounts import Discounts
 from admin_views.imports import Imports
 from admin_views.inbound import InboundMails
 from admin_views.jobs import Jobs
+from admin_views.labels import Names
 from admin_views.ledger import Accounts
 from admin_views.messaging.screens import Campaigns, Categories, Deliveries
 from admin_views.messaging.segments import Segments
@@ -66,6 +67,7 @@ SCREENS: tuple[type[AppView], ...] = (
     StaffMembers,
     Roles,
     SavedViews,
+    Names,
     Imports,
     Jobs,
     Visits,

@@ -18,15 +18,20 @@ from admin_views.base.screen import AppView
 from app import db, flash
 from app.domain.sessions import granted
 from app.errors import AppError
-from app.i18n import LANGUAGES, _, gettext, language, show_number
+from app.i18n import LANGUAGES, _, gettext, language, named, show_number
 from app.models import scope
 from app.models.customers import Customer
 from app.render import initials, page
 
 PIN_COOKIE = "bursar_pin"
 SITE = "Bursar"
-GROUPS = (_("Customers"), _("Money"), _("Messages"), _("Configuration"))
-HOME = (_("Dashboard"), "/admin/", "layout-dashboard", "h")
+MENU = "menu"
+"""The screen under which the headings of the menu can be renamed."""
+GROUPS = tuple(
+    named(heading, MENU, str.__str__(heading))
+    for heading in (_("Customers"), _("Money"), _("Messages"), _("Configuration"))
+)
+HOME = (named(_("Dashboard"), MENU, "Dashboard"), "/admin/", "layout-dashboard", "h")
 """The first page: label, address, icon, and its key after "g"."""
 
 
@@ -104,7 +109,7 @@ async def _menu(
         item = (str(view.name_plural), url, view.icon, view.identity == current, count)
         groups.setdefault(str.__str__(view.category), []).append(item)
     home = (str(HOME[0]), *HOME[1:3], current == "index", None)
-    return ((None, (home,)), *((gettext(g), tuple(groups[g])) for g in GROUPS if g in groups))
+    return ((None, (home,)), *((str(g), tuple(groups[g])) for g in GROUPS if g in groups))
 
 
 @lru_cache(maxsize=256)

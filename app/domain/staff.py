@@ -29,7 +29,7 @@ SCREENS = (
     "campaign", "segment", "delivery", "ticket", "staff", "role", "audit", "product", "product_group", "service",
     "note", "attachment", "job", "payment_method", "import_run", "subscription", "suppressed_address", "canned_reply",
     "inbound_mail", "payment", "invoice", "expense", "account", "discount", "finance_document", "document_template",
-    "tax_rate", "exchange_rate", "login_session", "saved_view",
+    "tax_rate", "exchange_rate", "login_session", "saved_view", "label",
 )  # fmt: skip
 """What grants can be about: the names of the tables, which are the identities of their screens."""
 ACTIONS = ("list", "details", "create", "edit", "delete", "export")

@@ -15,6 +15,7 @@ from app.models import (
     imports,
     inbound,
     jobs,
+    labels,
     ledger,
     messaging,
     privacy,
@@ -31,6 +32,8 @@ from app.models import (
 
 __all__ = [
     "attachments", "audit", "billing", "catalog", "config", "confirmations", "consent", "customers", "discounts",
-    "factors", "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects",
+    "factors", "fields", "imports", "inbound", "jobs", "labels", "ledger", "messaging", "privacy", "projects",
     "registrations", "scope", "sessions", "staff", "templates", "tickets", "users", "views",
 ]  # fmt: skip
+
+labels.name_columns()
