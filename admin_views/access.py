@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from urllib.parse import urlencode
 
 from sqladmin.authentication import AuthenticationBackend
@@ -9,9 +10,19 @@ from sqladmin.authorization import GrantsAuthorizationBackend, custom_action
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.domain.sessions import Grants, granted
-from app.errors import Forbidden, SignInNeeded
-from app.i18n import _
+from app import filters
+from app.db import Base
+from app.domain import sessions
+from app.domain.config import modules
+from app.domain.sessions import Grants
+from app.errors import Forbidden, NotFound, SignInNeeded
+from app.i18n import _, gettext
+
+CONFIGURE = ("project", "action:configuration")
+"""The grant for the configuration as a whole: as a file, modules, the demo."""
+
+asking: ContextVar[Grants | None] = ContextVar("asking", default=None)
+"""The grants of whoever asks, for what knows no request, such as a field of a form; None outside of requests."""
 
 
 class Authentication(AuthenticationBackend):
@@ -22,6 +33,7 @@ class Authentication(AuthenticationBackend):
 
     async def authenticate(self, request: Request) -> Response | bool:
         if request.session.get("staff_id"):
+            asking.set(grants_of(request))
             return True
         if request.method not in ("GET", "HEAD"):
             raise SignInNeeded(_("Your session has ended. Please sign in again."))
@@ -32,6 +44,11 @@ class Authentication(AuthenticationBackend):
 class Authorization(GrantsAuthorizationBackend):
     async def get_grants(self, request: Request) -> set[tuple[str, str]]:
         return set(grants_of(request))
+
+
+def granted(grants: Grants, screen: str, action: str) -> bool:
+    """Whether these grants allow `action` on `screen`, and its module is in use."""
+    return sessions.granted(grants, screen, action) and not modules.hidden().action(screen, action)
 
 
 def grants_of(request: Request) -> Grants:
@@ -50,6 +67,22 @@ def may_press(request: Request, screen: str, slug: str) -> bool:
 
 
 def need(request: Request, screen: str, action: str) -> None:
-    """Raises Forbidden when the grant is missing."""
+    """Raises Forbidden when the grant is missing, NotFound for what belongs to a module that is switched off."""
+    if modules.hidden().action(screen, action) and sessions.granted(grants_of(request), screen, action):
+        raise NotFound(gettext(modules.OFF))
     if not may(request, screen, action):
         raise Forbidden
+
+
+def may_filter(grants: Grants, model: type[Base], name: str) -> bool:
+    """A filter may look into the related rows of screens whose list the person may see, and into no others:
+    counting what matches would answer any question about them."""
+    known = filters.fields(model)[name]
+    looked = known.target if known.kind is filters.Kind.RELATION else known.within
+    return looked is None or granted(grants, looked.__tablename__, "list")
+
+
+def filterable(model: type[Base], name: str) -> bool:
+    """`may_filter` for whoever asks now."""
+    grants = asking.get()
+    return grants is None or may_filter(grants, model, name)

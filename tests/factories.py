@@ -14,6 +14,7 @@ from app.db import utcnow
 from app.domain import ledger
 from app.domain.ledger import Move
 from app.models.attachments import Attachment
+from app.models.automation import Rule, RuleRun, RunState, Trigger
 from app.models.billing import (
     Document,
     DocumentKind,
@@ -409,3 +410,22 @@ async def create_exchange_rate(session: AsyncSession, **kw: Any) -> ExchangeRate
 async def create_discount(session: AsyncSession, **kw: Any) -> Discount:
     """10 % on everything for everybody."""
     return await _save(session, Discount(**{"name": f"Discount {next(_numbers)}", "percent": 1000} | kw))
+
+
+async def create_rule(session: AsyncSession, **kw: Any) -> Rule:
+    """Whoever is registered gets a note; not in use."""
+    actions = [{"key": "one", "kind": "set", "field": "note", "value": "registered"}]
+    kw = {"name": f"Rule {next(_numbers)}", "trigger": Trigger.REGISTERED, "actions": actions} | kw
+    return await _save(session, Rule(**kw))
+
+
+async def create_rule_run(session: AsyncSession, *, rule: Rule, customer: Customer, **kw: Any) -> RuleRun:
+    """One that has failed."""
+    done = {"one": {"kind": "set", "state": "failed", "what": "refused", "note": "It broke."}}
+    kw = {
+        "event_key": f"test:{next(_numbers)}",
+        "event": {"what": "registered"},
+        "state": RunState.FAILED,
+        "done": done,
+    } | kw
+    return await _save(session, RuleRun(rule_id=rule.id, customer_id=customer.id, **kw))

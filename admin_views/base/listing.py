@@ -22,6 +22,7 @@ from app.domain.views import MOST_COLUMNS, WIDTHS, Columns, Shape, View
 from app.errors import AppError
 from app.i18n import _, show_number
 from app.models import scope
+from app.observe import actor
 
 if TYPE_CHECKING:
     from admin_views.base.plan import Plan
@@ -393,7 +394,8 @@ class _Query:
         self.conditions: list[ColumnElement[bool]] | None = None
         steady = only is None and not filters.moves(asked.condition, plan.view.model)
         narrow = (asked.search, asked.filter_params, asked.pin)
-        self.key = (plan.view.identity, *narrow, scope.whose()) if steady else None
+        me = actor.get().staff_id if plan.view.own else None
+        self.key = (plan.view.identity, *narrow, scope.whose(), me) if steady else None
 
     async def where(self) -> list[ColumnElement[bool]]:
         if self.conditions is None:

@@ -11,22 +11,25 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_views.base import table, views
+from admin_views.base import inplace, table, views
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Marker, money, ready
 from admin_views.base.filterform import offers
 from admin_views.base.listing import ALL, SIZES, Asked, Page, column_text, count, total_text, totals
-from admin_views.base.plan import Plan
+from admin_views.base.plan import Plan, for_others
 from admin_views.base.reading import names_of
 from admin_views.base.screen import AppView
 from app import filters
 from app.i18n import gettext, language, show_number
+from app.models import scope
 from app.render import environment
 
 PART = "x-fragment"
 """The header of a script that asks for a part of the page: "list" for what changes with the address, "count" for how
 many rows match."""
 VARY = {"Vary": PART}
+LONGEST = 100
+"""Letters of one part of a chip."""
 
 
 class Offer(NamedTuple):
@@ -137,7 +140,7 @@ async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool 
     above = await view.above(session, query.removeprefix(f"view={ALL}").removeprefix("&"))
     return {
         "title": view.name_plural,
-        "help": view.help,
+        "help": str(scope.FOR_ALL) if for_others(view) else view.help,
         "identity": view.identity,
         "search": asked.search,
         "search_placeholder": view.search_hint or gettext("Find"),
@@ -152,6 +155,9 @@ async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool 
         "filter_hidden": kept(asked, asked.filter_params),
         "page": around,
         "totals": [] if page.capped else await _totals(session, plan, asked),
+        "add": {"label": gettext("Add here"), "url": inplace.add_url(view)}
+        if view.in_place and plan.may_create
+        else None,
         "said": said(page, columns, around["text"]),
         "empty": empty(plan, asked),
         **above,
@@ -270,17 +276,33 @@ async def chips(session: AsyncSession, view: AppView, asked: Asked) -> tuple[Chi
         condition = filters.from_query(params, view.model)
         if condition is None:
             continue
-        if isinstance(condition, filters.All) and len(condition.of) == 1:
-            condition = condition.of[0]
-        if isinstance(condition, filters.Leaf):
-            words = filters.field(view.model, condition.field).describe(condition, named)
-        else:
-            words = (filters.say(condition, view.model, named), "", "")
         rest = tuple(p for p in asked.filter_params if p not in params)
-        url = f"{view.list_url}?{asked.query(filter_params=rest)}"
-        label, op, value = map(str, words)
-        shown.append(Chip(label, op, value, url))
+        for one, others in _apart(condition):
+            back = () if others is None else tuple(filters.to_query(others, view.model))
+            url = f"{view.list_url}?{asked.query(filter_params=(*rest, *back))}"
+            shown.append(_chip(one, view, named, url))
     return tuple(shown)
+
+
+def _apart(condition: filters.Condition) -> list[tuple[filters.Condition, filters.Condition | None]]:
+    """The conditions that hold together, each with what is left without it."""
+    if not isinstance(condition, filters.All) or len(condition.of) < 2:
+        return [(condition, None)]
+    of = condition.of
+    return [(one, filters.All((*of[:i], *of[i + 1 :]))) for i, one in enumerate(of)]
+
+
+def _chip(condition: filters.Condition, view: AppView, named: Any, url: str) -> Chip:
+    if isinstance(condition, filters.All | filters.Any) and len(condition.of) == 1:
+        condition = condition.of[0]
+    if isinstance(condition, filters.Leaf):
+        label, op, value = filters.field(view.model, condition.field).describe(condition, named)
+        return Chip(label, op, _short(value), url)
+    return Chip(_short(filters.say(condition, view.model, named)), "", "", url)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def _conditions(params: Iterable[tuple[str, str]]) -> list[list[tuple[str, str]]]:

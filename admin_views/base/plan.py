@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
-from admin_views.access import grants_of
+from admin_views.access import granted, grants_of, may_filter
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Cell
 from admin_views.base.reading import Reading
 from admin_views.base.table import Rows
-from app import filters
 from app.db import Base
-from app.domain.sessions import Grants, granted
+from app.domain.sessions import Grants
 from app.domain.views import Columns
+from app.models import scope
 
 if TYPE_CHECKING:
     from admin_views.base.screen import AppView
@@ -36,6 +36,10 @@ class Column:
     """The search of the list looks into it: what was found is marked."""
     stored: bool = True
     """False: no column of the table; its cell uses what the screen has `computed`."""
+    of: str = ""
+    """For what is no column of the table and exported all the same: the column that holds it, and in `value` what a
+    file says of what is stored there."""
+    value: Callable[[Any], Any] | None = None
 
 
 ROLES = frozenset({"lead", "amount", "meta", "state", "when", "full"})
@@ -66,6 +70,10 @@ class Plan:
     def may(self, action: str) -> bool:
         """Whether the grants allow `action` (``list``, ``edit``, ``action:message`` ...) here."""
         return granted(self.grants, self.view.identity, action)
+
+    def grants_list(self, screen: str) -> bool:
+        """Whether the grants allow to look at the list of another screen."""
+        return granted(self.grants, screen, "list")
 
     @cached_property
     def may_create(self) -> bool:
@@ -124,11 +132,7 @@ class Plan:
         return Rows(self)
 
     def may_filter(self, model: type[Base], name: str) -> bool:
-        """A filter may look into the related rows of screens whose list the person may see, and into no others:
-        counting what matches would answer any question about them."""
-        known = filters.fields(model)[name]
-        looked = known.target if known.kind is filters.Kind.RELATION else known.within
-        return looked is None or granted(self.grants, looked.__tablename__, "list")
+        return may_filter(self.grants, model, name)
 
 
 def _fitted(column: Column, width: str, usual: bool) -> Column:
@@ -144,5 +148,21 @@ def _fitted(column: Column, width: str, usual: bool) -> Column:
 
 
 def plan_of(request: Request, view: AppView) -> Plan:
-    """The plan of the person who asks."""
-    return view.plan(grants_of(request))
+    """The plan of the person who asks. What all projects share can only be looked at by staff of some."""
+    grants = grants_of(request)
+    return view.plan(looking(grants) if for_others(view) else grants)
+
+
+LOOKS = ("list", "details", "export", "action:preview")
+
+
+def for_others(view: AppView) -> bool:
+    """Whether all projects share the rows of the screen, and the acting person is limited to some."""
+    return issubclass(view.model, scope.SHARED) and scope.is_limited()
+
+
+@lru_cache(maxsize=64)
+def looking(grants: Grants) -> Grants:
+    """What of these grants only looks."""
+    wide = {(screen, look) for screen, action in grants if action == "*" for look in LOOKS}
+    return frozenset(wide | {(screen, action) for screen, action in grants if action in LOOKS})

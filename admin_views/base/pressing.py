@@ -13,8 +13,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from admin_views import access
-from admin_views.base import pages
+from admin_views.base import inplace, pages
 from admin_views.base.buttons import MOST_OBJECTS, Button, Done, Press
 from admin_views.base.fields import AppForm, ask_again, focus_of
 from admin_views.base.frame import hue_of, pinned
@@ -42,7 +41,7 @@ class Pressing(PanelBase):
         button = next((b for b in view.all_buttons() if b.slug == slug), None)
         if button is None:
             raise NotFound
-        access.need(request, view.identity, button.action)
+        self.need(request, view, button.action)
         posted = await posted_form(request) if request.method == "POST" else None
         async with db.reads() as session:
             press = await self._target(request, session, view, button, posted)
@@ -88,7 +87,8 @@ class Pressing(PanelBase):
             if pks and len(view.pk_props) > 1:
                 raise NotFound  # a row with a key of several columns cannot be named by one number
             press = Press(request, view, button, session, pks, None)
-            statement = select(view.model).where(view.pk_column.in_(pks), *view.always())
+            only = (*view.mine(), *view.always())
+            statement = select(view.model).where(view.pk_column.in_(pks), *only)
         if (button.flow.needs_rows and "head" not in button.on) or press.pks:
             press.objects = await self._objects(session, view, statement, press)
         return press
@@ -144,6 +144,12 @@ class Pressing(PanelBase):
         if posted is not None and asking is None and not posted.get("_back") and not press.look:
             ask_again(form)
         label, groups = str(button.label), button.flow.groups(press, form)
+        if inplace.asked_for(request) and isinstance(button.flow, inplace.PlaceFlow):
+            context = {"form": form, "url": button.url(view.identity), "hidden": hidden, "error": error,
+                       "label": label, "submit": str(button.submit)}  # fmt: skip
+            status = 200 if posted is None else 422
+            return packed(request, page("sqladmin/place.html", **context), status, vary=PART)
+        inplace.offer_new(request, self.find, form)
         crumbs = [{"label": str(view.name_plural), "url": view.list_url}]
         if one is not None and view.has_card:
             crumbs.append({"label": view.title(one), "url": view.card_url(view.pk_of(one))})

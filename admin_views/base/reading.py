@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapper, aliased
 
 from admin_views.base.cells import relation_of
 from app import db
-from app.db import Choice
+from app.db import Choice, Customised
 from app.models import scope
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class Reading:
         that only the cells of the list use."""
         mapper, self.keys = view.mapper, tuple(keys)
         self.model: Any = view.model
-        names = dict.fromkeys([*(p.key for p in view.pk_props), *view.needs, *labelled(mapper), *keys])
+        own = ["custom"] if issubclass(self.model, Customised) else []
+        names = dict.fromkeys([*(p.key for p in view.pk_props), *view.needs, *labelled(mapper), *keys, *own])
         self.relations: dict[str, tuple[Any, list[str], type]] = {}
         """Name of the relation -> alias of its table, columns, class of the records."""
         self.by_column: dict[str, str] = {}

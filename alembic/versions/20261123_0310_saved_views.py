@@ -1,7 +1,7 @@
 """saved views of lists
 
-Revision ID: 0032
-Revises: 0031
+Revision ID: 0036
+Revises: 0035
 Create Date: 2026-11-23 03:10:00
 """
 
@@ -10,8 +10,8 @@ from alembic import op
 
 import app.db
 
-revision: str = '0032'
-down_revision: str | None = '0031'
+revision: str = '0036'
+down_revision: str | None = '0035'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -1,15 +1,15 @@
 """own names of columns and screens
 
-Revision ID: 0033
-Revises: 0032
+Revision ID: 0039
+Revises: 0038
 Create Date: 2026-11-23 03:30:00
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = '0033'
-down_revision: str | None = '0032'
+revision: str = '0039'
+down_revision: str | None = '0038'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Dialect, FromClause, Table, func, insert, select
 from sqlalchemy.orm import Session
+
+TOGETHER = 200
+"""Rows in one statement of SQLite: between two statements its driver wants the interpreter's lock, and at every row it
+would wait for another thread that prepares what comes next."""
 
 
 def insert_all(session: Session, table: FromClause, rows: Iterable[Mapping[str, Any]]) -> Sequence[int]:
@@ -41,19 +46,26 @@ def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, Any]
     given = tuple(rows[0])
     defaults = {c.key: _default(c) for c in table.c if c.key not in rows[0] and c.default is not None}
     columns = (*given, *defaults)
-    sql, converts = _compiled(table, columns, connection.dialect)
+    opening, converts = _compiled(table, columns, connection.dialect)
+    marks = f"({', '.join('?' * len(columns))})"
     fixed = [v if (f := converts[c]) is None else f(v) for c, v in defaults.items()]
     ways = [(column, converts[column]) for column in given]
-    connection.exec_driver_sql(sql, [(*[row[c] if f is None else f(row[c]) for c, f in ways], *fixed) for row in rows])
+    values = [(*[row[c] if f is None else f(row[c]) for c, f in ways], *fixed) for row in rows]
+    whole = len(values) - len(values) % TOGETHER
+    for at in range(0, whole, TOGETHER):
+        several = tuple(chain.from_iterable(values[at : at + TOGETHER]))
+        connection.exec_driver_sql(opening + ", ".join([marks] * TOGETHER), several)
+    if values[whole:]:
+        connection.exec_driver_sql(opening + marks, values[whole:])
 
 
 @lru_cache(maxsize=200)
 def _compiled(table: Table, columns: tuple[str, ...], dialect: Dialect) -> tuple[str, dict[str, Any]]:
-    """The statement, whose parameters are in this order, and what makes of a value one that the driver takes."""
+    """The statement up to its values, which are in this order, and what makes of a value one that the driver takes."""
     quote = dialect.identifier_preparer.quote
-    names, marks = ", ".join(quote(table.c[c].name) for c in columns), ", ".join("?" * len(columns))
+    names = ", ".join(quote(table.c[c].name) for c in columns)
     converts = {c: table.c[c].type.dialect_impl(dialect).bind_processor(dialect) for c in columns}
-    return f"INSERT INTO {quote(table.name)} ({names}) VALUES ({marks})", converts  # noqa: S608
+    return f"INSERT INTO {quote(table.name)} ({names}) VALUES ", converts  # noqa: S608
 
 
 def _default(column: Any) -> Any:

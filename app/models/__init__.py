@@ -1,39 +1,9 @@
 """All tables. Importing this package registers every mapper, the audit and the scope."""
 
-from app.models import (
-    attachments,
-    audit,
-    billing,
-    catalog,
-    config,
-    confirmations,
-    consent,
-    customers,
-    discounts,
-    factors,
-    fields,
-    imports,
-    inbound,
-    jobs,
-    labels,
-    ledger,
-    messaging,
-    privacy,
-    projects,
-    registrations,
-    scope,
-    sessions,
-    staff,
-    templates,
-    tickets,
-    users,
-    views,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    "attachments", "audit", "billing", "catalog", "config", "confirmations", "consent", "customers", "discounts",
-    "factors", "fields", "imports", "inbound", "jobs", "labels", "ledger", "messaging", "privacy", "projects",
-    "registrations", "scope", "sessions", "staff", "templates", "tickets", "users", "views",
-]  # fmt: skip
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
 
-labels.name_columns()
+import_module(f"{__name__}.labels").name_columns()

@@ -12,6 +12,7 @@ from app.filters import Source, computed, relation, value
 from app.i18n import _
 from app.models.billing import Expense, Invoice, InvoiceKind, InvoiceStatus, Payer
 from app.models.catalog import Product, ProductProject, Service, ServiceStatus
+from app.models.consent import Subscription
 from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
 from app.models.ledger import Account
 from app.models.messaging import Campaign, Category, Delivery
@@ -91,6 +92,17 @@ def _unpaid(key: str) -> Any:
     return source
 
 
+def _said_of(wanted: bool) -> Any:
+    """The categories that the customer or one of their users has asked for, or refused, until now."""
+
+    def ids(_entity: Any) -> Source:
+        said: Any = aliased(Subscription)
+        rows = select(literal(1)).select_from(said).where(said.ended_at.is_(None), said.wanted.is_(wanted))
+        return Source(said.category_id, among=rows, nullable=False, key=said.customer_id)
+
+    return ids
+
+
 computed(
     Customer, "search", _("Quick search"), "text",
     lambda c: Source(c.search_text, folded=c.search_text, nullable=False), ops=("contains",),
@@ -112,6 +124,10 @@ computed(
     ops=("is", "at_least", "at_most", "between"),
 )  # fmt: skip
 computed(Customer, "unpaid_invoices", _("Unpaid invoices"), "boolean", _unpaid("customer_id"), within=Invoice)
+for _name, _label, _wanted in (
+    ("asked_for", _("Has agreed to messages of"), True), ("refuses", _("Has refused messages of"), False)
+):  # fmt: skip
+    computed(Customer, _name, _label, "ref", _said_of(_wanted), target=Category, within=Subscription)
 relation(Customer, "accounts", _("Accounts"), Account, lambda c, a: a.customer_id == c.id)
 relation(Customer, "services", _("Services"), Service, lambda c, s: s.customer_id == c.id)
 relation(Customer, "payers", _("Payers"), Payer, lambda c, p: p.customer_id == c.id)
@@ -121,6 +137,9 @@ relation(
 )  # fmt: skip
 relation(Customer, "tickets", _("Tickets"), Ticket, lambda c, ticket: ticket.customer_id == c.id)
 relation(Customer, "notes", _("Notes"), Note, lambda c, note: note.customer_id == c.id)
+relation(
+    Customer, "subscriptions", _("Consent"), Subscription, lambda c, s: (s.customer_id == c.id) & s.ended_at.is_(None)
+)  # fmt: skip
 relation(Customer, "messages", _("Messages sent to them"), Delivery, lambda c, d: d.customer_id == c.id)
 
 # ---- money -----------------------------------------------------------------------------------------------------------

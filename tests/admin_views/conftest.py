@@ -8,15 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from admin_views.mount import panel
 from app import db
-from app.asgi import build
 from app.domain.sessions import passwords
 from app.models.projects import Project
 from app.models.staff import Staff
 from app.settings import Settings
 from app.web.guard import Guard
 from tests import factories
+from tests.application import application
 
 PASSWORD = "correct horse battery"
 SignIn = Callable[[Staff], Awaitable[httpx.AsyncClient]]
@@ -29,7 +28,7 @@ def settings(database: str, redis: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def app(settings: Settings) -> Guard:
-    return build(settings, panel(settings))
+    return application(settings)
 
 
 @pytest.fixture

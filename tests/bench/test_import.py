@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import gc
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from app import db
 from app.domain.imports.customers import import_customers
 from app.migrations import upgrade_url
 from app.observe import SYSTEM, acting
+from tasks import worker
 from tests import factories
 from tests.bench.lists.places import FOLDER, only_run
 
@@ -57,6 +59,9 @@ async def _measure(path: Path) -> dict[str, Any]:
     url = f"sqlite+aiosqlite:///{FOLDER / 'import-bench.db'}"
     await upgrade_url(url)
     db.configure(url)
+    gc.collect()  # the collector as the worker has it
+    gc.freeze()
+    gc.set_threshold(worker.GARBAGE)
     early = 0.0
 
     def look(done: int) -> None:

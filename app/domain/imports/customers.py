@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import inspect
-import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Set
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Set
 from itertools import islice
 from pathlib import Path
 from time import monotonic
@@ -20,22 +16,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import fold, is_sqlite, reads, unit
 from app.domain import customers, users
+from app.domain.customers import Newcomer
 from app.domain.imports import mapping as columns_to_fields
 from app.domain.imports.choices import Choices
 from app.domain.imports.mapping import Plan
-from app.domain.imports.places import language_of
-from app.domain.imports.reading import Record, Sheet, look_at, rows
+from app.domain.imports.reading import Sheet, look_at, rows
 from app.domain.imports.report import KEPT, ImportReport, RowError, RowNote
+from app.domain.imports.understanding import Batch, Row, Understanding
 from app.errors import AppError, Invalid
 from app.i18n import gettext
-from app.models.customers import Customer, CustomerKind, ExternalRef, Group
+from app.models.customers import Customer, ExternalRef, Group
 from app.models.projects import Project
 
 BATCH = 500
 WORK, TURN = 0.4, 0.12
 """Seconds of work in the background, and of rest: SQLite has one writer, and who waits for it looks every 0.1 s."""
 SAMPLE = 50
-_GERMAN = re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})")
 Progress = Callable[[int], Awaitable[None] | None]
 Keep = Callable[[AsyncSession, "ImportReport"], Awaitable[bool]]
 
@@ -92,14 +88,14 @@ async def import_customers(
     work = _Import(sheet, chosen, source, report, Choices(plan, groups))
     records, rested = rows(sheet), monotonic()
     if start:
-        await asyncio.to_thread(work.pass_over, islice(records, start))
+        await asyncio.to_thread(work.reader.pass_over, islice(records, start))
         report.done = start
-    while batch := list(islice(records, BATCH)):
+    async for batch in _ahead(lambda: work.reader.understood(islice(records, BATCH))):
         go_on = True
         try:
             async with unit() as session:
                 await work.batch(session, batch)
-                report.done += len(batch)
+                report.done += len(batch.cells)
                 if dry_run:
                     raise _TakeBack
                 go_on = keep is None or await keep(session, report)
@@ -120,6 +116,17 @@ async def import_customers(
     return report
 
 
+async def _ahead(read: Callable[[], Batch]) -> AsyncIterator[Batch]:
+    """What `read` gives until it gives nothing; in a thread, while the one before is written."""
+    following = asyncio.ensure_future(asyncio.to_thread(read))
+    try:
+        while (batch := await following).cells:
+            following = asyncio.ensure_future(asyncio.to_thread(read))
+            yield batch
+    finally:
+        following.cancel()
+
+
 async def _project(session: AsyncSession, name: str | None) -> Project:
     found = list(await session.scalars(select(Project).order_by(Project.name)))
     if name is not None:
@@ -134,45 +141,20 @@ async def _project(session: AsyncSession, name: str | None) -> Project:
     return found[0]
 
 
-@dataclass
-class _Row:
-    """A row in our words: `values` as far as the file says them, `derived` what follows from them."""
-
-    line: int
-    ref: str
-    values: dict[str, Any]
-    derived: dict[str, Any]
-    username: str
-    groups: tuple[int, ...] = ()
-
-
 class _Import:
     """The state of one run: the report, and the ids that were seen."""
 
     def __init__(self, sheet: Sheet, project: Project, source: str, report: ImportReport, choices: Choices) -> None:
         self.sheet, self.project, self.source, self.report = sheet, project, source, report
-        self.choices = choices
-        self.places: dict[str, list[int]] = {}
-        for place, column in enumerate(sheet.columns):
-            if column in report.mapping:
-                self.places.setdefault(report.mapping[column], []).append(place)
-        self.order = [(name, place) for name, places in self.places.items() for place in places]
-        self.seen: dict[str, int] = {}
+        self.reader = Understanding(sheet, project, source, report.mapping, choices)
         self.cells: dict[int, list[str]] = {}
 
-    def pass_over(self, records: Iterable[Record]) -> None:
-        """Rows that were taken before: only who they are is remembered, for a later row that is the same."""
-        counted = self.report
-        self.report = ImportReport()
-        for record in records:
-            self._understood(record)
-        self.report = counted
-
-    async def batch(self, session: AsyncSession, records: list[Record]) -> None:
-        """Take records in the running unit: the new ones together, each changed one in a SAVEPOINT of its own."""
-        self.cells = {record.line: record.cells for record in records}
+    async def batch(self, session: AsyncSession, batch: Batch) -> None:
+        """Take rows in the running unit: the new ones together, each changed one in a SAVEPOINT of its own."""
+        self.cells, ready = batch.cells, batch.rows
         self.report.left_out.clear()
-        ready = [row for record in records if (row := self._understood(record)) is not None]
+        for line, error in batch.refused:
+            self._refused(line, error)
         refs = await session.scalars(
             select(ExternalRef).where(
                 ExternalRef.source == self.source, ExternalRef.noun == "customer",
@@ -196,7 +178,7 @@ class _Import:
                 await self._trying(session, row, self._change(session, row, customer))
         await self._register_all(session, fresh)
 
-    async def _trying(self, session: AsyncSession, row: _Row, taking: Coroutine[Any, Any, None]) -> None:
+    async def _trying(self, session: AsyncSession, row: Row, taking: Coroutine[Any, Any, None]) -> None:
         try:
             async with session.begin_nested():
                 await taking
@@ -221,87 +203,13 @@ class _Import:
                    "contact_person": ("contact_person", "first_name", "last_name"),
                    "address": ("street", "city", "state", "postal_code")}  # fmt: skip
         for wanted in sources.get(name, (name,)):
-            if places := self.places.get(wanted):
+            if places := self.reader.places.get(wanted):
                 return self.sheet.columns[places[0]]
         return name
 
-    # ---- a row in our words
-
-    def _understood(self, record: Record) -> _Row | None:
-        if record.problem:
-            self._leave_out(record.line, {"": record.problem})
-            return None
-        try:
-            return self._read(record)
-        except Invalid as error:
-            self._refused(record.line, error)
-            return None
-
-    def _read(self, record: Record) -> _Row:
-        found: dict[str, list[str]] = {}
-        for name, place in self.order:
-            if text := _bare(record.cells[place]):
-                if "\n" in text and name not in ("street", "note"):
-                    text = text.replace("\n", " ")
-                found.setdefault(name, []).append(text)
-
-        def all_of(name: str) -> list[str]:
-            return found.get(name, [])
-
-        def one(name: str) -> str:
-            return found[name][0] if name in found else ""
-
-        def choice(name: str) -> str:
-            return self.choices.meant(name, one(name))
-
-        company = one("company")
-        person = one("contact_person") or " ".join(all_of("first_name") + all_of("last_name"))
-        street = "\n".join(all_of("street"))
-        town = " ".join(all_of("postal_code") + all_of("city"))
-        town = ", ".join(part for part in (town, one("state")) if part)
-        read: dict[str, Any] = {
-            "name": one("name") or company or person or one("email"), "contact_person": person, "email": one("email"),
-            "phone": one("phone"), "address": "\n".join(part for part in (street, town) if part),
-            "country": choice("country"), "language": choice("language"), "timezone": one("timezone"),
-            "legal_name": one("legal_name"), "vat_number": one("vat_number"), "director": one("director"),
-            "registration_number": one("registration_number"), "note": "\n".join(all_of("note")),
-            "kind": choice("kind"), "registered_at": _moment(one("registered_at")),
-        }  # fmt: skip
-        values = {name: value for name, value in read.items() if value}
-        if "name" not in values:
-            raise Invalid(gettext("This row names nobody: no company, no person, no e-mail."))
-        ref = self._ref(record, one("ref"), values.get("email", ""))
-        defaults = self.choices.plan.defaults
-        country = values.get("country") or defaults.get("country", "")
-        derived: dict[str, Any] = {
-            "kind": CustomerKind.COMPANY if company else CustomerKind.INDIVIDUAL, "country": country,
-            "language": defaults.get("language") or (language_of(country) if country else ""),
-        }  # fmt: skip
-        derived = {name: value for name, value in derived.items() if value and name not in values}
-        group = choice("group") or defaults.get("group", "")
-        return _Row(record.line, ref, values, derived, one("username"), (int(group),) if group else ())
-
-    def _ref(self, record: Record, given: str, email: str) -> str:
-        """What the row is known by: its id, else its e-mail, else a hash of all cells."""
-        if given:
-            if len(given) > 120 or not given.isprintable():
-                raise Invalid(ref=gettext("This id is too long, or holds characters that cannot be shown."))
-            ref = given
-        elif self.places.get("ref"):
-            raise Invalid(ref=gettext("The id is missing."))
-        elif email and len(email) <= 110:
-            ref = f"email:{email.casefold()}"[:120]
-        else:
-            ref = "row:" + hashlib.sha256("\x1f".join(record.cells).encode("utf-8", "replace")).hexdigest()
-        first = self.seen.setdefault(ref, record.line)
-        if first != record.line:
-            same = gettext("Line %(line)d is the same customer.") % {"line": first}
-            raise Invalid(**{"ref" if given else "email": same})
-        return ref
-
     # ---- into the database
 
-    def _same(self, row: _Row, customer: Customer) -> bool:
+    def _same(self, row: Row, customer: Customer) -> bool:
         """Whether the customer holds already what the row says."""
         if customer.project_id != self.project.id:
             return False
@@ -310,26 +218,23 @@ class _Import:
         except Invalid:
             return False
 
-    async def _change(self, session: AsyncSession, row: _Row, customer: Customer) -> None:
+    async def _change(self, session: AsyncSession, row: Row, customer: Customer) -> None:
         if customer.project_id != self.project.id:
             raise Invalid(ref=gettext("This customer is in another project."))
         await customers.change_customer(session, customer=customer, values=row.values)
         self.report.updated += 1
 
-    async def _register_all(self, session: AsyncSession, fresh: list[_Row]) -> None:
+    async def _register_all(self, session: AsyncSession, fresh: list[Row]) -> None:
         """Take new rows in a few statements; one by one when somebody took one of their names meanwhile."""
-        taken = await users.those_taken(session, project_id=self.project.id, usernames=map(self._wanted, fresh))
+        taken = await users.those_taken(session, project_id=self.project.id, usernames=map(self.reader.wanted, fresh))
         people, rows = [], []
         for row in fresh:
-            username = await self._free_name(session, row, taken)
-            values = {**row.derived, **row.values, "project_id": self.project.id}
-            try:
-                people.append(
-                    customers.newcomer(values, username=username, source=self.source, ref=row.ref, groups=row.groups)
-                )
-            except AppError as error:
-                self._refused(row.line, error)
+            if not isinstance(person := row.newcomer, Newcomer):
+                assert person is not None
+                self._refused(row.line, person)
                 continue
+            username = await self._free_name(session, row, taken)
+            people.append(person.named(username))
             taken.add(username)
             rows.append((row, username))
         if not people:
@@ -345,9 +250,9 @@ class _Import:
         for row, username in rows:
             self._taken(row, username)
 
-    async def _register(self, session: AsyncSession, row: _Row, ref: ExternalRef | None) -> None:
+    async def _register(self, session: AsyncSession, row: Row, ref: ExternalRef | None) -> None:
         values = {**row.derived, **row.values}
-        wanted = self._wanted(row)
+        wanted = self.reader.wanted(row)
         there = await users.those_taken(session, project_id=self.project.id, usernames=[wanted])
         username = await self._free_name(session, row, there)
         email = values.pop("email", "")
@@ -361,21 +266,16 @@ class _Import:
         await session.flush()
         self._taken(row, username)
 
-    def _taken(self, row: _Row, username: str) -> None:
+    def _taken(self, row: Row, username: str) -> None:
         """Count a row that became a customer, and note when the user got another name."""
         self.report.created += 1
-        if username != (wanted := self._wanted(row)) and len(self.report.notes) < KEPT:
+        if username != (wanted := self.reader.wanted(row)) and len(self.report.notes) < KEPT:
             said = gettext("The user name %(taken)s is taken; it became %(name)s.")
             self.report.notes.append(RowNote(row.line, said % {"taken": wanted, "name": username}))
 
-    def _wanted(self, row: _Row) -> str:
-        """The user name of the file, or the e-mail, or where the row came from."""
-        wanted = row.username or row.values.get("email", "") or f"{self.source}-{row.ref}"
-        return "".join(wanted.lower().split())[:254]
-
-    async def _free_name(self, session: AsyncSession, row: _Row, taken: Set[str]) -> str:
+    async def _free_name(self, session: AsyncSession, row: Row, taken: Set[str]) -> str:
         """The wanted user name; with the id behind it when it is among those taken."""
-        name = wanted = self._wanted(row)
+        name = wanted = self.reader.wanted(row)
         tail = "".join(row.ref.lower().split())
         tries = 0
         while name in taken or (tries and await users.taken(session, project_id=self.project.id, username=name)):
@@ -383,19 +283,3 @@ class _Import:
             end = f"-{tail}" if tries == 1 else f"-{tail}-{tries}"
             name = wanted[: 254 - len(end)] + end
         return name
-
-
-def _bare(cell: str) -> str:
-    """A cell without the mark with which exports keep spreadsheets from taking it for a formula."""
-    text = cell.strip()
-    return text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@") else text
-
-
-def _moment(text: str) -> datetime | None:
-    if not text or text.startswith("0000-00-00"):
-        return None
-    try:
-        found = datetime.fromisoformat(_GERMAN.sub(r"\3-\2-\1", text))
-    except ValueError:
-        raise Invalid(registered_at=gettext("A date such as 2026-01-31, please.")) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
