@@ -35,11 +35,13 @@ from app.db import Base, Searchable, Versioned, fold, like
 from app.domain.config import live, modules
 from app.domain.sessions import Grants
 from app.errors import Invalid, NotFound
-from app.i18n import _, gettext
+from app.i18n import _, gettext, named
 
 if TYPE_CHECKING:
     from admin_views.base.news import News
 
+ONE, MANY = "@one", "@many"
+"""Under which the names of the screen itself can be changed."""
 PLANS = 100
 """Sets of grants whose plans are kept; there are about as many as roles."""
 
@@ -53,6 +55,7 @@ class _ScreenMeta(ModelViewMeta):
             cls.form_columns = tuple(cls._form_names())
             cls.column_list = [p.key for p in cls._listed()]
             cls.column_details_list = cls.column_list
+            cls.name, cls.name_plural = named(cls.name, cls.identity, ONE), named(cls.name_plural, cls.identity, MANY)
         return cls
 
 
@@ -154,6 +157,8 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
             if len(self._plans) > PLANS or any(made[0] != key[0] for made in self._plans):
                 self._plans.clear()
             plan = self._plan(grants)
+            columns = (c if c.stored else replace(c, label=named(c.label, self.identity, c.key)) for c in plan.columns)
+            plan = replace(plan, columns=tuple(columns))
             offered = self.all_columns(plan)
             sortable = {c.key: c.sort for c in offered if c.sort}
             plan = self._plans[key] = replace(plan, offered=offered, sortable=sortable)
