@@ -98,7 +98,7 @@ class Rule(Base, Versioned, Stamped):
     actions: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list, info={"hidden": True})
     names: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, info={"hidden": True})
     enabled: Mapped[bool] = mapped_column(
-        default=False, server_default=false(), index=True, info=about(_("In use"), listed=True)
+        default=False, server_default=false(), index=True, info=about(_("In use"), listed=True, css="state")
     )
     enabled_at: Mapped[datetime | None] = mapped_column(info=about(_("In use since"), css="when"))
     armed: Mapped[bool] = mapped_column(default=False, server_default=false(), info={"hidden": True})
