@@ -12,8 +12,10 @@ from admin_views.billing.invoices import Invoices
 from admin_views.billing.payers import Payers, PaymentMethods
 from admin_views.billing.payments import Payments
 from admin_views.billing.rates import ExchangeRates, TaxRates
+from admin_views.bulk import BulkRuns
 from admin_views.catalog import ProductGroups, Products, Services
 from admin_views.consent import Subscriptions, Suppressions
+from admin_views.custom import CustomFields
 from admin_views.customers.dictionaries import Attitudes, Groups, Notes
 from admin_views.customers.screens import Customers
 from admin_views.discounts import Discounts
@@ -29,6 +31,7 @@ from admin_views.staff import Roles, StaffMembers
 from admin_views.tickets.canned import CannedReplies
 from admin_views.tickets.screens import Tickets
 from admin_views.users import Users
+from admin_views.views import SavedViews
 from admin_views.visits import Visits
 
 SCREENS: tuple[type[AppView], ...] = (
@@ -56,6 +59,7 @@ SCREENS: tuple[type[AppView], ...] = (
     Templates,
     Attachments,
     Projects,
+    CustomFields,
     Attitudes,
     Categories,
     ProductGroups,
@@ -67,7 +71,9 @@ SCREENS: tuple[type[AppView], ...] = (
     Roles,
     Rules,
     RuleRuns,
+    SavedViews,
     Imports,
+    BulkRuns,
     Jobs,
     Visits,
     AuditRows,
@@ -76,10 +82,12 @@ SCREENS: tuple[type[AppView], ...] = (
 WITHOUT_SCREEN = {
     "customer_role": "made by customers, shown with their users",
     "audit_detail": "shown on the audit card",
+    "bulk_row": "bookkeeping of bulk changes",
     "automation_below": "bookkeeping of rules",
     "automation_notice": "the bell shows them",
     "campaign_attachment": "shown on the campaign card",
     "campaign_text": "shown on the campaign card",
+    "config_version": "a counter",
     "confirmation": "invitations are shown with the users; codes and links for a while",
     "customer_project": "part of the customer form",
     "door_code": "short-lived; the client area shows it to its customer",
@@ -106,6 +114,7 @@ WITHOUT_SCREEN = {
     "product_price": "part of the product form",
     "product_project": "part of the product form",
     "role_grant": "part of the role form",
+    "setting": "the pages Configuration and Modules",
     "staff_project": "part of the staff form",
     "staff_role": "part of the staff form",
     "throttle": "counters",
@@ -114,5 +123,6 @@ WITHOUT_SCREEN = {
     "registration": "nobody yet: it becomes a customer when the address is confirmed",
     "two_factor": "the person's own; shown on their security page",
     "user_customer": "part of the user form",
+    "widget": "the person's own; shown on their first page",
 }
 """Table -> why it has no screen of its own; a test fails for any other table without one."""

@@ -27,9 +27,12 @@ from app.settings import Settings, load
 from tasks import (
     automation,
     base,
+    bulk,
     campaigns,
     charging,
+    config,
     confirmations,
+    custom,
     customers,
     daily,
     imports,
@@ -48,9 +51,12 @@ from tasks.base import Resources
 
 __all__ = [
     "automation",
+    "bulk",
     "campaigns",
     "charging",
+    "config",
     "confirmations",
+    "custom",
     "customers",
     "imports",
     "inbound",

@@ -52,6 +52,7 @@ from app.models.projects import Project
 from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
 from app.models.tickets import CannedReply, Ticket, TicketMessage
 from app.models.users import CustomerRole, User, UserCustomer, UserRole
+from app.models.views import SavedView, ViewKind
 
 T = TypeVar("T")
 _numbers = itertools.count(1)
@@ -90,6 +91,11 @@ async def create_customer(session: AsyncSession, **kw: Any) -> Customer:
     for group in groups:
         await create_membership(session, customer=customer, group=group)
     return customer
+
+
+async def create_view(session: AsyncSession, **kw: Any) -> SavedView:
+    """A saved view of the customers that everybody sees."""
+    return await _save(session, SavedView(**{"screen": "customer", "name": "A view", "kind": ViewKind.SHARED} | kw))
 
 
 async def create_user(session: AsyncSession, **kw: Any) -> User:

@@ -241,7 +241,8 @@ async def sections(request: Request, session: AsyncSession, customer: Any) -> li
                 f'<span class="grow cut"><bdi>{esc(double.name)}</bdi> <span class="faint">#{double.id}</span></span>'
             )
             if fresh:
-                line += f'<a href="{UNMERGE.url("customer", double.id)}">{esc(gettext("Undo"))}</a>'
+                undo = gettext("Undo")
+                line += f'<a href="{UNMERGE.url("customer", double.id)}">{esc(undo)}</a>'
             words.append(ready(line))
         shown.append({"label": gettext("Merged into this one"), "kind": "words", "words": words})
     return shown

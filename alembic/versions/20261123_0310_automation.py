@@ -1,7 +1,7 @@
 """automation: rules, what became of events, notices
 
-Revision ID: 0033
-Revises: 0032
+Revision ID: 0037
+Revises: 0036
 Create Date: 2026-11-23 03:10:00
 """
 
@@ -11,8 +11,8 @@ from alembic import op
 import app.db
 
 
-revision: str = '0033'
-down_revision: str | None = '0032'
+revision: str = '0037'
+down_revision: str | None = '0036'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -36,6 +36,7 @@ from app.models.sessions import OneUse, Throttle
 from app.models.staff import Staff
 from app.models.templates import TemplateVersion
 from app.models.users import User
+from app.models.widgets import Widget
 from app.observe import actor, request_id
 
 
@@ -97,9 +98,10 @@ class AuditDetail(Base):
 
 UNAUDITED: tuple[type[Base], ...] = (
     Audit, AuditDetail, BelowAmount, Job, Delivery, DeliveryEvent, LedgerCheck, OneUse, RecoveryCode, Registration,
-    RuleNotice, RuleRun, TemplateVersion, Throttle,
+    RuleNotice, RuleRun, TemplateVersion, Throttle, Widget,
 )  # fmt: skip
-"""Rows of the program's own bookkeeping. What people decide about them is audited by the verb (`record`)."""
+"""Rows of the program's own bookkeeping, and how people arrange their own first page. What people decide about the rest
+is audited by the verb (`record`)."""
 
 MASK = "***"
 
@@ -121,7 +123,7 @@ def _changes(action: str, state: InstanceState[Any]) -> dict[str, list[Any]] | N
     changed: dict[str, list[Any]] = {}
     for attr in state.mapper.column_attrs:
         info = attr.columns[0].info
-        if "folds" in info or attr.key in {"search_text", "version"}:
+        if "folds" in info or "derived" in info or attr.key in {"search_text", "version"}:
             continue
         history = state.attrs[attr.key].history
         if action == "delete":

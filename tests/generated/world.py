@@ -14,11 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import cookies, db
 from app.db import Base, utcnow
+from app.domain import custom
 from app.domain.demo.dictionaries import ROLES
 from app.domain.sessions import token_hash
 from app.integrations.storage import DirectoryStorage
 from app.models.audit import Audit
 from app.models.billing import InvoiceStatus
+from app.models.bulk import BulkKind, BulkRun, BulkState
 from app.models.customers import Customer
 from app.models.messaging import CampaignAttachment, Segment
 from app.models.projects import Project
@@ -207,8 +209,14 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     segment = Segment(name=f"{mark} segment", condition=condition, staff_id=sender.id)
     session.add(segment)
     await session.flush()
+    run = BulkRun(
+        kind=BulkKind.EXPORT, noun="customer", name=f"{mark} export", state=BulkState.DONE, staff_id=sender.id, key=KEY,
+        size=len(FILE), expires_at=now + timedelta(days=7), finished_at=now, wanted={"ending": "csv", "columns": []},
+    )  # fmt: skip
+    session.add(run)
+    await session.flush()
     ids |= {
-        "project": project.id, "customer": customer.id, "user": user.id, "attachment": file.id,
+        "bulk_run": run.id, "project": project.id, "customer": customer.id, "user": user.id, "attachment": file.id,
         "message_template": template.id, "campaign": campaign.id, "ticket": ticket.id, "service": service.id,
         "payer": payer.id, "note": written.id, "segment": segment.id, "import_run": upload.id,
         "ticket file": theirs.id, "delivery": campaign.id, "subscription": wants.id, "suppressed_address": gone.id,
@@ -231,6 +239,7 @@ async def _shared(session: AsyncSession, world: World, owner: Staff) -> None:
     """Rows of tables that know no project. Those with a screen are made to be deleted: nothing hangs on them."""
     world.own |= {
         "customer_group": (await factories.create_group(session, name="Spare group")).id,
+        "custom_field": (await custom.create(session, target="customer", labels={"en": "Tier"}, access="edit")).id,
         "attitude": (await factories.create_attitude(session, name="Loyal")).id,
         "message_category": (await factories.create_category(session, name="Spare category")).id,
         "product_group": (await factories.create_product_group(session, name="Spare product group")).id,
@@ -238,6 +247,7 @@ async def _shared(session: AsyncSession, world: World, owner: Staff) -> None:
         "payment_method": (await factories.create_payment_method(session, name="Card")).id,
         "exchange_rate": (await factories.create_exchange_rate(session)).id,
         "job": (await factories.create_job(session, state="failed", error="it broke", owner_id=owner.id)).id,
+        "saved_view": (await factories.create_view(session, name="Spare view")).id,
     }
 
 

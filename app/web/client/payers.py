@@ -13,7 +13,7 @@ from wtforms.validators import DataRequired, Length
 
 from app import db
 from app.domain.billing import payers
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, NotFound
 from app.flash import flash
 from app.i18n import _, gettext
 from app.models.billing import Payer, PayerKind
@@ -21,7 +21,8 @@ from app.web.auth import see_other
 from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
 from app.web.client.profile import country_choices
-from app.web.forms import REQUIRED, STALE, VersionedForm, choices, number, only_text, posted, stripped
+from app.web.client.saving import saved
+from app.web.forms import REQUIRED, VersionedForm, choices, number, only_text, posted, stripped
 
 URL = "/client/payers"
 FIELDS = (
@@ -116,34 +117,24 @@ async def _page(
 async def _saved(request: Asked, key: str | None) -> Response[Any]:
     _view, customer_id = me(request)
     given = await posted(request)
-    status, said = 422, ""
     async with db.unit() as session:
         payer = await _own(session, customer_id, key) if key is not None else None
         form = _form(payer, given)
-        if not form.validate():
-            pass
-        elif payer is not None and form.stale(payer):
-            status, said = 409, str(STALE)
-        else:
+
+        async def save() -> None:
             values = {name: form.data[name] for name in FIELDS}
-            try:
-                async with session.begin_nested():
-                    if payer is None:
-                        await payers.add_own(
-                            session, customer_id=customer_id, values=values | {"usual": form.usual.data}
-                        )
-                    else:
-                        await payers.save_payer(session, values=values, payer=payer)
-            except Invalid as error:
-                form.place(error, "name")
-            except Conflict as error:
-                status, said = error.status, str(error)
+            if payer is None:
+                await payers.add_own(session, customer_id=customer_id, values=values | {"usual": form.usual.data})
             else:
-                flash(request.scope, "ok", gettext("Saved."))
-                return see_other(URL)
+                await payers.save_payer(session, values=values, payer=payer)
+
+        refused = await saved(session, form, save, at="name", row=payer)
+    if refused is None:
+        flash(request.scope, "ok", gettext("Saved."))
+        return see_other(URL)
     async with db.reads() as session:
         payer = await _own(session, customer_id, key) if key is not None else None
-        return await _page(request, session, form, payer, status, said)
+        return await _page(request, session, form, payer, refused.status, refused.said)
 
 
 @get(f"{URL}/new", name="client.payer.new")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from litestar import Response, get, post
@@ -14,7 +15,7 @@ from app import db
 from app.domain import members
 from app.domain.members import By
 from app.domain.sessions import SessionView
-from app.errors import AppError, Conflict, Invalid, TooMany
+from app.errors import AppError, Conflict, TooMany
 from app.flash import flash
 from app.i18n import _, gettext
 from app.models.confirmations import Confirmation
@@ -23,6 +24,7 @@ from app.web.auth import see_other
 from app.web.client import queries
 from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
+from app.web.client.saving import saved
 from app.web.forms import REQUIRED, AppForm, choices, number, only_text, posted, stripped
 
 URL = "/client/users"
@@ -84,9 +86,9 @@ def _invited(row: Confirmation, labels: dict[str, str]) -> dict[str, Any]:
 async def listed(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
     async with db.reads() as session:
-        roles = await members.own_roles(session, customer_id)
         everything = await members.offers(session, customer_id, members.STAFF)
         labels = {offer.word: offer.label for offer in everything}
+        roles = [offer.own for offer in everything if offer.own is not None]
         team = await members.team(session, customer_id)
         return await respond(
             request, session, "client/users.html",
@@ -141,37 +143,34 @@ async def show(request: Asked, key: FromPath[str]) -> Response[Any]:
 async def save(request: Asked, key: FromPath[str]) -> Response[Any]:
     view, customer_id = me(request)
     given = await posted(request)
-    status, said = 422, ""
     async with db.unit() as session:
         link = await members.member(session, customer_id, number(key))
         form = await _form(session, link, by_of(view), given)
-        if form.validate():
-            try:
-                async with session.begin_nested():
-                    await members.change_member(
-                        session, link=link, by=by_of(view), role=form.role.data if "role" in form else None,
-                        receives=form.receives.data, seen=form.seen.data or None,
-                    )  # fmt: skip
-            except Invalid as error:
-                form.place(error, "receives")
-            except Conflict as error:
-                status, said = error.status, str(error)
-                form.seen.data = members.offer_of(link).word
-            else:
-                flash(request.scope, "ok", gettext("Saved."))
-                return see_other(URL)
+
+        async def change() -> None:
+            await members.change_member(
+                session, link=link, by=by_of(view), role=form.role.data if "role" in form else None,
+                receives=form.receives.data, seen=form.seen.data or None,
+            )  # fmt: skip
+
+        refused = await saved(session, form, change, at="receives", refusals=(Conflict,))
+        if refused is not None and refused.said:
+            form.seen.data = members.offer_of(link).word
+    if refused is None:
+        flash(request.scope, "ok", gettext("Saved."))
+        return see_other(URL)
     async with db.reads() as session:
-        return await _page(request, session, key, form, status, said)
+        return await _page(request, session, key, form, refused.status, refused.said)
 
 
 async def _do(request: Asked, key: str, what: Any, done: str) -> Response[Any]:
-    """A button of a user; what is refused stands on the page."""
-    _view, customer_id = me(request)
+    """A button of a user; what is refused stands on the page. what: a verb of `members` on a link."""
+    view, customer_id = me(request)
     try:
         async with db.unit() as session:
             link = await members.member(session, customer_id, number(key))
             name = str(link.user)
-            await what(session, link)
+            await what(session, link=link, by=by_of(view))
     except (Conflict, TooMany) as error:
         async with db.reads() as session:
             return await _page(request, session, key, None, error.status, str(error))
@@ -181,42 +180,25 @@ async def _do(request: Asked, key: str, what: Any, done: str) -> Response[Any]:
 
 @post(f"{URL}/{{key:str}}/disable", name="client.user.disable", status_code=200)
 async def disable(request: Asked, key: FromPath[str]) -> Response[Any]:
-    by = by_of(me(request)[0])
-
-    async def what(session: AsyncSession, link: UserCustomer) -> None:
-        await members.set_enabled(session, link=link, by=by, enabled=False)
-
-    return await _do(request, key, what, _("%(name)s cannot sign in any more."))
+    off = partial(members.set_enabled, enabled=False)
+    return await _do(request, key, off, _("%(name)s cannot sign in any more."))
 
 
 @post(f"{URL}/{{key:str}}/enable", name="client.user.enable", status_code=200)
 async def enable(request: Asked, key: FromPath[str]) -> Response[Any]:
-    by = by_of(me(request)[0])
-
-    async def what(session: AsyncSession, link: UserCustomer) -> None:
-        await members.set_enabled(session, link=link, by=by, enabled=True)
-
-    return await _do(request, key, what, _("%(name)s can sign in again."))
+    on = partial(members.set_enabled, enabled=True)
+    return await _do(request, key, on, _("%(name)s can sign in again."))
 
 
 @post(f"{URL}/{{key:str}}/link", name="client.user.link", status_code=200)
 async def send_link(request: Asked, key: FromPath[str]) -> Response[Any]:
-    by = by_of(me(request)[0])
-
-    async def what(session: AsyncSession, link: UserCustomer) -> None:
-        await members.send_link(session, link=link, by=by)
-
-    return await _do(request, key, what, _("A link to choose a password is on its way to %(name)s."))
+    said = _("A link to choose a password is on its way to %(name)s.")
+    return await _do(request, key, members.send_link, said)
 
 
 @post(f"{URL}/{{key:str}}/remove", name="client.user.remove", status_code=200)
 async def remove(request: Asked, key: FromPath[str]) -> Response[Any]:
-    by = by_of(me(request)[0])
-
-    async def what(session: AsyncSession, link: UserCustomer) -> None:
-        await members.remove_member(session, link=link, by=by)
-
-    return await _do(request, key, what, _("%(name)s is no user of this account any more."))
+    return await _do(request, key, members.remove_member, _("%(name)s is no user of this account any more."))
 
 
 # ---- inviting ---------------------------------------------------------------------------------------------------
@@ -251,27 +233,22 @@ async def new(request: Asked) -> Response[Any]:
 async def invite(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
     given = await posted(request)
-    status, said = 422, ""
     async with db.unit() as session:
         form = await _invite_form(session, customer_id, by_of(view), given)
-        if form.validate():
-            try:
-                async with session.begin_nested():
-                    await members.invite(
-                        session, customer=await queries.customer(session, customer_id), email=form.email.data or "",
-                        role=form.role.data, by=by_of(view), receives=form.receives.data,
-                    )  # fmt: skip
-            except Invalid as error:
-                form.place(error, "email")
-            except AppError as error:
-                status, said = error.status, str(error)
-            else:
-                flash(request.scope, "ok", gettext("The invitation is on its way to %(email)s.") % {
-                    "email": form.email.data
-                })  # fmt: skip
-                return see_other(URL)
+
+        async def ask() -> None:
+            await members.invite(
+                session, customer=await queries.customer(session, customer_id), email=form.email.data or "",
+                role=form.role.data, by=by_of(view), receives=form.receives.data,
+            )  # fmt: skip
+
+        refused = await saved(session, form, ask, at="email", refusals=(AppError,))
+    if refused is None:
+        said = gettext("The invitation is on its way to %(email)s.") % {"email": form.email.data}
+        flash(request.scope, "ok", said)
+        return see_other(URL)
     async with db.reads() as session:
-        return await _invite_page(request, session, form, status, said)
+        return await _invite_page(request, session, form, refused.status, refused.said)
 
 
 @post(f"{URL}/invitations/{{key:str}}/resend", name="client.invitation.resend", status_code=200)
