@@ -186,5 +186,5 @@ def _begin_with(form: Any, request: Request) -> None:
             field.data = min(int(given[:19]), SAFE_INTEGER)
         elif isinstance(field, HiddenField) and given.isascii() and given.isidentifier():
             field.data = given[:40]
-        elif isinstance(field, ChoiceField) and given in {value for value, _label in field.choices}:
+        elif isinstance(field, ChoiceField) and given in [kind.value for kind in field.kind]:
             field.data = given
