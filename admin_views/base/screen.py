@@ -166,7 +166,8 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
         """Every column that a list of this screen can show to whoever has this plan: its usual ones, then the others.
         Whatever adds columns adds them here."""
         usual = {c.key for c in plan.columns}
-        return (*plan.columns, *(self._column(p) for p in self._props() if p.key not in usual))
+        own = (c for c, _listed in custom.columns(self.model) if c.key not in usual)
+        return (*plan.columns, *(self._column(p) for p in self._props() if p.key not in usual), *own)
 
     @cached_property
     def _plans(self) -> dict[tuple[int, Grants], Plan]:
@@ -188,7 +189,7 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
             fields.setdefault(str.__str__(info.get("group", "")), []).append(str(name))
         own = custom.columns(self.model)
         if own:
-            columns += tuple(c for c, listed in own if listed)
+            columns = custom.beside(columns, [c for c, listed in own if listed])
             sections[custom.SECTION] = [c for c, _listed in own]
             fields[custom.SECTION] = [c.key for c, _listed in own]
         may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)]
