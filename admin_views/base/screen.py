@@ -411,14 +411,6 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         await session.flush()
         return obj
 
-    async def form_context(self, session: AsyncSession, obj: Any, form: Form) -> dict[str, Any]:
-        """More for the template of the form."""
-        return {}
-
-    async def attached(self, session: AsyncSession, obj: Any) -> list[Mapping[str, Any]]:
-        """What is deleted along with it: [{label, n, url}]."""
-        return []
-
     async def refusals(self, session: AsyncSession, obj: Any) -> list[str]:
         """Why it cannot be deleted; empty when it can. The usual: rows of other tables that need it."""
         return await still_used(session, self, obj)
@@ -443,19 +435,12 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
                 return ready(badge(getattr(obj, name)))
         return None
 
-    def hue(self, obj: Any) -> int | None:
-        return getattr(obj, "hue", None)
-
     def facts(self, obj: Any) -> list[Markup | str]:
         return [self.shown_id(obj)]
 
     def shown_id(self, obj: Any) -> Markup:
         pk = self.pk_of(obj)
         return ready(copyable(pk, f"#{pk}"))
-
-    async def strip(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
-        """At most five figures: [{label, value, note}]."""
-        return []
 
     async def sections(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         """The main column of the summary; the usual: the columns, by group."""
@@ -465,19 +450,6 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
             if items:
                 shown.append({"label": gettext(label) if label else gettext("Details"), "kind": "kv", "items": items})
         return shown
-
-    async def side(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
-        return []
-
-    async def tab_sections(
-        self, session: AsyncSession, obj: Any, request: Request, tab: Related
-    ) -> list[dict[str, Any]]:
-        """What stands below the list of a tab."""
-        return []
-
-    async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
-        """More for the template of the card, such as the progress of a campaign."""
-        return {}
 
     @property
     def plain(self) -> bool:
