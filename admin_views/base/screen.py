@@ -167,8 +167,10 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
     def all_columns(self, plan: Plan) -> tuple[Column, ...]:
         """Every column that a list of this screen can show to whoever has this plan: its usual ones, then the others.
         Whatever adds columns adds them here."""
-        usual = {c.key for c in plan.columns}
-        return (*plan.columns, *(self._column(p) for p in self._props() if p.key not in usual))
+        hidden, usual = modules.hidden(), {c.key for c in plan.columns}
+        stored = (self._column(p) for p in self._props() if not hidden.column(self.identity, p.key))
+        others = (*stored, *(c for c, _listed in custom.columns(self.model)))
+        return (*plan.columns, *(c for c in others if c.key not in usual))
 
     @cached_property
     def _plans(self) -> dict[tuple[int, Grants], Plan]:
