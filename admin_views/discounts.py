@@ -12,9 +12,8 @@ from wtforms.fields.core import UnboundField
 
 from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press
 from admin_views.base.cells import figure, money
-from admin_views.base.conditions import ConditionField
+from admin_views.base.conditions import ConditionField, told
 from admin_views.base.fields import ChoiceField
-from admin_views.messaging.segments import in_words
 from app import db
 from app.db import utcnow
 from app.domain import catalog, discounts
@@ -158,11 +157,7 @@ class Discounts(AppView, model=Discount):
         shown = await super().sections(session, obj, request)
         test, problem = discounts.reached(obj)
         words = []
-        if obj.condition is not None:
-            words.append(await in_words(session, obj.condition))
-        if problem is not None:
-            words.append(gettext("This condition cannot be used, so the discount is for nobody."))
-        else:
+        if problem is None:
 
             async def count() -> int:
                 return await session.scalar(select(func.count()).select_from(Customer).where(test)) or 0
@@ -176,7 +171,10 @@ class Discounts(AppView, model=Discount):
         elif not discounts.valid_on(obj, today):
             early = obj.valid_from is not None and today < obj.valid_from
             words.append(gettext("It is not valid yet.") if early else gettext("It is not valid any more."))
-        return [{"label": gettext("Who gets it"), "kind": "words", "words": words}, *shown]
+        label = gettext("Who gets it")
+        if obj.condition is None:
+            return [{"label": label, "kind": "words", "words": words}, *shown]
+        return [await told(session, label, obj.condition, Customer, words), *shown]
 
     async def refusals(self, session: AsyncSession, obj: Discount) -> list[str]:
         """What was charged with it keeps its name; what is for all is not for staff of some projects to take away."""

@@ -45,7 +45,7 @@ class ConditionField(TextAreaField):
         self.fields_url, self.look_url = f"{base}/fields", f"{base}/condition"
 
     def process_data(self, value: Any) -> None:
-        self.data = self.stored = value
+        self.data, self.stored, self.text = value, value, None
 
     def process_formdata(self, valuelist: list[str]) -> None:
         self.text, self.data = valuelist[0].strip() if valuelist else "", None
@@ -179,6 +179,20 @@ async def in_words(session: AsyncSession, data: Any, model: Model) -> tuple[str,
     except filters.FilterProblem as problem:
         return "", str(problem)
     return filters.say(parsed, model, await names_in(session, data, model)), ""
+
+
+async def told(session: AsyncSession, label: str, data: Any, model: Model, words: list[str]) -> dict[str, Any]:
+    """A section of a card (`ui.section`): a condition in words, `words` below it, and why one row is in or out. A
+    broken one says why it cannot be used, and that it means nobody."""
+    said, problem = await in_words(session, data, model)
+    base = f"/admin/{model.__tablename__}"
+    asks = {"text": json.dumps(data), "fields_url": f"{base}/fields", "look_url": f"{base}/condition",
+            "lookup_url": f"{base}/lookup"}  # fmt: skip
+    section: dict[str, Any] = {"label": label, "kind": "condition", "said": said, "words": words, "why": asks}
+    if problem:
+        broken = gettext("This condition cannot be used and means nobody: %(reason)s") % {"reason": problem}
+        section |= {"problem": broken, "why": None}
+    return section
 
 
 def holds(condition: filters.Condition, leaves: Mapping[str, bool], path: str = "") -> bool:

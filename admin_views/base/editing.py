@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from wtforms import HiddenField
 
-from admin_views.base import inplace, pages
+from admin_views.base import custom, inplace, pages
 from admin_views.base.cells import ready
 from admin_views.base.conditions import keep_stored
 from admin_views.base.fields import SAFE_INTEGER, AppForm, LookupField, ask_again, focus_of, set_currencies
@@ -43,7 +43,7 @@ def changed_meanwhile(view: AppView, obj: Any, form: AppForm) -> list[Any]:
         prop = view.prop_of(name)
         shown = ready(view.cell(prop)(obj)) or "–"
         lines.append(ready("<b>{}</b>: {}").format(str(fields[name].label.text), shown))
-    return lines
+    return lines + custom.changed_meanwhile(view.model, obj, fields)
 
 
 def plain_value(value: Any) -> str:

@@ -1,14 +1,14 @@
 """widgets: what staff have on their first page
 
-Revision ID: 0031_widgets
-Revises: 0030
+Revision ID: 0033
+Revises: 0032
 Create Date: 2026-11-23 03:11:00
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = '0031_widgets'
+revision: str = '0033'
 down_revision: str | None = '0032'
 branch_labels: str | None = None
 depends_on: str | None = None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import (
@@ -14,6 +14,7 @@ from app.db import (
     Choice,
     Customised,
     Email,
+    Json,
     Name,
     Searchable,
     Stamped,
@@ -241,6 +242,9 @@ class Group(Base, Versioned):
         default=True, info=about(_("Members may delete services"), listed=True, group=_("What members may do"))
     )
 
+    condition: Mapped[dict[str, Any] | None] = mapped_column(Json, info={"hidden": True})
+    """A filter of customers (`app.filters`): whoever it fits is a member by rule. None: members by hand alone."""
+
     products: Mapped[list[GroupProduct]] = relationship(lazy="raise", cascade="all, delete-orphan")
     payment_methods: Mapped[list[GroupPaymentMethod]] = relationship(lazy="raise", cascade="all, delete-orphan")
 
@@ -256,6 +260,8 @@ class Membership(Base):
         ForeignKey("customer_group.id", ondelete="CASCADE"), primary_key=True, index=True
     )
     since: Mapped[datetime] = mapped_column(default=utcnow)
+    by_rule: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """The condition of the group has made them a member, and takes them out again; who is one by hand stays."""
 
     customer: Mapped[Customer] = relationship(lazy="raise", back_populates="memberships")
     group: Mapped[Group] = relationship(lazy="raise")

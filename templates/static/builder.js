@@ -134,14 +134,14 @@
 
   /* ---- The builder ------------------------------------------------------------------------------------------------ */
   function build(holder, offered) {
-    var area = one("textarea", holder), words = offered.words, few = offered.few, id = area.id, label = one("label[for='" + CSS.escape(id) + "']"), tree = null, problem = null, timer = 0, looking = null, waiting = false;
+    var area = one("textarea", holder), words = offered.words, few = offered.few, id = area.id, label = one("label[for='" + CSS.escape(id) + "']"), tree = null, problem = null, timer = 0, looking = null, waiting = false, quiet = "quiet" in holder.dataset;
     var rows = make("div", { "class": "builder-rows" }), said = make("p", { "class": "builder-said", role: "status" }), swap = press(words.text, "braces", "plain sm", function () { if (box.classList.contains("as-text")) rowsAgain(); else asText(true); });
     var reason = why(holder.dataset.condition, holder.dataset.condition.replace(/condition$/, "lookup"), words, function () { return area.value; }, holder.dataset.whyLabel);
     var box = make("div", { "class": "builder", role: "group", tabindex: "-1" }, rows, said, make("div", { "class": "row wrap builder-end" }, reason, swap));
     ["input", "change"].forEach(function (type) { box.addEventListener(type, function (event) { if (event.target !== area) event.stopPropagation(); }); });   // what the form knows is the text alone
     area.id = id + "-text"; box.id = id; if (label) { label.removeAttribute("for"); label.id = id + "-label"; area.setAttribute("aria-labelledby", label.id); box.setAttribute("aria-labelledby", label.id); }
     if (area.hasAttribute("aria-describedby")) box.setAttribute("aria-describedby", area.getAttribute("aria-describedby"));
-    holder.append(box); rows.before(area); area.addEventListener("input", later);
+    holder.append(box); rows.before(area); area.addEventListener("input", later); area.addEventListener("input", function () { if (!quiet) tell(); });
 
     function asText(focus) {
       box.classList.add("as-text"); area.hidden = false; rows.hidden = true; swap.lastChild.textContent = words.rows; tree = null;
@@ -155,17 +155,18 @@
     }
     function changed(where, focus) {
       area.value = tree.of.length ? JSON.stringify(write(tree)) : "";
-      ["input", "change"].forEach(function (type) { area.dispatchEvent(new Event(type, { bubbles: true })); });
+      later(); if (!quiet) tell();
       if (where) render(focus);
     }
+    function tell() { area.dispatchEvent(new Event("change", { bubbles: true })); }   // a list counts what its form says
     function later() { clearTimeout(timer); waiting = true; timer = setTimeout(function () { look(); }, LOOK); }
     function look(then) {
       if (looking) looking.abort(); looking = new AbortController(); var asked = area.value;
-      if (!asked.trim()) { problem = null; waiting = false; said.textContent = ""; mark(); if (then) then(); return; }
+      if (!asked.trim()) { if (quiet && waiting) tell(); problem = null; waiting = false; said.textContent = ""; mark(); if (then) then(); return; }
       said.setAttribute("aria-busy", "true");
       post(holder.dataset.condition, { condition: asked }, looking.signal).then(function (found) {
         var before = Object.keys(names).length; learn(found.names); said.removeAttribute("aria-busy"); if (asked !== area.value) return;
-        problem = found.problem; waiting = false; told(found);
+        problem = found.problem; waiting = false; told(found); if (quiet && !problem) tell();
         if (tree && Object.keys(names).length > before && !rows.contains(doc.activeElement)) render(); else mark();
         if (then) then();
       }).catch(function (e) { if (e.name !== "AbortError") { said.removeAttribute("aria-busy"); said.textContent = words.failed; } });
@@ -173,7 +174,7 @@
     function told(found) {
       said.replaceChildren(); said.classList.toggle("none", !!found.none);
       if (found.problem) return;
-      if (found.match && !("quiet" in holder.dataset)) said.append(make("b", { "class": "num" }, found.match), " ");
+      if (found.match && !quiet) said.append(make("b", { "class": "num" }, found.match), " ");
       said.append(make("span", { "class": "soft" }, found.said));
     }
     function mark() {                    // the problem at the row that has it
@@ -352,7 +353,7 @@
     });
     all("[data-why]:not([data-built])", inside).forEach(function (holder) {
       holder.dataset.built = "";
-      catalogue(holder.dataset.fields).then(function (offered) { holder.append(why(holder.dataset.why, holder.dataset.lookup, offered.words, function () { return holder.dataset.asked; }, holder.dataset.whyLabel)); }).catch(function () { delete holder.dataset.built; });
+      catalogue(holder.dataset.fields).then(function (offered) { holder.append(why(holder.dataset.why, holder.dataset.findIn, offered.words, function () { return holder.dataset.asked; }, holder.dataset.whyLabel)); }).catch(function () { delete holder.dataset.built; });
     });
   }
   doc.addEventListener("fragment", function (event) { start(event.target); });
