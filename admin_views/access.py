@@ -12,9 +12,14 @@ from starlette.responses import RedirectResponse, Response
 
 from app import filters
 from app.db import Base
-from app.domain.sessions import Grants, granted
-from app.errors import Forbidden, SignInNeeded
-from app.i18n import _
+from app.domain import sessions
+from app.domain.config import modules
+from app.domain.sessions import Grants
+from app.errors import Forbidden, NotFound, SignInNeeded
+from app.i18n import _, gettext
+
+CONFIGURE = ("project", "action:configuration")
+"""The grant for the configuration as a whole: as a file, modules, the demo."""
 
 asking: ContextVar[Grants | None] = ContextVar("asking", default=None)
 """The grants of whoever asks, for what knows no request, such as a field of a form; None outside of requests."""
@@ -41,6 +46,11 @@ class Authorization(GrantsAuthorizationBackend):
         return set(grants_of(request))
 
 
+def granted(grants: Grants, screen: str, action: str) -> bool:
+    """Whether these grants allow `action` on `screen`, and its module is in use."""
+    return sessions.granted(grants, screen, action) and not modules.hidden().action(screen, action)
+
+
 def grants_of(request: Request) -> Grants:
     """What the signed-in staff member may do; nothing for anybody else."""
     grants: Grants = request.session.get("grants", frozenset())
@@ -57,7 +67,9 @@ def may_press(request: Request, screen: str, slug: str) -> bool:
 
 
 def need(request: Request, screen: str, action: str) -> None:
-    """Raises Forbidden when the grant is missing."""
+    """Raises Forbidden when the grant is missing, NotFound for what belongs to a module that is switched off."""
+    if modules.hidden().action(screen, action) and sessions.granted(grants_of(request), screen, action):
+        raise NotFound(gettext(modules.OFF))
     if not may(request, screen, action):
         raise Forbidden
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from admin_views.base import AppView
+from admin_views.base import AppView, custom
 from admin_views.base.cells import esc, link
 from app.db import model_of
 from app.i18n import _, gettext
@@ -113,8 +113,9 @@ class AuditRows(AppView, model=Audit):
         rows = [
             (str(columns[name].info["label"]) if name in columns else name, *map(_shown, pair))
             for name, pair in sorted(changes.items())
-            if isinstance(pair, list) and len(pair) == 2
+            if isinstance(pair, list) and len(pair) == 2 and name != "custom"
         ]
+        rows += custom.changes(model_of(obj.noun), *changes.get("custom", (None, None)))
         return [
             *await super().sections(session, obj, request),
             {"label": gettext("Changes"), "kind": "changes", "changes": rows},

@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 from starlette.requests import Request
 
-from admin_views import imports, incomes, jobs
+from admin_views import imports, incomes, jobs, setup
 from admin_views.access import may
 from admin_views.base.figures import figure
-from admin_views.base.frame import hue_of
+from admin_views.base.frame import configures, hue_of
 from admin_views.messaging import working as campaigns
 from app.db import utcnow
 from app.domain.ledger import invariants
@@ -42,6 +42,8 @@ async def context(request: Request, session: AsyncSession) -> dict[str, Any]:
     """Figures and blocks of the whole page."""
     strip: list[dict[str, Any]] = []
     blocks: list[dict[str, Any]] = []
+    if configures(request) and (left := await setup.block(session)) is not None:
+        blocks.append(left)
     if may(request, "customer", "list"):
         await _customers(session, strip, blocks)
     if may(request, "ticket", "list"):

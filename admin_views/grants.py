@@ -84,7 +84,7 @@ class Matrix(NamedTuple):
 def _screens() -> tuple[type[AppView], ...]:
     from admin_views.screens import SCREENS
 
-    return SCREENS
+    return tuple(view for view in SCREENS if not view.own)  # one's own work is nobody's to grant
 
 
 def of_screen(view: type[AppView]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from wtforms import BooleanField, FileField, SelectMultipleField, validators
 
+from admin_views.access import CONFIGURE
 from admin_views.base import AppForm, AppView, Button, Flow, LookupField, Press, Related
 from admin_views.billing.numbers import NumbersFlow
 from app.db import Base
@@ -84,6 +85,7 @@ class Projects(AppView, model=Project):
     name, name_plural, icon, category = _("Project"), _("Projects"), "building-store", "Configuration"
     purpose = _("The brands that you serve customers under, each with its sender, currency and languages.")
     related = (Related("customer"), Related("user"))
+    more_grants = {CONFIGURE[1]: _("Configuration as a file, modules, demo data")}
     buttons = (
         Button(
             "logo", _("Logo"), "photo", on=frozenset({"card"}), flow=LogoFlow(), grant="edit", submit=_("Keep"),

@@ -9,12 +9,13 @@ from urllib.parse import urlencode
 
 from sqlalchemy import ColumnElement, func, select
 
+from admin_views.access import granted
 from admin_views.base import AppView
 from admin_views.base.cells import esc, moment
 from admin_views.base.plan import Column, Plan
 from app.db import utcnow
 from app.domain.impersonation import UNCHANGING
-from app.domain.sessions import Grants, granted
+from app.domain.sessions import Grants
 from app.i18n import _, gettext, ngettext, show_number
 from app.models.audit import ActorKind, Audit
 from app.models.sessions import LoginSession, SessionKind

@@ -297,6 +297,19 @@ def _import_invoices(arguments: argparse.Namespace) -> int:
     return 0
 
 
+# ---- the configuration ---------------------------------------------------------------------------------------------
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    async def work() -> int:
+        from app.domain.config import terminal
+
+        return await terminal.run(arguments)
+
+    code: int = _on_database(work)
+    return code
+
+
 # ---- the command line ----------------------------------------------------------------------------------------------
 
 
@@ -342,6 +355,23 @@ def _parser() -> argparse.ArgumentParser:
     demo = family("demo", "data to try things out with")
     command("add", "add the demo data", _demo_add, demo)
     command("remove", "remove the demo data", _demo_remove, demo)
+
+    config = family("config", "the configuration as a file")
+    export = command("export", "write it to standard output, or to FILE", _config, config)
+    export.add_argument("file", metavar="FILE", nargs="?", help="where it is written")
+    diff = command(
+        "diff", "say what taking FILE over would change; exit code 1 where something differs", _config, config
+    )
+    take = command(
+        "import", "take FILE over: says what changes, asks, and then does all of it or nothing", _config, config
+    )
+    for name, one in (("export", export), ("diff", diff), ("import", take)):
+        one.set_defaults(what=name)
+    for one in (diff, take):
+        one.add_argument("file", metavar="FILE", help="YAML, as `bursar config export` writes it")
+        one.add_argument("--prune", action="store_true", help="remove what the file does not name")
+    take.add_argument("--yes", action="store_true", help="do not ask")
+    take.add_argument("--dry-run", action="store_true", help="only try it: report, change nothing")
 
     source = family("import", "take over data from elsewhere")
     customers = command("customers", "import customers from a CSV or XLSX file", _import_customers, source)

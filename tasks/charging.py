@@ -21,7 +21,7 @@ LANES = 2
 """Chunks at once on PostgreSQL; SQLite has one writer."""
 
 
-@daily("charging.daily", hour=0, slice_seconds=60)
+@daily("charging.daily", hour=0, slice_seconds=60, module="money")
 async def charge_day(job: JobRun, *, day: str, after: int = 0, done: int = 0, total: int = 0) -> Again | None:
     """Charge what is due on this day: chunk after chunk of customers, each in a transaction of its own."""
     on = date.fromisoformat(day)

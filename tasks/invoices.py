@@ -34,7 +34,7 @@ async def send(job: JobRun, *, invoice_id: int, kind: str) -> None:
         )  # fmt: skip
 
 
-@daily("invoice.day", hour=5)
+@daily("invoice.day", hour=5, module="money")
 async def day(job: JobRun, *, day: str) -> None:
     """Overdue invoices, reminders, invoices before funds run out and after a month. Each step may be done again."""
     today = date.fromisoformat(day)

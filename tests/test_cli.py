@@ -257,3 +257,13 @@ async def test_doctor_fails_where_a_commit_may_be_lost(database: str, tmp_path: 
         said = await line(**dict.fromkeys(options, "off"))
         await engine.dispose()
     assert said.startswith(f"FAIL  {', '.join(options)}: off")
+
+
+def test_the_configuration_as_a_file(migrated: Path, tmp_path: Path) -> None:
+    file = tmp_path / "desk.yaml"
+    file.write_text("attitudes:\n- {name: Loyal, hue: 1}\n")
+    assert "+ attitudes: Loyal" in bursar(migrated, "config", "diff", str(file), code=1).stdout
+    assert "Taken over." in bursar(migrated, "config", "import", str(file), "--yes", code=0).stdout
+    assert "  - name: Loyal\n" in bursar(migrated, "config", "export", code=0).stdout
+    file.write_text("attitudes:\n- {name: Loyal, hue: 12}\n")
+    assert "line 2, attitudes.1.hue: A number from 1 to 8, please." in refusal(migrated, "config", "diff", str(file))

@@ -288,6 +288,7 @@ DECIMALS: dict[str, type[DecimalField]] = {"percent": PercentField, "rate": Rate
 
 TYPED: dict[str, dict[str, Any]] = {
     "email": {"type": "email", "inputmode": "email", "autocapitalize": "none", "spellcheck": "false"},
+    "clock": {"type": "time"},
     "phone": {
         "type": "tel", "inputmode": "tel", "placeholder": "+49 30 1234567",
         "data-doubt": "/admin/doubts", "data-doubt-with": "country",

@@ -14,6 +14,7 @@ from admin_views.base.fields import AppForm, ListField, LookupField
 from admin_views.base.listing import Asked
 from admin_views.base.screen import AppView
 from app import filters
+from app.domain.config import modules
 from app.filters import WHOLE
 from app.i18n import gettext
 
@@ -44,10 +45,13 @@ def offers(view: AppView) -> bool:
 def filter_form(view: AppView, asked: Asked) -> AppForm:
     """The drawer's form: every field of the filter language with its usual operators, none required."""
     made: dict[str, UnboundField[Any]] = {}
-    known = filters.fields(view.model)
+    known, hidden = filters.fields(view.model), modules.hidden()
     for name in dict.fromkeys((*view.filter_first, *known)):
         field = known[name]
         if name == "search":  # it has a box of its own above the list
+            continue
+        about = getattr(field.target or field.within or view.model, "__tablename__", "")
+        if about in hidden.screens or hidden.column(view.identity, field.column):
             continue
         for op in ("is",) if name == "id" else _USUAL.get(field.kind, ()):
             if op not in field.allows:

@@ -11,25 +11,42 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from admin_views.access import grants_of, may
+from admin_views.access import CONFIGURE, granted, grants_of, may
 from admin_views.base import news
 from admin_views.base.listing import parse_ids
 from admin_views.base.screen import AppView
 from app import db, flash
 from app.db import utcnow
 from app.domain.previews import Preview
-from app.domain.sessions import granted
 from app.errors import AppError
-from app.i18n import LANGUAGES, _, gettext, language, show_number
+from app.i18n import LANGUAGES, _, gettext, language, named, show_number
 from app.models import scope
 from app.models.customers import Customer
+from app.observe import actor
 from app.render import initials, page
 
 PIN_COOKIE = "bursar_pin"
 SITE = "Bursar"
-GROUPS = (_("Customers"), _("Money"), _("Messages"), _("Configuration"))
-HOME = (_("Dashboard"), "/admin/", "layout-dashboard", "h")
+MENU = "menu"
+"""The screen under which the headings of the menu can be renamed."""
+GROUPS = tuple(
+    named(heading, MENU, str.__str__(heading))
+    for heading in (_("Customers"), _("Money"), _("Messages"), _("Configuration"))
+)
+HOME = (named(_("Dashboard"), MENU, "Dashboard"), "/admin/", "layout-dashboard", "h")
 """The first page: label, address, icon, and its key after "g"."""
+
+
+PAGES = (
+    (_("Modules"), "/admin/modules", "adjustments-horizontal", "modules"),
+    (_("Configuration"), "/admin/configuration", "settings", "configuration"),
+)
+"""Pages in the menu that are no screens: label, address, icon, name."""
+
+
+def configures(request: Request) -> bool:
+    """Whether the person may change the configuration as a whole: that of all projects."""
+    return may(request, *CONFIGURE) and actor.get().projects is None
 
 
 def hue_of(name: str) -> int:
@@ -115,8 +132,10 @@ async def _menu(
         count = await _count(session, view)
         item = (str(view.name_plural), url, view.icon, view.identity == current, count)
         groups.setdefault(str.__str__(view.category), []).append(item)
+    for label, address, icon, name in PAGES if configures(request) else ():
+        groups.setdefault("Configuration", []).append((gettext(label), address, icon, name == current, None))
     home = (str(HOME[0]), *HOME[1:3], current == "index", None)
-    return ((None, (home,)), *((gettext(g), tuple(groups[g])) for g in GROUPS if g in groups))
+    return ((None, (home,)), *((str(g), tuple(groups[g])) for g in GROUPS if g in groups))
 
 
 @lru_cache(maxsize=256)

@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_views.base import inplace, table
+from admin_views.base import custom, inplace, table, views
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Marker, money, ready
 from admin_views.base.filterform import offers
-from admin_views.base.listing import SIZES, Asked, Page, count, total_text, totals
+from admin_views.base.listing import ALL, SIZES, Asked, Page, column_text, count, total_text, totals
 from admin_views.base.plan import Plan, for_others
 from admin_views.base.reading import names_of
 from admin_views.base.screen import AppView
@@ -118,14 +118,17 @@ def pager(url: str, page: Page, fixed: str = "") -> dict[str, Any]:
     }
 
 
-async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, Any]:
-    """The context of list.html."""
+async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool = False) -> dict[str, Any]:
+    """The context of list.html. share: the reader may make views that others see."""
     view, asked = plan.view, page.asked
     query = asked.query()
+    complete = asked.complete()
     head, alone = [], not plan.may_create  # one decisive button is enough
     for b in sorted(plan.buttons["head"], key=lambda b: b.primary):  # pressed here, it means all that this list shows
-        url = f"{b.url(view.identity)}?all=1&{query}".rstrip("&")
+        url = f"{b.url(view.identity)}?all=1&{complete}".rstrip("&")
         head.append(offer(b, url)._replace(primary=b.primary and alone))
+    if add_url := custom.add_url(view.model, plan.grants):
+        head.append(Offer(gettext("Add a field"), add_url, "forms", more=True))
     if plan.may_create:
         head.append(_create(view))
     chosen = tuple(offer(b, b.url(view.identity)) for b in plan.buttons["selection"])
@@ -136,6 +139,7 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
     columns = columns_of(plan, asked)
     around = pager(view.list_url, page)
     shown = table_of(plan, page.rows, columns, select=bool(chosen), sticky=True, search=asked.search)
+    above = await view.above(session, query.removeprefix(f"view={ALL}").removeprefix("&"))
     return {
         "title": view.name_plural,
         "help": str(scope.FOR_ALL) if for_others(view) else view.help,
@@ -158,7 +162,9 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
         else None,
         "said": said(page, columns, around["text"]),
         "empty": empty(plan, asked),
-        **await view.above(session, query),
+        **above,
+        "views": views.bar(plan, asked, above.get("views", ()), share),
+        "tools": {name: f"/admin/{view.identity}/{name}{f'?{query}' if query else ''}" for name in ("columns", "view")},
     }
 
 
@@ -237,10 +243,17 @@ def kept(asked: Asked, params: Iterable[tuple[str, str]]) -> dict[str, Any]:
     carried: dict[str, Any] = {}
     for name, value in params:
         carried.setdefault(name, []).append(value)
-    if asked.sort:
+    usual, view = asked.usual, asked.saved.view
+    if asked.sort and (asked.sort, asked.descending) != (usual.sort, usual.descending):
         carried["sort"] = ("-" if asked.descending else "") + asked.sort
-    if asked.size != SIZES[0]:
+    if asked.size != (usual.size or SIZES[0]):
         carried["size"] = str(asked.size)
+    if asked.columns != usual.columns:
+        carried["columns"] = column_text(asked.columns)
+    if view is not None:
+        carried |= {"view": str(view.id), "changed": "1"}
+    elif asked.saved.named:
+        carried["view"] = ALL
     if asked.pin:
         carried["pin"] = ",".join(map(str, asked.pin))
     return carried

@@ -17,7 +17,7 @@ from app.models.billing import ExchangeRate, TaxRate
 
 class TaxRates(AppView, model=TaxRate):
     name, name_plural, icon, category = _("Tax rate"), _("Tax rates"), "percentage", "Configuration"
-    in_place = ("name", "country", "rate", "valid_from")
+    in_place = ("name", "project", "country", "rate", "valid_from")
     purpose = _("The tax for payers of a country and type.")
     help = _("The narrowest rate that is valid on the day counts: project, then country, then payer type.")
 

@@ -241,7 +241,8 @@ async def sections(request: Request, session: AsyncSession, customer: Any) -> li
                 f'<span class="grow cut"><bdi>{esc(double.name)}</bdi> <span class="faint">#{double.id}</span></span>'
             )
             if fresh:
-                line += f'<a href="{UNMERGE.url("customer", double.id)}">{esc(gettext("Undo"))}</a>'
+                undo = gettext("Undo")
+                line += f'<a href="{UNMERGE.url("customer", double.id)}">{esc(undo)}</a>'
             words.append(ready(line))
         shown.append({"label": gettext("Merged into this one"), "kind": "words", "words": words})
     return shown
@@ -263,12 +264,13 @@ async def _alike(session: AsyncSession, customer: Any) -> list[Any]:
             rows: Any = select(Customer.id, Customer.name, db.given("what", Customer.name.type).label("what"))
             same = rows.where(
                 column == db.given("value", column.type), column != "", Customer.id != db.given("customer", BigId),
-                Customer.merged_into_id.is_(None),
+                Customer.merged_into_id.is_(None), Customer.project_id == db.given("project", BigId),
             )  # fmt: skip
             return scope.limited(same.order_by(Customer.id).limit(ALIKE))
 
         key = ("card alike", what, scope.whose())
-        for row in await db.ask(session, key, make, what=what, value=value, customer=customer.id):
+        given_too = {"customer": customer.id, "project": customer.project.id}
+        for row in await db.ask(session, key, make, what=what, value=value, **given_too):
             found.setdefault(row.id, row)
     return list(found.values())[:ALIKE]
 

@@ -16,20 +16,21 @@ from wtforms import BooleanField, StringField, validators
 from wtforms.fields.core import UnboundField
 
 from admin_views import members, timeline
-from admin_views.access import may, may_press
+from admin_views.access import granted, may, may_press
 from admin_views.base import AppView, LookupField, Related, plan_of
 from admin_views.base.cells import esc, ready, short, swatch
 from admin_views.base.fields import password_fields, plain
 from admin_views.base.plan import Plan
 from admin_views.base.reading import Reading
 from admin_views.billing.documents import OF_CUSTOMER as DOCUMENTS
-from admin_views.customers import merging, money, summary
+from admin_views.customers import clearing, merging, money, summary
 from admin_views.customers.buttons import BUTTONS
 from admin_views.members import OWN_ROLE
 from app.domain import customers
+from app.domain.config import modules
 from app.domain.customers.merging import family
-from app.domain.sessions import Grants, granted
-from app.errors import Invalid
+from app.domain.sessions import Grants
+from app.errors import Conflict, Invalid
 from app.i18n import _, country_name, gettext, language_name
 from app.models.audit import Audit
 from app.models.billing import Expense, Invoice, Payment
@@ -80,6 +81,11 @@ class Customers(AppView, model=Customer):
         ),
     )
     buttons = (*BUTTONS, *DOCUMENTS, OWN_ROLE)
+    bulk = (
+        "responsible", "attitude", "groups", "language", "country", "timezone", "kind", "came_from",
+        "available_projects",
+    )  # fmt: skip
+    export_more = (("groups", _("Groups"), "customer_group"), ("logins", _("Users"), "user"))
     more_grants: ClassVar[dict[str, str]] = {
         "action:message_all": _("Send message to many"),
         "action:act": _("Act inside the customer's panel"),
@@ -184,7 +190,7 @@ class Customers(AppView, model=Customer):
     async def side(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         plan = plan_of(request, self)
         contact, details = summary.details(plan, obj)
-        shown = [contact]
+        shown = [*await clearing.report(session, obj), contact]
         for part in (merging.sections, summary.services, summary.people, summary.notes):
             shown += await part(request, session, obj)
         return [*shown, details] if details["items"] else shown
@@ -199,6 +205,12 @@ class Customers(AppView, model=Customer):
     async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
         return {"charts": may(request, "account", "list")}
 
+    def editable(self, obj: Any) -> bool:
+        return obj.cleared_at is None
+
+    def instead(self, request: Request, obj: Customer) -> dict[str, str] | None:
+        return clearing.instead(request, obj.id)
+
     def elsewhere(self, obj: Any) -> str | None:
         return self.card_url(obj.merged_into_id) if obj.merged_into_id is not None else None
 
@@ -211,15 +223,16 @@ class Customers(AppView, model=Customer):
     # ---- forms --------------------------------------------------------------------------------------------------
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
-        fields: dict[str, Any] = {
-            "groups": LookupField(_("Groups"), target="customer_group", multiple=True),
-            "available_projects": LookupField(
+        fields: dict[str, Any] = {}
+        if modules.on("groups"):
+            fields["groups"] = LookupField(_("Groups"), target="customer_group", multiple=True)
+        if modules.on("projects"):
+            fields["available_projects"] = LookupField(
                 _("Available projects"),
                 target="project",
                 multiple=True,
                 description=_("Besides the project that they registered with."),
-            ),
-        }
+            )
         if obj is None:
             fields["username"] = StringField(
                 _("User name"),
@@ -240,7 +253,7 @@ class Customers(AppView, model=Customer):
         }
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Customer:
-        groups, projects = values.pop("groups"), values.pop("available_projects")
+        groups, projects = values.pop("groups", None), values.pop("available_projects", None)
         status = values.pop("status", None)
         if values.get("registered_at") is None:
             values.pop("registered_at", None)
@@ -249,11 +262,13 @@ class Customers(AppView, model=Customer):
             values["password"] = values["password"] or None  # left empty: they cannot sign in yet
             obj = await customers.register_customer(
                 session,
-                groups=groups,
-                available_projects=projects,
+                groups=groups or (),
+                available_projects=projects or (),
                 **{k: v for k, v in values.items() if v is not None},
             )
         else:
+            if obj.cleared_at is not None:
+                raise Conflict(gettext("The personal data of this customer was cleared."))
             await customers.change_customer(
                 session, customer=obj, values=values, groups=groups, available_projects=projects
             )

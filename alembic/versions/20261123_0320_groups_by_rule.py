@@ -1,7 +1,7 @@
 """groups by rule: the condition of a group, and which members it has made
 
-Revision ID: 0033
-Revises: 0032
+Revision ID: 0038
+Revises: 0037
 Create Date: 2026-11-23 03:20:00
 """
 
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision: str = '0033'
-down_revision: str | None = '0032'
+revision: str = '0038'
+down_revision: str | None = '0037'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import filters
 from app.domain import checks
+from app.domain.config import modules
 from app.errors import Invalid
 from app.i18n import gettext
 from app.models.catalog import Period, Product, ProductGroup
@@ -189,6 +190,8 @@ class Rules:
 async def rules(session: AsyncSession, *, customers: ColumnElement[bool], everything: bool = False) -> Rules:
     """The discounts for the customers of this condition. everything: also those that are switched off."""
     rows = select(Discount).order_by(Discount.id)
+    if not modules.on("discounts"):
+        rows = rows.where(false())
     if not everything:
         rows = rows.where(Discount.enabled)
     mine = select(Customer.id).where(customers)

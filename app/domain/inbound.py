@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import fold, utcnow
 from app.domain import tickets
 from app.domain.attachments import add_attachment
+from app.domain.config import modules
 from app.domain.customers.merging import standing_for
 from app.domain.messaging.replies import Answered, inbound_address, read_address
 from app.domain.returned import take_bounce, take_complaint
@@ -203,6 +204,11 @@ async def _too_many(case: Case) -> End | None:
     return End(InboundState.ASIDE, gettext("Too many mails of this sender in an hour."))
 
 
+async def _no_tickets(case: Case) -> End | None:
+    """Nobody reads tickets at present: people look at it here."""
+    return None if modules.on("tickets") else End(InboundState.ASIDE, gettext("Tickets are switched off."))
+
+
 async def _signed(case: Case) -> End | None:
     """It came to an address that we have made for answers."""
     for address in case.letter.recipients:
@@ -251,7 +257,7 @@ async def _known(case: Case) -> End | None:
     return await _new_ticket(case, customer_id, user_id)
 
 
-RULES: tuple[Rule, ...] = (_own, _bounce, _complaint, _automatic, _too_many, _signed, _threaded, _known)
+RULES: tuple[Rule, ...] = (_own, _bounce, _complaint, _automatic, _too_many, _no_tickets, _signed, _threaded, _known)
 """How mail is sorted: the first rule that has an answer decides; the last always has one."""
 
 

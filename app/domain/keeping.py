@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import Base
 from app.integrations.storage import Storage
 from app.models.attachments import Attachment
+from app.models.bulk import BulkRun
 from app.models.imports import ImportRun
 from app.models.inbound import InboundMail
 from app.models.jobs import Job, JobState
@@ -25,6 +26,7 @@ HOLDERS: tuple[tuple[Any, Any, ColumnElement[bool]], ...] = (
     (InboundMail, InboundMail.key, true()),
     (DataRequest, DataRequest.key, true()),
     (Project, Project.logo, true()),
+    (BulkRun, BulkRun.key, true()),
     (Job, Job.args["file"].as_string(), _WAITS),
 )
 """Model, what names the place in the store, and which of its rows need the file."""

@@ -150,6 +150,8 @@ def _narrowed(exact: Test, source: Source, parts: list[str]) -> Test:
 
     Without a twin only ASCII is certain to stand there as it stands in the column, and only within a word.
     """
+    if source.within is not None:
+        return narrow(exact, source.within, parts, indexed=False)
     attribute: t.Any = source.value if source.folded is None else source.folded
     if not isinstance(attribute, QueryableAttribute):
         return exact
@@ -230,7 +232,9 @@ class _Compiler:
 
     def compare(self, known: Field, op: str, value: t.Any, source: Source) -> Test:
         column = source.value
-        test: Test
+        test: Test | None = source.own(op, value) if source.own is not None else None
+        if test is not None:
+            return test
         if op == "is_not_empty":
             blank = known.kind is Kind.TEXT or (known.kind is Kind.CHOICE and known.choice is None)
             test = column != "" if blank else column.is_not(None)

@@ -32,6 +32,12 @@ class Setting(Base, Live):
     value: Mapped[Any] = mapped_column(Json, info={"hidden": True})
 
 
+UPLOADS = "configuration"
+"""The folder under the data directory in which uploaded configurations lie until they are confirmed."""
+DEMO_REPORT = "demo_report"
+"""The setting with what became of the demo when it was taken out: {counts: table -> rows, kept: sentences}."""
+
+
 def moved(session: Session) -> None:
     """The configuration has changed, in this transaction."""
     found = session.execute(

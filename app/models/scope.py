@@ -15,6 +15,7 @@ from app.errors import Forbidden
 from app.i18n import _
 from app.models.attachments import Attachment
 from app.models.audit import Audit
+from app.models.automation import Rule, RuleRun
 from app.models.billing import (
     Document,
     DocumentTemplate,
@@ -57,6 +58,7 @@ from app.observe import Kind, actor
 OF_CUSTOMER = (
     Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer, Subscription, DeliveryEvent,
     InboundMail, Payment, Invoice, Expense, Document, CustomerRole, Confirmation, DoorCode, DataRequest,
+    RuleRun,
 )  # fmt: skip
 """Tables that belong to a customer and thereby to the customer's project."""
 SHARED = (
@@ -108,6 +110,7 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         with_loader_criteria(ImportRun, ImportRun.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(ImportRow, ImportRow.import_id.in_(runs), include_aliases=True),
         with_loader_criteria(User, User.project_id.in_(projects), include_aliases=True),
+        with_loader_criteria(Rule, Rule.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(
             Template, or_(Template.project_id.is_(None), Template.project_id.in_(projects)), include_aliases=True
         ),

@@ -141,6 +141,7 @@
     all("[data-when]").forEach(function (box) {
       var at = box.dataset.when.indexOf("="), name = box.dataset.when.slice(0, at), values = box.dataset.when.slice(at + 1).split("|");
       var form = box.closest("form"), field = form && form.elements.namedItem(name); if (!field) return;
+      if (field.length && field[0].type !== "radio" && !field.options) field = one("[name='" + name + "']", form);   // a picked select has its box beside it
       var value = field.type === "checkbox" ? (field.checked ? "true" : "") : field.value;
       box.hidden = values.indexOf(value) < 0;
       all("input, select, textarea", box).forEach(function (e) {   // what is hidden is not demanded

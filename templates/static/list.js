@@ -81,6 +81,9 @@
     var url = target(form); load(url, { write: url === shown ? "replace" : "push", typed: form.id === "find" });
   }, true);
   on("list:again", function () { load(shown, {}); });               // a row was changed in its place
+  on("list:go", function (event) {      // another script has changed what the list shows
+    var link = doc.createElement("a"); link.href = event.detail.url; load(address(link), { write: "replace" });
+  });
   window.addEventListener("popstate", function (event) {
     if (location.pathname === path && address(location) !== shown) load(address(location), { y: (event.state || {}).y || 0 });
   });

@@ -23,7 +23,7 @@ def engine_name() -> str:
 
 
 LIST = "/admin/customer/list"
-PARTS = ("acts", "keep", "chips", "rows", "drawer")
+PARTS = ("acts", "views", "keep", "chips", "tools", "rows", "drawer")
 
 
 async def part(browser: httpx.AsyncClient, url: str, what: str = "list") -> httpx.Response:

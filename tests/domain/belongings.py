@@ -74,6 +74,10 @@ async def furnish(session: AsyncSession, word: str, **kw: Any) -> tuple[Customer
     await make.create_inbound(
         session, customer=customer, sender=f"{word}@example.org", subject=word, message_id=word, reason=word
     )
+    await make.create_rule_run(
+        session, rule=await make.create_rule(session), customer=customer,
+        event={"what": "changed", "field": "name", "was": "", "now": word},
+    )  # fmt: skip
     await make.create_document(session, customer=customer, title=f"Act for {word}", body=word)
     account = await make.create_account(session, customer=customer, balance=5000, payer_id=payer.id, credit_limit=100)
     await make.create_expense(session, account=account, service_id=service.id)

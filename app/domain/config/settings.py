@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import select
@@ -11,6 +12,13 @@ from app.domain.config import live
 from app.models.config import Setting
 
 _known: dict[str, Any] = {}
+DECLARED: dict[str, Callable[[Any], Any]] = {}
+"""Settings that belong into a configuration file -> the check of their value; others stay with their database."""
+
+
+def declare(name: str, check: Callable[[Any], Any]) -> None:
+    """Have a setting in configuration files. check: gives its value clean, or raises `checks.Bad`."""
+    DECLARED[name] = check
 
 
 @live.loader

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from app.db import Base, folded_of, insert_all, insert_rows
-from app.domain import checks, users
+from app.domain import checks, custom, users
 from app.domain.customers.fields import cleaned
 from app.domain.customers.grouping import follow_rules
 from app.models import audit
@@ -49,7 +49,7 @@ def newcomer(
     user = {
         "username": checks.at("username", users.FIELDS["username"], username),
         "full_name": customer.get("contact_person") or customer["name"], "email": customer["email"],
-        "language": customer.get("language", ""),
+        "language": customer.get("language", ""), "custom": custom.clean(User, {}),
     }  # fmt: skip
     return Newcomer(customer, {**user, "project_id": customer["project_id"]}, source, ref, groups)
 

@@ -23,6 +23,7 @@ from app.i18n import _, gettext, show_number
 from app.models import audit
 from app.models.attachments import Attachment
 from app.models.audit import Audit, AuditDetail
+from app.models.automation import RuleRun
 from app.models.billing import Document, Expense, Invoice, InvoiceStatus, Payer, Payment, PaymentEvent, PaymentStatus
 from app.models.catalog import Service
 from app.models.confirmations import Confirmation
@@ -190,7 +191,7 @@ def _blank(model: Any, *columns: str, **values: Any) -> dict[str, Any]:
     if issubclass(model, Searchable):
         found["search_text"] = ""
     if issubclass(model, Customised):
-        found["custom"] = {}
+        found["custom"] = found["custom_folded"] = {}
     if issubclass(model, Versioned):
         found["version"] = model.version + 1
     return found
@@ -306,7 +307,7 @@ async def _users(session: AsyncSession, who: _Who) -> None:
 
 async def _rest(session: AsyncSession, who: _Who) -> None:
     ids = who.customers
-    for model in (Confirmation, DoorCode, Membership, CustomerProject):
+    for model in (Confirmation, DoorCode, Membership, CustomerProject, RuleRun):
         await _drop(session, model, model.customer_id.in_(ids))
     for noun, theirs in (("customer", ids), ("user", who.users)):
         await _drop(session, ExternalRef, ExternalRef.noun == noun, ExternalRef.noun_id.in_(theirs))

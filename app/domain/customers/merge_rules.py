@@ -57,6 +57,7 @@ def _drafts(_model: Any) -> ColumnElement[bool]:
 _STAYS = Rule(moves=False)
 RULES: dict[str, Rule] = {
     "attachment.customer_id": Rule(),
+    "automation_run.customer_id": Rule(),
     "confirmation.customer_id": Rule(),
     "customer.merged_into_id": Rule(),
     "customer_project.customer_id": Rule(by="project_id", doubled=_same("project_id"), drops=True),

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain import checks, users
+from app.domain import checks, custom, users
 from app.domain.customers.fields import CustomerFields, cleaned
 from app.domain.customers.grouping import follow_rules
 from app.domain.messaging.system import tell_old_address
@@ -34,6 +34,7 @@ async def register_customer(
     groups: Iterable[int] = (),
     available_projects: Iterable[int] = (),
     send_welcome: bool = False,
+    custom_of: custom.Asked = custom.STAFF,
     **fields: Unpack[CustomerFields],
 ) -> Customer:
     """A new customer with their first user, who is an owner.
@@ -45,7 +46,7 @@ async def register_customer(
     """  # fmt: skip
     given: dict[str, Any] = {**fields, "project_id": project_id, "email": email}
     given["name"] = given.get("name") or given.get("contact_person") or email
-    values = cleaned(given)
+    values = cleaned(given, custom_of=custom_of)
     for field, entity in FOREIGN.items():
         await checks.known(session, field, entity, values.get(field))
     if send_welcome and not values["email"]:
@@ -76,18 +77,17 @@ async def change_customer(
     values: Mapping[str, Any],
     groups: Iterable[int] | None = None,
     available_projects: Iterable[int] | None = None,
+    custom_of: custom.Asked = custom.STAFF,
 ) -> list[str]:
     """Change some fields of a customer; None leaves groups and available projects as they are. Another e-mail address
     is told to the old one.
 
     values: field -> value, see FIELDS. Gives the names of the changed columns. Raises Invalid with every bad field.
     """  # fmt: skip
-    wanted = cleaned(values, customer)
+    wanted = cleaned(values, customer, custom_of=custom_of)
     for field, entity in FOREIGN.items():
         if field in wanted and wanted[field] != getattr(customer, field):
             await checks.known(session, field, entity, wanted[field])
-    if "custom" in wanted:
-        wanted["custom"] = {**customer.custom, **wanted["custom"]}
     if wanted.get("project_id", customer.project_id) != customer.project_id:
         await _take_users_along(session, customer, wanted["project_id"])
     address = customer.email

@@ -189,8 +189,8 @@ def _one(column: Any, *conditions: ColumnElement[bool]) -> Select[Any]:
 
 
 NOUNS: dict[str, str] = {
-    "attachment": _("Files"), "confirmation": _("Confirmations"), "customer": _("Customers"),
-    "customer_project": _("Available projects"), "customer_role": _("Own roles"),
+    "attachment": _("Files"), "automation_run": _("Log of rules"), "confirmation": _("Confirmations"),
+    "customer": _("Customers"), "customer_project": _("Available projects"), "customer_role": _("Own roles"),
     "data_request": _("Requests about the data"), "delivery": _("Messages"), "delivery_event": _("Messages"),
     "discount": _("Discounts"), "finance_document": _("Finance documents"), "inbound_mail": _("Inbound mails"),
     "invoice": _("Invoices"), "login_session": _("Sessions"), "membership": _("Groups"), "note": _("Notes"),

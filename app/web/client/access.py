@@ -10,9 +10,10 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from app.domain.config import modules
 from app.domain.sessions import SessionView
 from app.errors import Forbidden, NotFound, SignInNeeded
-from app.i18n import _
+from app.i18n import _, gettext
 from app.models.sessions import SessionKind
 from app.models.users import Right
 from app.web.guard import visitor
@@ -185,6 +186,8 @@ def check(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHand
     """The Litestar guard of every route of the client area."""
     name, view = handler.name or "", visitor(connection.scope)
     rule = TABLE.get(name)
+    if modules.hidden().page(name):
+        raise NotFound(gettext(modules.CLOSED))
     if rule is None:  # what Litestar adds by itself to answer OPTIONS
         raise NotFound
     if view is None or view.kind is SessionKind.STAFF:
@@ -209,6 +212,8 @@ def refuse(view: SessionView, name: str) -> None:
 
 def why_not(view: SessionView, name: str) -> str | None:
     """The reason to show instead of a form or a button; None when the route is open."""
+    if modules.hidden().page(name):
+        return gettext(modules.CLOSED)
     try:
         refuse(view, name)
     except Forbidden as error:
