@@ -11,6 +11,7 @@ import pytest
 from admin_views.mount import panel
 from app import db
 from app.asgi import build
+from app.domain.config import setup
 from app.domain.sessions import passwords
 from app.models.projects import Project
 from app.models.staff import Staff
@@ -63,6 +64,9 @@ async def create_staff(grants: list[tuple[str, str]], *, projects: tuple[Project
 
 @pytest.fixture
 async def owner(database: str) -> Staff:
+    """The first page does not lead them through setting up (tests/admin_views/test_setup.py)."""
+    async with db.unit() as session:
+        await setup.leave(session, hide=True)
     return await create_staff([("*", "*")], full_name="Olga Owner")
 
 
