@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from urllib.parse import urlencode
 
 from sqladmin.authentication import AuthenticationBackend
@@ -9,6 +10,8 @@ from sqladmin.authorization import GrantsAuthorizationBackend, custom_action
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app import filters
+from app.db import Base
 from app.domain import sessions
 from app.domain.config import modules
 from app.domain.sessions import Grants
@@ -17,6 +20,9 @@ from app.i18n import _, gettext
 
 CONFIGURE = ("project", "action:configuration")
 """The grant for the configuration as a whole: as a file, modules, the demo."""
+
+asking: ContextVar[Grants | None] = ContextVar("asking", default=None)
+"""The grants of whoever asks, for what knows no request, such as a field of a form; None outside of requests."""
 
 
 class Authentication(AuthenticationBackend):
@@ -27,6 +33,7 @@ class Authentication(AuthenticationBackend):
 
     async def authenticate(self, request: Request) -> Response | bool:
         if request.session.get("staff_id"):
+            asking.set(grants_of(request))
             return True
         if request.method not in ("GET", "HEAD"):
             raise SignInNeeded(_("Your session has ended. Please sign in again."))
@@ -65,3 +72,17 @@ def need(request: Request, screen: str, action: str) -> None:
         raise NotFound(gettext(modules.OFF))
     if not may(request, screen, action):
         raise Forbidden
+
+
+def may_filter(grants: Grants, model: type[Base], name: str) -> bool:
+    """A filter may look into the related rows of screens whose list the person may see, and into no others:
+    counting what matches would answer any question about them."""
+    known = filters.fields(model)[name]
+    looked = known.target if known.kind is filters.Kind.RELATION else known.within
+    return looked is None or granted(grants, looked.__tablename__, "list")
+
+
+def filterable(model: type[Base], name: str) -> bool:
+    """`may_filter` for whoever asks now."""
+    grants = asking.get()
+    return grants is None or may_filter(grants, model, name)

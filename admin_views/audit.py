@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from admin_views.base import AppView
+from admin_views.base import AppView, custom
 from admin_views.base.cells import esc, link
 from app.db import model_of
 from app.i18n import _, gettext
@@ -31,7 +31,12 @@ ACTIONS = {
     "take_over": _("took over"),
     "read": _("read"),
     "pick_customer": _("chose an account"),
+    "preview": _("saw the panel as"),
+    "preview_end": _("stopped seeing the panel as"),
     "demo_loaded": _("loaded"),
+    "merge": _("merged"),
+    "unmerge": _("undid the merge of"),
+    "clear": _("cleared the personal data of"),
 }
 """What was done, in words; other actions are shown as they are."""
 NOUNS = {
@@ -108,8 +113,9 @@ class AuditRows(AppView, model=Audit):
         rows = [
             (str(columns[name].info["label"]) if name in columns else name, *map(_shown, pair))
             for name, pair in sorted(changes.items())
-            if isinstance(pair, list) and len(pair) == 2
+            if isinstance(pair, list) and len(pair) == 2 and name != "custom"
         ]
+        rows += custom.changes(model_of(obj.noun), *changes.get("custom", (None, None)))
         return [
             *await super().sections(session, obj, request),
             {"label": gettext("Changes"), "kind": "changes", "changes": rows},

@@ -18,11 +18,12 @@ from admin_views.discounts import priced
 from app.db import utcnow
 from app.domain import catalog, discounts
 from app.domain.catalog import Price
-from app.domain.catalog.products import say_used, used_by
+from app.domain.catalog.products import say_used, sold_elsewhere, used_by
 from app.errors import Invalid
 from app.i18n import _, gettext, ngettext, show_date, show_money
 from app.models.billing import Expense
 from app.models.catalog import Period, Product, ProductGroup, Service, ServiceStatus
+from app.models.scope import FOR_ALL
 
 BLANK_ROWS = 2
 MOST_ROWS = 40
@@ -30,6 +31,7 @@ MOST_ROWS = 40
 
 class ProductGroups(AppView, model=ProductGroup):
     name, name_plural, icon, category = _("Product group"), _("Product groups"), "stack-2", "Configuration"
+    in_place = ("name",)
     purpose = _("Groups keep a long list of products in order.")
     related = (Related("product"),)
 
@@ -130,7 +132,12 @@ class Products(AppView, model=Product):
         columns = [gettext("Period"), gettext("Price"), gettext("Set-up fee")]
         return [*shown, {"label": gettext("Prices"), "kind": "table", "columns": columns, "rows": rows}]
 
+    def editable(self, obj: Product) -> bool:
+        return not sold_elsewhere(obj)
+
     async def refusals(self, session: AsyncSession, obj: Product) -> list[str]:
+        if sold_elsewhere(obj):
+            return [str(FOR_ALL)]
         n = await used_by(session, obj)
         return [say_used(n)] if n else await super().refusals(session, obj)
 
@@ -195,6 +202,7 @@ class Services(AppView, model=Service):
     form_template = "sqladmin/priced.html"
     look_template = "sqladmin/priced_look.html"
     buttons = MOVES
+    bulk = ("next_charge_on", "auto_renew")
     related = (Related("expense"),)
 
     async def form_class(self, session: AsyncSession, obj: Any) -> type[AppForm]:

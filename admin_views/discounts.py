@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
-from wtforms import DateField, Field, TextAreaField, ValidationError, validators
+from wtforms import DateField, validators
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press
 from admin_views.base.cells import figure, money
-from admin_views.base.fields import ChoiceField, plain
-from admin_views.messaging.segments import in_words
-from app import db, filters
+from admin_views.base.conditions import ConditionField, told
+from admin_views.base.fields import ChoiceField
+from app import db
 from app.db import utcnow
 from app.domain import catalog, discounts
 from app.errors import Forbidden, Invalid
@@ -27,14 +26,6 @@ from app.models.discounts import Discount, DiscountKind
 from app.models.messaging import Segment
 from app.models.projects import Project
 from app.observe import actor
-
-
-def _is_filter(_form: Any, field: Field) -> None:
-    if text := (field.data or "").strip():
-        try:
-            filters.parse_text(text, Customer)
-        except filters.FilterProblem as problem:
-            raise ValidationError(str(problem)) from None
 
 
 class ExplainForm(AppForm):
@@ -143,21 +134,19 @@ class Discounts(AppView, model=Discount):
                 _("Only customers of this segment"), target="segment",
                 description=_("Its filter is copied; later changes of the segment do not change the discount."),
             ),
-            "condition": TextAreaField(
-                _("Condition"), [validators.Optional(), plain, validators.Length(max=20_000), _is_filter],
-                description=_("A filter of customers as JSON. Empty: no further condition."), render_kw={"rows": 3},
+            "condition": ConditionField(
+                _("Condition"), model=Customer, description=_("Only customers of whom this is true. Empty: all."),
             ),
         }  # fmt: skip
         return fields
 
     async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
-        if obj is None or obj.condition is None:
-            return {}
-        return {"condition": json.dumps(obj.condition, ensure_ascii=False)}
+        return {} if obj is None else {"condition": obj.condition}
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Discount:
-        segment, text = values.pop("segment", None), (values.pop("condition", "") or "").strip()
-        values["condition"] = json.loads(text) if text else None
+        segment = values.pop("segment", None)
+        if obj is not None and values["condition"] == obj.condition:
+            del values["condition"]  # a broken one stays as it is
         if segment is not None:
             values["condition"] = await session.scalar(select(Segment.condition).where(Segment.id == segment))
             if values["condition"] is None:
@@ -168,11 +157,7 @@ class Discounts(AppView, model=Discount):
         shown = await super().sections(session, obj, request)
         test, problem = discounts.reached(obj)
         words = []
-        if obj.condition is not None:
-            words.append(await in_words(session, obj.condition))
-        if problem is not None:
-            words.append(gettext("This condition cannot be used, so the discount is for nobody."))
-        else:
+        if problem is None:
 
             async def count() -> int:
                 return await session.scalar(select(func.count()).select_from(Customer).where(test)) or 0
@@ -186,7 +171,10 @@ class Discounts(AppView, model=Discount):
         elif not discounts.valid_on(obj, today):
             early = obj.valid_from is not None and today < obj.valid_from
             words.append(gettext("It is not valid yet.") if early else gettext("It is not valid any more."))
-        return [{"label": gettext("Who gets it"), "kind": "words", "words": words}, *shown]
+        label = gettext("Who gets it")
+        if obj.condition is None:
+            return [{"label": label, "kind": "words", "words": words}, *shown]
+        return [await told(session, label, obj.condition, Customer, words), *shown]
 
     async def refusals(self, session: AsyncSession, obj: Discount) -> list[str]:
         """What was charged with it keeps its name; what is for all is not for staff of some projects to take away."""

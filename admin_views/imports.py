@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from markupsafe import Markup
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from wtforms import BooleanField, FileField, StringField, validators
 
-from admin_views.access import may, may_press
-from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press
+from admin_views.access import may_press
+from admin_views.base import AppForm, AppView, Button, Done, LookupField, Press
 from admin_views.base.cells import ready, swatch
 from admin_views.base.fields import plain
+from admin_views.base.importing import UploadFlow, job_url
 from admin_views.base.working import stop_button, work
 from admin_views.import_columns import ColumnsFlow, LeftOutFlow, ValuesFlow, field_name
 from app.db import utcnow
-from app.domain.imports import runs, undoing
-from app.domain.imports.consents import add_consent_import
-from app.errors import Invalid
+from app.domain.imports import consents, filed, runs, undoing
 from app.i18n import _, gettext, ngettext, show_bytes, show_moment, show_number
-from app.integrations.storage import DirectoryStorage, StoredFile
+from app.integrations.storage import StoredFile
 from app.models.imports import ImportRow, ImportRun, ImportState
 
 
@@ -46,22 +43,8 @@ class UploadForm(AppForm):
     stored: StoredFile
 
 
-class UploadFlow(Flow):
-    form: type[AppForm] = UploadForm
-    needs_rows = False
-
-    async def before(self, press: Press, form: AppForm) -> None:
-        upload = form.data["files"]
-        if not isinstance(upload, UploadFile) or not upload.filename:
-            raise Invalid(files=gettext("Choose a file."))
-        settings = press.request.app.state.settings
-        fields: Any = form
-        fields.stored = await runs.store(
-            DirectoryStorage(settings.data_dir / "attachments"),
-            name=upload.filename,
-            chunks=_chunks(upload),
-            max_bytes=settings.max_upload_bytes,
-        )
+class CustomersFlow(UploadFlow):
+    form = UploadForm
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
         fields: Any = form
@@ -93,16 +76,11 @@ class ConsentFlow(UploadFlow):
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
         fields: Any = form
-        job_id = await add_consent_import(
-            session, stored=fields.stored, name=form.data["files"].filename or "", dry_run=bool(form.data["dry_run"])
-        )
-        said = gettext("The file is taken in, in the background.")
-        return Done(said, url=f"/admin/job/details/{job_id}" if may(press.request, "job", "details") else None)
-
-
-async def _chunks(upload: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await upload.read(256 * 1024):
-        yield chunk
+        job_id = await filed.add_file(
+            session, task=consents.TASK, stored=fields.stored, name=form.data["files"].filename or "",
+            dry_run=bool(form.data["dry_run"]),
+        )  # fmt: skip
+        return Done(gettext("The file is taken in, in the background."), url=job_url(press, job_id))
 
 
 async def start(session: AsyncSession, chosen: list[ImportRun]) -> str:
@@ -141,7 +119,7 @@ class Imports(AppView, model=ImportRun):
             _("Import customers"),
             "file-import",
             on=frozenset({"head"}),
-            flow=UploadFlow(),
+            flow=CustomersFlow(),
             grant="create",
             primary=True,
             submit=_("Read the file"),

@@ -25,10 +25,26 @@ from app.models.jobs import Job, JobState
 from app.observe import actor, log
 
 WORDS = {
+    "automation.call": _("Call of a webhook"),
+    "automation.changes": _("Changes that rules wait for"),
+    "automation.day": _("Rule of every day"),
+    "automation.forget": _("Deleting old entries of the log of rules"),
+    "automation.watch": _("Rules by the clock"),
+    "automation.work": _("Doing what rules say"),
+    "bulk.check": _("Check of a bulk change"),
+    "bulk.clear": _("Clearing up after a bulk change"),
+    "bulk.day": _("Deleting old exports"),
+    "bulk.edit": _("Bulk change"),
+    "bulk.export": _("Export"),
+    "bulk.undo": _("Undoing a bulk change"),
     "customers.welcome": _("Welcome message"),
+    "customers.merge": _("Merging two customers"),
+    "customers.unmerge": _("Undoing a merge"),
+    "customers.clear_trail": _("Clearing personal data"),
     "messaging.mail": _("Single mail"),
     "imports.check": _("Check of an import"),
     "imports.consent": _("Import of consent"),
+    "imports.records": _("Import"),
     "imports.take": _("Import"),
     "imports.forget": _("Deleting the file of an import"),
     "inbound.poll": _("Looking into the mailbox"),
@@ -129,6 +145,9 @@ def _stop(job: Job, request: Request) -> dict[str, str] | None:
     if "campaign_id" in job.args and may_press(request, "campaign", "stop"):
         said = gettext("Stop this campaign? What was already sent stays sent.")
         return stop_button(f"/admin/campaign/action/stop?pks={job.args['campaign_id']}", said)
+    if job.name in ("bulk.check", "bulk.edit", "bulk.export") and job.owner_id == actor.get().staff_id:
+        said = gettext("Stop this? What was already done stays.")
+        return stop_button(f"/admin/bulk_run/action/stop?pks={job.args['bulk_id']}", said)
     if "import_id" in job.args and may_press(request, "import_run", "stop"):
         said = gettext("Stop this import? What was already taken stays.")
         return stop_button(f"/admin/import_run/action/stop?pks={job.args['import_id']}", said)
@@ -145,8 +164,13 @@ def work_of(job: Job) -> dict[str, Any]:
     note = job.args.get("came_back") or note
     counts = []
     if report := job.args.get("report"):
-        words_of = {"changed": (_("Changed"), "info"), "same": (_("Unchanged"), ""), "wrong": (_("Left out"), "bad")}
-        counts = [{"label": str(word), "n": report[c], "kind": kind} for c, (word, kind) in words_of.items()]
+        words_of = {
+            "created": (_("New"), "ok"),
+            "changed": (_("Changed"), "info"),
+            "same": (_("Unchanged"), ""),
+            "wrong": (_("Left out"), "bad"),
+        }
+        counts = [{"label": str(word), "n": report.get(c, 0), "kind": kind} for c, (word, kind) in words_of.items()]
         if job.args.get("dry_run"):
             note = gettext("Only checked, nothing is changed. These figures say what the import would do.")
     return work(

@@ -17,17 +17,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
-from admin_views import access, dashboard, screens
+from admin_views import access, dashboard, screens, widgets
+from admin_views.as_role import AsRole
 from admin_views.base import card, lists, pages
 from admin_views.base.editing import Editing
 from admin_views.base.filterform import filter_form, sections
 from admin_views.base.frame import PIN_COOKIE, configures, pinned
-from admin_views.base.listing import Asked, fetch, read
+from admin_views.base.listing import fetch
 from admin_views.base.panel import packed, posted_form
 from admin_views.base.plan import Plan, plan_of
 from admin_views.base.pressing import Pressing
+from admin_views.base.views import may_share, open_list
+from admin_views.conditions import Conditions
 from admin_views.configuration import Configuring
 from admin_views.design import Design
 from admin_views.doubts import Doubts
@@ -37,6 +39,8 @@ from admin_views.palette import Finding
 from admin_views.profile import Profile
 from admin_views.security import Security
 from admin_views.setup import Setup
+from admin_views.views import Viewing
+from admin_views.widgets import Widgets
 from app import db
 from app.domain.config import setup
 from app.errors import AppError, NotFound
@@ -44,9 +48,27 @@ from app.i18n import gettext
 from app.render import TEMPLATES, page
 from app.settings import Settings
 
+Params = list[tuple[str, str]]
 
-class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, Doubts, Design, Configuring, Setup):
-    """SQLAdmin with our routes and pages. `settings` for what buttons need of it."""
+
+class Panel(
+    Editing,
+    Pressing,
+    Finding,
+    Notices,
+    Profile,
+    Security,
+    Previewing,
+    Doubts,
+    Design,
+    AsRole,
+    Conditions,
+    Widgets,
+    Viewing,
+    Configuring,
+    Setup,
+):
+    """SQLAdmin with our routes and pages."""
 
     def __init__(self, host: Starlette, settings: Settings) -> None:
         super().__init__(
@@ -58,8 +80,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             authentication_backend=access.Authentication(),
             authorization_backend=access.Authorization(),
         )
-        self.settings = settings
-        self.admin.state.settings = settings
+        self.under(settings)
         get, both, post = ["GET"], ["GET", "POST"], ["POST"]
         self.admin.router.routes[:] = [
             Route("/", self.index, methods=get, name="index"),
@@ -73,6 +94,9 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             Route("/profile/sessions", self.sign_out_others, methods=post, name="profile_sessions"),
             Route("/profile/security", self.own_security, methods=both, name="profile_security"),
             Route("/profile/security/app", self.security_app, methods=["GET"], name="profile_security_app"),
+            Route("/preview/end", self.preview_end, methods=post, name="preview_end"),
+            Route("/widget", self.widget, methods=both, name="widget"),
+            Route("/widgets", self.arrange, methods=post, name="widgets"),
             Route("/doubts", self.doubts, methods=post, name="doubts"),
             Route("/configuration", self.configuration, methods=get, name="configuration"),
             Route("/configuration/file", self.configuration_file, methods=get, name="configuration_file"),
@@ -87,6 +111,11 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             Route("/message_template/preview", self.template_preview, methods=post, name="template_preview"),
             Route("/{identity}/list", self.rows, methods=get, name="list"),
             Route("/{identity}/filter", self.filter, methods=get, name="filter"),
+            Route("/{identity}/fields", self.fields, methods=get, name="fields"),
+            Route("/{identity}/condition", self.condition, methods=post, name="condition"),
+            Route("/{identity}/columns", self.choose_columns, methods=both, name="columns"),
+            Route("/{identity}/view", self.keep_view, methods=both, name="view"),
+            Route("/{identity}/views", self.view_counts, methods=get, name="views"),
             Route("/{identity}/details/{pk}", self.details, methods=get, name="details"),
             Route("/{identity}/details/{pk}/part/{part}", self.part, methods=get, name="part"),
             Route("/{identity}/file/{pk}/{name}", self.file, methods=get, name="file"),
@@ -111,6 +140,11 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         for made in self.screens:
             _ = made.reaches_customers  # two equally short ways to the customer fail here, at the start
 
+    def under(self, settings: Settings) -> None:
+        """Serve with these settings and the database that is configured now."""
+        self.admin.state.settings = settings
+        self.session_maker.configure(bind=db.database().reader)
+
     # ---- pages ----------------------------------------------------------------------------------------------------
 
     @login_required
@@ -119,7 +153,8 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
             return RedirectResponse("/admin/setup", 303)
         async with self.frame(request, title=gettext("Dashboard"), current="index") as (session, around):
             context = await dashboard.context(request, session)
-            return packed(request, page("sqladmin/index.html", frame=around, **context))
+            mine = await widgets.arranged(session, context)
+            return packed(request, page("sqladmin/index.html", frame=around, **context, **mine))
 
     @login_required
     async def running(self, request: Request) -> Response:
@@ -134,13 +169,16 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         pin = pinned(request)
         params = request.query_params.multi_items()
         plan = plan_of(request, view)
-        asked = read(plan, params, pin if view.reaches_customers else ())
+        pins = pin if view.reaches_customers else ()
         if part := request.headers.get(lists.PART):
-            response = await self._part_of_list(request, plan, asked, part)
+            response = await self._part_of_list(request, plan, params, pins, part)
         else:
             around_page = self.frame(request, title=str(view.name_plural), current=view.identity)
             async with around_page as (session, around):
-                shown = await lists.listing(session, plan, await fetch(session, plan, asked))
+                asked = await open_list(session, plan, params, pins)
+                plan = plan.shown(asked.columns)
+                page_of = await fetch(session, plan, asked)
+                shown = await lists.listing(session, plan, page_of, share=may_share(request))
                 html = page("sqladmin/list.html", frame=around, listing=shown)
             response = packed(request, html, vary=lists.PART)
         if "pin" in request.query_params:
@@ -148,12 +186,14 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         return response
 
     @staticmethod
-    async def _part_of_list(request: Request, plan: Plan, asked: Asked, part: str) -> Response:
+    async def _part_of_list(request: Request, plan: Plan, params: Params, pin: tuple[int, ...], part: str) -> Response:
         """What a script asks for instead of the page: what changes with the address, or only how many rows match."""
         async with db.reads() as session:
+            asked = await open_list(session, plan, params, pin)
+            plan = plan.shown(asked.columns)
             if part == "count":
                 return JSONResponse(await lists.matching(session, plan, asked), headers=lists.VARY)
-            shown = await lists.listing(session, plan, await fetch(session, plan, asked))
+            shown = await lists.listing(session, plan, await fetch(session, plan, asked), share=may_share(request))
         return packed(request, page("sqladmin/list_part.html", listing=shown), vary=lists.PART)
 
     @login_required
@@ -161,11 +201,11 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         """The filter form of a list, as a fragment: it is long, and most visits to a list do not open it."""
         view = self.screen(request, "list")
         params = request.query_params.multi_items()
-        asked = read(plan_of(request, view), params, pinned(request))
-        form = filter_form(view, asked)
         async with db.reads() as session:
+            asked = await open_list(session, plan_of(request, view), params, pinned(request))
+            form = filter_form(view, asked)
             await pages.resolve_lookups(session, form)
-        hidden = lists.kept(asked, [pair for pair in asked.filter_params if pair[0] not in form])
+        hidden = lists.kept(asked, ())
         if asked.search:
             hidden["search"] = asked.search
         return HTMLResponse(page("sqladmin/filter.html", form=form, groups=sections(view, form, asked), hidden=hidden))
@@ -183,6 +223,8 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         title = str(view.name_plural)
         async with self.frame(request, title=title, current=view.identity) as (session, around):
             obj = await view.card(session, request.path_params["pk"])
+            if (elsewhere := view.elsewhere(obj)) is not None:
+                return RedirectResponse(elsewhere, 303)
             around["title"] = view.title(obj)
             around["crumbs"] = [{"label": title, "url": view.list_url}, {"label": view.title(obj), "url": None}]
             context: dict[str, Any] = {
@@ -225,8 +267,7 @@ class Panel(Editing, Pressing, Finding, Notices, Profile, Security, Previewing, 
         view = self.find(request.path_params["identity"])
         if len(view.pk_props) > 1:  # a row with a key of several columns is never chosen in a form
             raise NotFound
-        users = [v for v in self.screens if any(r.mapper.class_ is view.model for r in v.mapper.relationships)]
-        if not any(access.may(request, v.identity, a) for v in users for a in ("create", "edit", "list")):
+        if not self.names_are_known(request, view.model):
             access.need(request, view.identity, "list")
         term = request.query_params.get("term", "")[:200].replace("\0", "")
         statement = view.offered(select(view.model).where(*view.always()).limit(20), request.query_params)
@@ -268,9 +309,9 @@ def _keep_pin(response: Response, ids: tuple[int, ...]) -> None:
         response.delete_cookie(PIN_COOKIE, path="/admin")
 
 
-def panel(settings: Settings) -> ASGIApp:
+def panel(settings: Settings) -> Starlette:
     """The panel as an ASGI application that expects paths under ``/admin``."""
     host = Starlette()
     host.router.redirect_slashes = False
-    Panel(host, settings)
+    host.state.panel = Panel(host, settings)
     return host

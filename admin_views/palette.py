@@ -17,12 +17,14 @@ from admin_views.access import grants_of
 from admin_views.base import AppView
 from admin_views.base.frame import HOME
 from admin_views.base.panel import PanelBase
-from admin_views.base.plan import plan_of
+from admin_views.base.plan import for_others, looking, plan_of
 from admin_views.base.reading import Reading
 from app import db
 from app.db import fold
+from app.domain.config import live
 from app.domain.sessions import Grants
 from app.i18n import _, gettext, language
+from app.models import scope
 from app.render import page
 
 ROWS = 5
@@ -64,7 +66,7 @@ class Finding(PanelBase):
     async def find_anything(self, request: Request) -> Response:
         """What the palette shows for a term, as a fragment; without a term the main screens."""
         term = " ".join(request.query_params.get("term", "").replace("\0", "").split())[:LONGEST]
-        known = entries(tuple(self.screens), grants_of(request), language())
+        known = entries(tuple(self.screens), grants_of(request), language(), (scope.is_limited(), live.stamp()))
         wanted = fold(term).split()
         groups: list[Group]
         if wanted:
@@ -78,7 +80,7 @@ class Finding(PanelBase):
 
 
 @lru_cache(maxsize=256)
-def entries(views: tuple[AppView, ...], grants: Grants, _language: str) -> tuple[Group, ...]:
+def entries(views: tuple[AppView, ...], grants: Grants, _language: str, _as: object) -> tuple[Group, ...]:
     """Screens, actions and settings for whoever has these grants, in the reader's language."""
     home, url, icon, letter = HOME
     screens, actions, settings = (
@@ -87,7 +89,7 @@ def entries(views: tuple[AppView, ...], grants: Grants, _language: str) -> tuple
         [_entry(**vars(p)) for p in PERSONAL],
     )
     for view in views:
-        plan = view.plan(grants)
+        plan = view.plan(looking(grants) if for_others(view) else grants)
         if view.category and plan.may("list"):
             keys = ("g", view.letter) if view.letter else ()
             kind = settings if str.__str__(view.category) == SETTINGS else screens
@@ -96,7 +98,7 @@ def entries(views: tuple[AppView, ...], grants: Grants, _language: str) -> tuple
             label = view.create_label or gettext("New: %(noun)s") % {"noun": view.name}
             also = (view.name, view.name_plural, _("New"))
             actions.append(_entry(label, view.create_icon, f"/admin/{view.identity}/create", also=also))
-        for b in plan.buttons["head"]:
+        for b in (b for b in plan.buttons["head"] if not b.more):
             address = f"{b.url(view.identity)}?all=1"
             actions.append(_entry(b.label, b.icon, address, hint=view.name_plural, also=(view.name_plural,)))
     return (gettext("Screens"), screens), (gettext("Actions"), actions), (gettext("Settings"), settings)
@@ -113,7 +115,7 @@ def _entry(
     words: str = "",
 ) -> Entry:
     # found by the words that are read and by the English ones, which many know from manuals and colleagues
-    names = [n for word in (label, *also) for n in (str(word), str.__str__(word))]
+    names = [n for word in (label, *also) for n in (str(word), gettext(str.__str__(word)), str.__str__(word))]
     return Entry(str(label), icon, url, str(hint), keys, words or fold(" ".join(names)))
 
 

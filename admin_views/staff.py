@@ -9,16 +9,22 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 from starlette.requests import Request
+from wtforms import Form
 from wtforms.fields.core import UnboundField
 
+from admin_views.access import grants_of
+from admin_views.as_role import PREVIEW
 from admin_views.base import AppView, LookupField, Related
-from admin_views.base.fields import ListField, password_fields
+from admin_views.base.cells import ready
+from admin_views.base.fields import password_fields
+from admin_views.grants import GrantsField, matrix, trusted
 from app.domain import staff as people
 from app.errors import Invalid
 from app.i18n import _, gettext
 from app.models.customers import Customer
 from app.models.sessions import LoginSession
 from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
+from app.render import page
 
 
 class StaffMembers(AppView, model=Staff):
@@ -51,7 +57,13 @@ class StaffMembers(AppView, model=Staff):
         fields: dict[str, Any] = {
             "roles": LookupField(_("Roles"), target="role", multiple=True),
             "projects": LookupField(
-                _("Only these projects"), target="project", multiple=True, description=_("None chosen: all projects.")
+                _("Only these projects"),
+                target="project",
+                multiple=True,
+                description=_(
+                    "None chosen: all projects. Else: customers of these and what belongs to them; what all "
+                    "projects share, such as attitudes and groups, can be looked at and not changed."
+                ),
             ),
             **password_fields(least=10),
         }
@@ -81,6 +93,19 @@ class StaffMembers(AppView, model=Staff):
         await people.set_projects(session, staff=obj, projects=projects)
         return cast(Staff, obj)
 
+    async def sections(self, session: AsyncSession, obj: Staff, request: Request) -> list[dict[str, Any]]:
+        shown = await super().sections(session, obj, request)
+        names = [p.project.name for p in obj.projects]
+        words = [gettext("All projects, also those that come later.")]
+        if names:
+            words = [
+                gettext("Only %(projects)s: their customers, with services, money, messages and tickets.")
+                % {"projects": ", ".join(names)},
+                gettext("Of campaigns, segments, files and the audit: only their own."),
+                gettext("What all projects share (attitudes, groups, rates, roles): to look at, not to change."),
+            ]
+        return [*shown, {"label": gettext("Sees"), "kind": "words", "words": words}]
+
     async def refusals(self, session: AsyncSession, obj: Staff) -> list[str]:
         return []
 
@@ -88,46 +113,11 @@ class StaffMembers(AppView, model=Staff):
         await people.delete_staff(session, staff=obj)
 
 
-def _grant_choices() -> list[tuple[str, str]]:
-    """Every grant as (``screen action``, label); a matrix comes with the configuration screens."""
-    from admin_views.screens import SCREENS
-
-    words = {
-        "list": gettext("see the list"),
-        "details": gettext("open"),
-        "create": gettext("register"),
-        "edit": gettext("change"),
-        "delete": gettext("delete"),
-        "action:message_all": gettext("Send message to many"),
-        "action:act": gettext("Act inside the customer's panel"),
-    }
-    choices = [
-        ("* *", gettext("Everything")),
-        ("* list", gettext("Everywhere: see lists")),
-        ("* details", gettext("Everywhere: open")),
-    ]
-    for view in SCREENS:
-        actions = ["list", *(["details"] if view.can_view_details else [])]
-        if not view.readonly:
-            actions += [
-                a
-                for a, can in (("create", view.can_create), ("edit", view.can_edit), ("delete", view.can_delete))
-                if can
-            ]
-        for button in view.buttons:
-            if button.action not in actions:
-                actions.append(button.action)
-                words.setdefault(button.action, str(button.label))
-        if view.identity == "customer":
-            actions += ["action:message_all", "action:act"]
-        choices += [(f"{view.identity} {a}", f"{view.name_plural}: {words.get(a, a)}") for a in actions]
-    return choices
-
-
 class Roles(AppView, model=Role):
     name, name_plural, icon, category = _("Role"), _("Roles"), "shield-lock", "Configuration"
     purpose = _("What colleagues may see and do; each of them has one role or several.")
-    extra_groups = ((_("May"), ("grants",)),)
+    form_template = "sqladmin/role_form.html"
+    buttons = (PREVIEW,)
 
     def card_options(self) -> list[Any]:
         return [selectinload(Role.grants)]
@@ -135,17 +125,15 @@ class Roles(AppView, model=Role):
     edit_options = card_options
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
-        known = _grant_choices()
-        values = {v for v, _label in known}
-        extra = (
-            [(f"{g.screen} {g.action}",) * 2 for g in obj.grants if f"{g.screen} {g.action}" not in values]
-            if obj is not None
-            else []
-        )
-        return {"grants": cast("UnboundField[Any]", ListField(_("May"), choices=known + extra))}
+        held = [(g.screen, g.action) for g in obj.grants] if obj is not None else []
+        own = await people.own_grants(session)
+        return {"grants": cast("UnboundField[Any]", GrantsField(_("May"), own=own, held=held))}
 
     async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
         return {"grants": [f"{g.screen} {g.action}" for g in obj.grants]} if obj is not None else {}
+
+    async def form_context(self, session: AsyncSession, obj: Any, form: Form) -> dict[str, Any]:
+        return {"matrix": cast(GrantsField, form["grants"]).matrix}
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Role:
         pairs = [tuple(text.split(" ", 1)) for text in values.pop("grants") or []]
@@ -157,13 +145,14 @@ class Roles(AppView, model=Role):
             description=values["description"],
         )
 
+    def tags(self, obj: Role) -> list[dict[str, Any]]:
+        held = frozenset((g.screen, g.action) for g in obj.grants)
+        return [{"hue": 6, "label": t.label} for t in trusted(held)]
+
     async def sections(self, session: AsyncSession, obj: Role, request: Request) -> list[dict[str, Any]]:
-        labels = dict(_grant_choices())
-        shown = sorted(labels.get(f"{g.screen} {g.action}", f"{g.screen} {g.action}") for g in obj.grants)
-        return [
-            *await super().sections(session, obj, request),
-            {"label": gettext("May"), "kind": "words", "words": shown},
-        ]
+        shown = matrix([(g.screen, g.action) for g in obj.grants], grants_of(request))
+        html = ready(page("sqladmin/role_grants.html", matrix=shown))
+        return [*await super().sections(session, obj, request), {"label": gettext("May"), "kind": "html", "html": html}]
 
     async def attached(self, session: AsyncSession, obj: Role) -> list[Mapping[str, Any]]:
         n = await session.scalar(select(func.count()).select_from(Grant).where(Grant.role_id == obj.id))

@@ -33,6 +33,7 @@ class Users(AppView, model=User):
     letter, in_palette, palette_hints = "u", True, ("email", "project_id")
     leave_out = ("last_sign_in_at",)
     buttons = (SERVE,)
+    bulk = ("language", "enabled")
     related = (Related("customer", of=lambda u: Customer.logins.any(UserCustomer.user_id == u.id)),)
 
     def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool]:

@@ -36,7 +36,7 @@ def start(request: Request[Any, Any, Any]) -> Redirect:
     return Redirect("/client/" if brand_asked(request.scope) else "/admin/", status_code=303)
 
 
-def _mount(host: Any, settings: Settings) -> Any:
+def _mount(host: Any) -> Any:
     @asgi("/admin", is_mount=True, copy_scope=True)  # without the copy Starlette overwrites scope["app"]
     async def admin(scope: Scope, receive: Receive, send: Send) -> None:
         path = unquote(scope["raw_path"].decode("latin-1").split("?")[0]).rstrip("/")
@@ -46,7 +46,7 @@ def _mount(host: Any, settings: Settings) -> Any:
             if scope.get("method") == "POST":
                 scope["state"]["kept"] = await recovery.keep(scope, receive, path)
             raise SignInNeeded
-        if not f"{path}/".startswith(f"{SET_UP}/") and await must_set_up(scope, settings):
+        if not f"{path}/".startswith(f"{SET_UP}/") and await must_set_up(scope, scope["app"].state.settings):
             await Redirect(SET_UP, status_code=303).to_asgi_response(None, Request(scope))(scope, receive, send)
             return
         scope["path"] = "/admin/" if path == "/admin" else path
@@ -64,13 +64,9 @@ async def _closing(_app: Litestar) -> AsyncIterator[None]:
         await db.dispose()
 
 
-def build(settings: Settings, panel: Any) -> Guard:
-    """Put the parts together; `app.db` is configured. panel: the ASGI application for paths under ``/admin``."""
-    queue.configure(settings.redis_url)
-    flash.configure(settings.secret_key)
-    links.configure(settings)
-    replies.configure(settings.secret_key, settings.inbound_address, settings.old_secret_keys)
-    app = Litestar(
+def assemble(panel: Any) -> Litestar:
+    """Put the parts together. panel: the ASGI application for paths under ``/admin``."""
+    return Litestar(
         route_handlers=[
             start,
             health,
@@ -82,26 +78,35 @@ def build(settings: Settings, panel: Any) -> Guard:
             *passwords.STAFF_HANDLERS,
             *consent.HANDLERS,
             client.router(),
-            _mount(panel, settings),
+            _mount(panel),
         ],
         exception_handlers=HANDLERS,
         lifespan=[_closing],
-        state=State({"storage": DirectoryStorage(settings.data_dir / "attachments"), "settings": settings}),
+        state=State(),
         openapi_config=None,
         logging_config=None,
         request_max_body_size=None,  # the guard counts
     )
+
+
+def serve(app: Litestar, settings: Settings) -> Guard:
+    """The assembled parts behind the guard, with these settings; `app.db` is configured."""
+    queue.configure(settings.redis_url)
+    flash.configure(settings.secret_key)
+    links.configure(settings)
+    replies.configure(settings.secret_key, settings.inbound_address, settings.old_secret_keys)
+    app.state.update({"storage": DirectoryStorage(settings.data_dir / "attachments"), "settings": settings})
     return Guard(app, settings)  # type: ignore[arg-type]
 
 
 def create_app(settings: Settings | None = None) -> Guard:
     """The web application: the guard, and behind it signing in, the client area, the panel, health and static files."""
-    from admin_views.mount import panel  # SQLAdmin takes its time: whoever only wants `build` does not wait for it
+    from admin_views.mount import panel  # SQLAdmin takes its time: whoever wants only `assemble` does not wait for it
 
     settings = settings or load()
     set_up_logging()
     db.configure(settings.database_url)  # the panel asks for its sessions when it is made
-    made = build(settings, panel(settings))
+    made = serve(assemble(panel(settings)), settings)
     gc.collect()
     gc.freeze()  # what is loaded now stays: the collector need not look at it again and again
     return made

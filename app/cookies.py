@@ -16,10 +16,12 @@ FLASH = "bursar_flash"
 LANGUAGE = "bursar_language"
 STEP = "bursar_step"
 """Between the two steps of signing in; opens nothing but the second."""
+PREVIEW = "bursar_preview"
+"""The role as which a staff member sees the panel just now."""
 
 PATHS: dict[str, str] = {VISIT: "/client"}
 """Cookies that are sent below one path only; all others are sent everywhere."""
-ALL = (STAFF, CLIENT, VISIT, FLASH, LANGUAGE, STEP)
+ALL = (STAFF, CLIENT, VISIT, FLASH, LANGUAGE, STEP, PREVIEW)
 SIGNS_IN = (STAFF, CLIENT, VISIT)
 
 DAY = 24 * 3600

@@ -68,6 +68,8 @@ class Settings:
     sms_url: str = field(default="", repr=False)
     """Where texts for phones are posted to; empty: codes go by e-mail, in development into the outbox."""
     sms_secret: str = field(default="", repr=False)
+    webhook_private: bool = False
+    """Whether rules may call webhooks at addresses that are not public, such as 10.0.0.7 or localhost."""
 
     @property
     def production(self) -> bool:
@@ -126,6 +128,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         stripe_url=_stripe_url(values.get("BURSAR_STRIPE_URL", "")),
         sms_url=_sms_url(values),
         sms_secret=values.get("BURSAR_SMS_SECRET", ""),
+        webhook_private=_yes_no(values, "BURSAR_WEBHOOK_PRIVATE"),
         data_dir=data_dir,
         secret_key=_secret_key(values.get("BURSAR_SECRET_KEY", ""), environment, data_dir),
         old_secret_keys=_old_secret_keys(values.get("BURSAR_OLD_SECRET_KEYS", "")),

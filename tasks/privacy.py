@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
-from app.domain import privacy
+from app.domain import keeping, privacy
 from tasks.base import JobRun, task
 from tasks.daily import daily
 
@@ -24,7 +24,7 @@ async def export(job: JobRun, *, request_id: int) -> None:
 async def drop(job: JobRun, *, place: str) -> None:
     """Delete the file of an export whose row is gone."""
     async with db.reads() as session:
-        await privacy.give_up(job.resources.storage, session, place)
+        await keeping.forget(job.resources.storage, session, [place])
 
 
 @daily("privacy.day", hour=4)

@@ -25,11 +25,14 @@ from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting, log, set_up_logging
 from app.settings import Settings, load
 from tasks import (
+    automation,
     base,
+    bulk,
     campaigns,
     charging,
     config,
     confirmations,
+    custom,
     customers,
     daily,
     imports,
@@ -47,10 +50,13 @@ from tasks import (
 from tasks.base import Resources
 
 __all__ = [
+    "automation",
+    "bulk",
     "campaigns",
     "charging",
     "config",
     "confirmations",
+    "custom",
     "customers",
     "imports",
     "inbound",
@@ -118,6 +124,7 @@ async def _main(settings: Settings) -> None:
             with suppress(SQLAlchemyError, OSError):  # the database may still be starting: then the next worker does it
                 await inbound.begin(settings)
                 await payments.begin(settings)
+                await automation.begin()
             await _distribute(settings, resources, stop)
     finally:
         with suppress(Exception):

@@ -9,6 +9,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app import db, links, models, queue
-from app.db import sqlite
+from app.db import sessions, sqlite
+from app.db.kept import Kept
+from app.domain.config import live
+from app.domain.custom import filtering, messages
 from app.domain.sessions import passwords
 from app.localrun import redis_server
 from app.migrations import upgrade_url
@@ -144,11 +148,14 @@ async def _empty(url: str) -> None:
 
 
 @pytest.fixture
-async def database_url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[str]:
-    """A migrated, empty database for this test."""
+async def database_url(engine_name: str, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A migrated, empty database for this test, at the address of the one before."""
     if engine_name == "sqlite":
-        path = tmp_path / "bursar.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        template: Path = request.getfixturevalue("sqlite_template")
+        path = template.with_name("test.db")
+        for old in path.parent.glob("test.db*"):
+            old.unlink()
+        shutil.copy(template, path)
         yield f"sqlite+aiosqlite:///{path}"
         return
     url: str = request.getfixturevalue("postgres_database")
@@ -156,14 +163,30 @@ async def database_url(engine_name: str, tmp_path: Path, request: pytest.Fixture
     yield url
 
 
+_used: dict[str, Any] = {}
+
+
+def _configure(url: str) -> None:
+    """`db.configure`, with the engines that have been at this address before: they keep the statements that they have
+    compiled, which takes longer than running them."""
+    if url in _used:
+        sessions._database = replace(_used[url], kept=Kept())
+    else:
+        db.configure(url)
+        _used[url] = db.database()
+    live.forget()
+
+
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[str]:
     """`app.db` configured for this test; everything is done by the system unless the test says otherwise."""
-    db.configure(database_url)
+    _configure(database_url)
     links.configure(Settings(database_url=database_url, secret_key="k" * 40, data_dir=Path()))
     token = actor.set(SYSTEM)
     yield database_url
     actor.reset(token)
+    filtering.declare([])  # the custom fields of this database
+    messages.declare([])
     await db.dispose()
 
 

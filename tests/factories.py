@@ -14,6 +14,7 @@ from app.db import utcnow
 from app.domain import ledger
 from app.domain.ledger import Move
 from app.models.attachments import Attachment
+from app.models.automation import Rule, RuleRun, RunState, Trigger
 from app.models.billing import (
     Document,
     DocumentKind,
@@ -35,6 +36,7 @@ from app.models.discounts import Discount
 from app.models.imports import ImportRun
 from app.models.inbound import InboundMail, InboundState
 from app.models.jobs import Job
+from app.models.labels import Label
 from app.models.ledger import Account, AccountKind, TransactionKind
 from app.models.messaging import (
     Campaign,
@@ -51,6 +53,7 @@ from app.models.projects import Project
 from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
 from app.models.tickets import CannedReply, Ticket, TicketMessage
 from app.models.users import CustomerRole, User, UserCustomer, UserRole
+from app.models.views import SavedView, ViewKind
 
 T = TypeVar("T")
 _numbers = itertools.count(1)
@@ -89,6 +92,16 @@ async def create_customer(session: AsyncSession, **kw: Any) -> Customer:
     for group in groups:
         await create_membership(session, customer=customer, group=group)
     return customer
+
+
+async def create_view(session: AsyncSession, **kw: Any) -> SavedView:
+    """A saved view of the customers that everybody sees."""
+    return await _save(session, SavedView(**{"screen": "customer", "name": "A view", "kind": ViewKind.SHARED} | kw))
+
+
+async def create_label(session: AsyncSession, **kw: Any) -> Label:
+    """Another name for the e-mail of staff."""
+    return await _save(session, Label(**{"screen": "staff", "item": "email", "language": "en", "text": "Mail"} | kw))
 
 
 async def create_user(session: AsyncSession, **kw: Any) -> User:
@@ -397,3 +410,22 @@ async def create_exchange_rate(session: AsyncSession, **kw: Any) -> ExchangeRate
 async def create_discount(session: AsyncSession, **kw: Any) -> Discount:
     """10 % on everything for everybody."""
     return await _save(session, Discount(**{"name": f"Discount {next(_numbers)}", "percent": 1000} | kw))
+
+
+async def create_rule(session: AsyncSession, **kw: Any) -> Rule:
+    """Whoever is registered gets a note; not in use."""
+    actions = [{"key": "one", "kind": "set", "field": "note", "value": "registered"}]
+    kw = {"name": f"Rule {next(_numbers)}", "trigger": Trigger.REGISTERED, "actions": actions} | kw
+    return await _save(session, Rule(**kw))
+
+
+async def create_rule_run(session: AsyncSession, *, rule: Rule, customer: Customer, **kw: Any) -> RuleRun:
+    """One that has failed."""
+    done = {"one": {"kind": "set", "state": "failed", "what": "refused", "note": "It broke."}}
+    kw = {
+        "event_key": f"test:{next(_numbers)}",
+        "event": {"what": "registered"},
+        "state": RunState.FAILED,
+        "done": done,
+    } | kw
+    return await _save(session, RuleRun(rule_id=rule.id, customer_id=customer.id, **kw))

@@ -68,7 +68,7 @@ class Press:
     def hidden(self) -> dict[str, Any]:
         """What the form carries along, so that the POST means the same rows."""
         if self.asked is not None:
-            return {"all": "1", "query": self.asked.query()}
+            return {"all": "1", "query": self.asked.complete()}
         return {"pks": ",".join(map(str, self.pks))}
 
 
@@ -155,7 +155,9 @@ class DeleteFlow(Flow):
         names = ", ".join(str(o) for o in press.objects[:5])
         if len(press.objects) > 5:
             names = gettext("%(names)s and %(n)s more") % {"names": names, "n": len(press.objects) - 5}
-        return {"record_label": names, "attached": attached, "refused": refused}
+        one = press.objects[0] if len(press.objects) == 1 and refused else None
+        instead = press.view.instead(press.request, one) if one is not None else None
+        return {"record_label": names, "attached": attached, "refused": refused, "instead": instead}
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> str | Done:
         for obj in press.objects:

@@ -65,6 +65,8 @@ TONES = {
     "due": "open",
     "leased": "live",
     "skipped": "",
+    "stopped": "warn",
+    "broken": "bad",
     "ordered": "info",
     "in_progress": "info",
     "high": "warn",
@@ -178,7 +180,8 @@ def figure(text: str) -> str:
     return f'<bdi dir="ltr" class="num">{esc(text)}</bdi>'
 
 
-def _text(value: Any) -> str:
+def words(value: Any) -> str:
+    """Plain text, cut where it is long."""
     text = str(value) if value not in (None, "") else ""
     return f"<bdi>{escape(text[:117] + '…' if len(text) > 120 else text)}</bdi>" if text else ""
 
@@ -195,7 +198,7 @@ def _relation(key: str, target: str) -> Cell:
         if hasattr(other, "hue"):
             return swatch(other.hue, str(other), round=target == "attitude")
         return (
-            link(target, other.id, str(other)) if target in ("customer", "campaign", "user", "staff") else _text(other)
+            link(target, other.id, str(other)) if target in ("customer", "campaign", "user", "staff") else words(other)
         )
 
     return cell
@@ -249,7 +252,7 @@ def cell_of(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> Cell:
     elif isinstance(kind.python_type, type) and issubclass(kind.python_type, int) and info.get("css") != "id":
         shown = lambda value: esc(show_number(value)) if value is not None else ""  # noqa: E731
     else:
-        shown = _text
+        shown = words
     return lambda obj: shown(getattr(obj, key))
 
 

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from wtforms import HiddenField
 
-from admin_views.base import pages
+from admin_views.base import custom, inplace, pages
 from admin_views.base.cells import ready
+from admin_views.base.conditions import keep_stored
 from admin_views.base.fields import SAFE_INTEGER, AppForm, LookupField, ask_again, focus_of, set_currencies
 from admin_views.base.lists import PART
 from admin_views.base.panel import STALE, PanelBase, packed, posted_form
@@ -42,7 +43,7 @@ def changed_meanwhile(view: AppView, obj: Any, form: AppForm) -> list[Any]:
         prop = view.prop_of(name)
         shown = ready(view.cell(prop)(obj)) or "–"
         lines.append(ready("<b>{}</b>: {}").format(str(fields[name].label.text), shown))
-    return lines
+    return lines + custom.changed_meanwhile(view.model, obj, fields)
 
 
 def plain_value(value: Any) -> str:
@@ -80,6 +81,7 @@ class Editing(PanelBase):
             if posted is None and pk is None:
                 _begin_with(form, request)
             set_currencies(form, getattr(obj, "currency", None))
+            keep_stored(form, start)
             look = posted is not None and bool(posted.get("_look")) and bool(view.look_template)
             sent = posted is not None and not look
             valid = sent and form.validate()
@@ -122,6 +124,7 @@ class Editing(PanelBase):
         if sent:
             ask_again(form)
         groups = pages.groups_of(plan_of(request, view), form)
+        inplace.offer_new(request, self.find, form)
         context = {
             "page": {
                 "title": title,

@@ -1,140 +1,50 @@
-"""Export of a filtered list: the columns as seen, streamed by keyset in short transactions, formulas neutralised."""
+"""Export of a filtered list: the columns that a person chooses of those that they may see. A short list is streamed at
+once, by keyset in short transactions; a long one is written in the background and offered when it is ready."""
 
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from decimal import Decimal
-from functools import partial
-from typing import Any, cast
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
-from sqlalchemy import Boolean, Date, Dialect, Enum, Integer, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 from wtforms import RadioField, validators
 
 from admin_views.base.buttons import Button, Done, Flow, Press
-from admin_views.base.cells import relation_of
-from admin_views.base.fields import AppForm
-from admin_views.base.listing import Asked, beyond, conditions, keys_of, order_by
+from admin_views.base.fields import AppForm, ListField
+from admin_views.base.keyset import beyond, keys_of, order_by
+from admin_views.base.listing import Asked, conditions, count
 from admin_views.base.plan import Plan, plan_of
 from app import db
-from app.db import UtcDateTime
-from app.domain.sheets import FORMULA, money, neutral
+from app.domain.bulk.exporting import add_export
+from app.domain.bulk.files import FILES
+from app.domain.bulk.values import Values, known
 from app.errors import NotFound
-from app.i18n import _
+from app.i18n import _, gettext
 from app.models import audit, scope
 
 CHUNK = 2000
 """Rows per transaction: a slow reader holds no snapshot."""
-MANY_NAMES = 50_000
-"""Names of related rows that an export remembers."""
-DIGITS = {"percent": 2, "rate": 9}
-"""Widgets of figures that are kept as whole numbers, and how many of their digits are decimals."""
+AT_ONCE = 2000
+"""Up to so many rows a click gives the file."""
+
+Columns = Sequence[tuple[str, str]]
+"""(key, label)."""
 
 
-def _decimal(value: int | None, digits: int) -> str | None:
-    return None if value is None else f"{Decimal(value).scaleb(-digits).normalize():f}"
-
-
-def _stored(kind: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
-    """What makes of a stored value one that JSON knows; None where it is one already, as the texts of a Choice."""
-    if isinstance(kind, Enum):
-        return None
-    process = kind.dialect_impl(dialect).result_processor(dialect, None)
-    if isinstance(kind, UtcDateTime | Date):
-        return lambda value: None if value is None else (process(value) if process else value).isoformat()
-    return cast("Callable[[Any], Any] | None", process)
-
-
-class Source:
-    """The columns of a list as values, chunk by chunk: each is read in a transaction of its own, without objects."""
-
-    def __init__(self, plan: Plan, asked: Asked) -> None:
-        self.plan, self.asked, self.keys = plan, asked, [c.key for c in plan.columns if c.stored]
-        self.order = keys_of(plan, asked)
-        self.targets: dict[str, Any] = {}
-        self.names: dict[str, dict[Any, Any]] = {}
-        """Of each column that points at another table: id -> how that row is called."""
-        self.currencies: dict[str, str] = {}
-        self.texts: list[int] = []
-        """Which columns hold what people have typed."""
-        for i, key in enumerate(self.keys):
-            column = plan.view.mapper.column_attrs[key].columns[0]
-            if (relation := relation_of(plan.view.mapper, column)) is not None:
-                self.targets[key], self.names[key] = relation.mapper.class_, {None: None}
-            elif column.info.get("widget") == "money":
-                self.currencies[key] = column.info["currency"]
-            if key in self.targets or not isinstance(column.type, Integer | Boolean | Date | UtcDateTime | Enum):
-                self.texts.append(i)
-        wanted = (*self.keys, *self.currencies.values(), *(k.attr for k in self.order))
-        self.columns = {name: i for i, name in enumerate(dict.fromkeys(wanted))}
-        dialect = db.engine().dialect
-        kinds = {name: plan.view.mapper.column_attrs[name].columns[0].type for name in self.columns}
-        self.convert = {name: _stored(kind, dialect) for name, kind in kinds.items()}
-        for key in self.keys:
-            if digits := DIGITS.get(plan.view.mapper.column_attrs[key].columns[0].info.get("widget", "")):
-                self.convert[key] = partial(_decimal, digits=digits)
-        self.processors = [kind.dialect_impl(dialect).result_processor(dialect, None) for kind in kinds.values()]
-
-    async def _prepared(self, session: AsyncSession, *, on: bool) -> db.Prepared:
-        view = self.plan.view
-        where = conditions(view, self.asked)
-        await db.weigh(session, where)
-        if on:
-            where.append(beyond(self.order))
-        statement = select(*(getattr(view.model, n).label(n) for n in self.columns)).select_from(view.model)
-        statement = statement.where(*where).order_by(*order_by(self.order, self.asked.descending)).limit(CHUNK)
-        return db.Prepared(scope.limited(statement), session.get_bind().dialect)
-
-    async def chunks(self) -> AsyncIterator[list[list[Any]]]:
-        """All rows that match: per chunk one list of values for each column."""
-        async with db.reads() as session:
-            first, following = await self._prepared(session, on=False), await self._prepared(session, on=True)
-        reading = asyncio.create_task(_raw(first, {}))
-        try:
-            while True:
-                rows = await reading
-                if len(rows) == CHUNK:  # the database looks for the next ones while these are written
-                    last = [process(v) if process else v for v, process in zip(rows[-1], self.processors, strict=True)]
-                    values = {f"key_{i}": k.value(last[self.columns[k.attr]]) for i, k in enumerate(self.order)}
-                    reading = asyncio.create_task(_raw(following, values))
-                if rows:
-                    yield await self._values(rows)
-                if len(rows) < CHUNK:
-                    return
-        finally:
-            reading.cancel()
-
-    async def _values(self, rows: Sequence[Any]) -> list[list[Any]]:
-        stored = [list(column) for column in zip(*rows, strict=True)]
-        shown = []
-        for key in self.keys:
-            values = stored[self.columns[key]]
-            if key in self.targets:
-                names = await self._names(key, set(values))
-                values = [names[v] for v in values]
-            elif key in self.currencies:
-                codes = stored[self.columns[self.currencies[key]]]
-                values = [None if v is None else money(v, c) for v, c in zip(values, codes, strict=True)]
-            elif (convert := self.convert[key]) is not None:
-                values = [convert(v) for v in values]
-            shown.append(values)
-        return shown
-
-    async def _names(self, key: str, ids: set[Any]) -> dict[Any, Any]:
-        names, model = self.names[key], self.targets[key]
-        if missing := ids - names.keys():
-            if len(names) > MANY_NAMES:
-                names.clear()
-                names[None], missing = None, ids - {None}
-            async with db.reads() as session:
-                found = {o.id: str(o) for o in await session.scalars(select(model).where(model.id.in_(missing)))}
-            names.update({i: found.get(i, f"#{i}") for i in missing})
-        return names
+def offered(plan: Plan) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The columns of the list, and what else the person may see of its rows."""
+    view = plan.view
+    listed = [(c.key, str(c.label)) for c in plan.columns if known(view.model, c.key)]
+    seen = {key for key, _label in listed}
+    more: list[tuple[str, str]] = []
+    if plan.linked:
+        more += [(c.key, str(c.label)) for _group, columns in plan.details for c in columns]
+    more += [(key, gettext(label)) for key, label, screen in view.export_more if plan.grants_list(screen)]
+    others = {key: label for key, label in more if key not in seen and known(view.model, key)}
+    return listed, list(others.items())
 
 
 async def _raw(prepared: db.Prepared, values: dict[str, Any]) -> Sequence[Any]:
@@ -142,49 +52,78 @@ async def _raw(prepared: db.Prepared, values: dict[str, Any]) -> Sequence[Any]:
         return await prepared.run(session, values)
 
 
-def _neutralised(values: list[Any]) -> list[Any]:
-    """The texts of a column, each `neutral`; most columns hold nothing that needs it, and are only looked through."""
-    texts = ["" if v is None else str(v) for v in values]
-    joined = "\0".join(texts)
-    if any(t[:1] in FORMULA for t in texts if t) or any(mark in joined for mark in ";\t\r\n"):
-        return [neutral(t) for t in texts]
-    return texts
+class Source:
+    """The rows of a list as values, chunk by chunk: each is read in a transaction of its own, without objects."""
+
+    def __init__(self, plan: Plan, asked: Asked, keys: Sequence[str], *, plain: bool = True) -> None:
+        self.plan, self.asked = plan, asked
+        self.order = keys_of(plan, asked)
+        self.values = Values(plan.view.model, keys, [k.attr for k in self.order], plain=plain)
+
+    async def _prepared(self, session: AsyncSession, *, on: bool) -> db.Prepared:
+        view = self.plan.view
+        where = conditions(view, self.asked)
+        await db.weigh(session, where)
+        if on:
+            where.append(beyond(self.order))
+        statement = select(*self.values.selected()).select_from(view.model).where(*where)
+        statement = statement.order_by(*order_by(self.order, self.asked.descending)).limit(CHUNK)
+        return db.Prepared(scope.limited(statement), session.get_bind().dialect)
+
+    async def chunks(self) -> AsyncIterator[list[list[Any]]]:
+        """All rows that match: per chunk one list of values for each column."""
+        async with db.reads() as session:
+            first, following = await self._prepared(session, on=False), await self._prepared(session, on=True)
+        reading = asyncio.create_task(_raw(first, {}))
+        read = self.values
+        try:
+            while True:
+                rows = await reading
+                if len(rows) == CHUNK:  # the database looks for the next ones while these are written
+                    last = [process(v) if process else v for v, process in zip(rows[-1], read.processors, strict=True)]
+                    at = {f"key_{i}": k.value(last[read.columns[k.attr]]) for i, k in enumerate(self.order)}
+                    reading = asyncio.create_task(_raw(following, at))
+                if rows:
+                    yield await read.made(rows)
+                if len(rows) < CHUNK:
+                    return
+        finally:
+            reading.cancel()
 
 
-async def as_csv(plan: Plan, asked: Asked) -> AsyncIterator[str]:
-    """UTF-8 with a byte order mark, which spreadsheets need; RFC 4180."""
-    source = Source(plan, asked)
-    out = io.StringIO()
-    writer = csv.writer(out)
-    out.write("\ufeff")
-    writer.writerow([neutral(str(c.label)) for c in plan.columns if c.stored])
-    yield out.getvalue()
-    async for columns in source.chunks():
-        for i in source.texts:
-            columns[i] = _neutralised(columns[i])
-        out.seek(0)
-        out.truncate()
-        writer.writerows(zip(*columns, strict=True))
-        yield out.getvalue()
+async def stream(plan: Plan, asked: Asked, ending: str, columns: Columns) -> AsyncIterator[bytes]:
+    """The file, as it grows."""
+    _media, kind = FILES[ending]
+    source = Source(plan, asked, [key for key, _label in columns], plain=kind.plain)
+    file = kind(source.values, [label for _key, label in columns], str(plan.view.name_plural))
+    yield file.begin()
+    async for chunk in source.chunks():
+        yield file.add(chunk)
+    yield file.end()
 
 
-async def as_json(plan: Plan, asked: Asked) -> AsyncIterator[str]:
-    """One array of objects, by column name."""
-    source, between = Source(plan, asked), "["
-    async for columns in source.chunks():
-        lines = (
-            json.dumps(dict(zip(source.keys, row, strict=True)), ensure_ascii=False)
-            for row in zip(*columns, strict=True)
-        )
-        yield between + ",\n".join(lines)
-        between = ",\n"
-    yield "[]" if between == "[" else "]"
+def chosen(plan: Plan, asked: Asked, where: list[Any]) -> Select[Any]:
+    """The ids of the rows that match, each with its place in the list, for work in the background."""
+    view = plan.view
+    order = order_by(keys_of(plan, asked), asked.descending)
+    place = func.row_number().over(order_by=order).label("position")
+    return select(view.pk_column.label("id"), place).select_from(view.model).where(*where)
 
 
-KINDS: dict[str, tuple[str, Callable[[Plan, Asked], AsyncIterator[str]]]] = {
-    "csv": ("text/csv; charset=utf-8", as_csv),
-    "json": ("application/json", as_json),
-}
+async def chosen_by(session: AsyncSession, press: Press) -> tuple[Select[Any], str]:
+    """What a button was pressed for, as `app.domain.bulk` takes it: the rows, and the address of the list. Raises
+    NotFound when nothing is chosen."""
+    plan, asked = plan_of(press.request, press.view), asked_of(press)
+    where = conditions(press.view, asked)
+    await db.weigh(session, where)
+    return chosen(plan, asked, where), asked.query()
+
+
+def asked_of(press: Press) -> Asked:
+    """The list that is meant: all that match, or the chosen rows. Raises NotFound when nothing is chosen."""
+    if press.asked is None and not press.pks:
+        raise NotFound(_("Nothing is chosen, or it does not exist any more."))
+    return press.asked or Asked(condition=press.view.only(press.pks))
 
 
 class ExportForm(AppForm):
@@ -192,7 +131,11 @@ class ExportForm(AppForm):
         _("File"),
         [validators.InputRequired()],
         default="csv",
-        choices=[("csv", _("CSV, for spreadsheets")), ("json", _("JSON, for programs"))],
+        choices=[
+            ("csv", _("CSV, for spreadsheets")),
+            ("xlsx", _("XLSX, a workbook")),
+            ("json", _("JSON, for programs")),
+        ],
     )
 
 
@@ -200,17 +143,44 @@ class ExportFlow(Flow):
     form = ExportForm
     needs_rows = False
 
+    async def build(self, press: Press, posted: Any = None) -> AppForm:
+        shown = press.asked.columns if press.asked is not None else ()
+        listed, others = offered(plan_of(press.request, press.view).shown(shown))
+        columns = ListField(
+            _("Columns"),
+            choices=[*listed, *others],
+            default=[key for key, _label in listed],
+            description=_("None chosen: those of the list."),
+        )
+        kind: type[AppForm] = type("ExportForm", (ExportForm,), {"columns": columns})
+        return kind(posted)
+
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
-        kind, view = form.data["kind"], press.view
-        if press.asked is None and not press.pks:
-            raise NotFound(_("Nothing is chosen, or it does not exist any more."))
-        asked = press.asked or Asked(condition=view.only(press.pks))
-        changes = {"filter": [None, asked.query()], "ids": [None, list(press.pks)], "kind": [None, kind]}
+        view, asked = press.view, asked_of(press)
+        plan = plan_of(press.request, view).shown(asked.columns)
+        ending = form.data["kind"]
+        listed, others = offered(plan)
+        wanted = set(form.data["columns"] or ())
+        columns = [c for c in (*listed, *others) if c[0] in wanted] or listed
+        changes = {
+            "filter": [None, asked.query()],
+            "ids": [None, list(press.pks)],
+            "kind": [None, ending],
+            "columns": [None, [key for key, _label in columns]],
+        }
         await session.run_sync(lambda s: audit.write(s, "export", view.identity, None, changes))
-        media, stream = KINDS[kind]
-        name = f"{view.identity}-{db.utcnow():%Y-%m-%d}.{kind}"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        content = stream(plan_of(press.request, view), asked)
+        n, more = await count(session, plan, asked)
+        if (n > AT_ONCE or more) and len(view.pk_props) == 1:
+            rows, query = await chosen_by(session, press)
+            name = gettext("Export: %(what)s") % {"what": view.name_plural}
+            run = await add_export(
+                session, noun=view.identity, rows=rows, query=query, name=name, ending=ending, columns=columns
+            )
+            said = gettext("The file is being written. It is offered here and under the bell when it is ready.")
+            return Done(said, url=f"/admin/bulk_run/details/{run.id}")
+        media, _kind = FILES[ending]
+        headers = {"Content-Disposition": f'attachment; filename="{view.identity}-{db.utcnow():%Y-%m-%d}.{ending}"'}
+        content = stream(plan, asked, ending, columns)
         return Done("", response=StreamingResponse(content, media_type=media, headers=headers))
 
 
@@ -221,6 +191,6 @@ EXPORT = Button(
     on=frozenset({"head", "selection"}),
     flow=ExportFlow(),
     grant="export",
-    lede=_("The rows of this list, as they are filtered and sorted, with the columns that you see."),
+    lede=_("The rows of this list, as they are filtered and sorted."),
     submit=_("Export"),
 )

@@ -82,6 +82,8 @@ class LookupField(Field):
         self.multiple = multiple
         self.lookup_url = lookup_url or f"/admin/{target}/lookup"
         self.chosen: list[tuple[int, str]] = []
+        self.add_url = self.add_label = ""
+        """Where a new row is made beside the field: see `inplace.offer_new`."""
 
     @property
     def ids(self) -> list[int]:
@@ -286,6 +288,7 @@ DECIMALS: dict[str, type[DecimalField]] = {"percent": PercentField, "rate": Rate
 
 TYPED: dict[str, dict[str, Any]] = {
     "email": {"type": "email", "inputmode": "email", "autocapitalize": "none", "spellcheck": "false"},
+    "clock": {"type": "time"},
     "phone": {
         "type": "tel", "inputmode": "tel", "placeholder": "+49 30 1234567",
         "data-doubt": "/admin/doubts", "data-doubt-with": "country",

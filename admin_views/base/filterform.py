@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from wtforms import SelectField, StringField
 from wtforms.fields.core import UnboundField
 
+from admin_views.base.conditions import ConditionField
 from admin_views.base.fields import AppForm, ListField, LookupField
 from admin_views.base.listing import Asked
 from admin_views.base.screen import AppView
 from app import filters
 from app.domain.config import modules
+from app.filters import WHOLE
 from app.i18n import gettext
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 _USUAL: dict[filters.Kind, tuple[str, ...]] = {
     filters.Kind.TEXT: ("contains",),
@@ -57,8 +62,27 @@ def filter_form(view: AppView, asked: Asked) -> AppForm:
             elif op in ("at_most", "until"):
                 label = gettext("%(field)s until") % {"field": label}
             made[f"{name}.{op}"] = cast("UnboundField[Any]", _filter_field(field, label))
-    form = type("FilterForm", (AppForm,), made)
-    return cast(AppForm, form(_Params(asked.filter_params)))
+    shown = _shown(made, asked)
+    made[WHOLE] = cast("UnboundField[Any]", ConditionField(gettext("Conditions"), model=view.model, id="conditions"))
+    form = cast(AppForm, type("FilterForm", (AppForm,), made)(_Params(p for p in asked.filter_params if p[0] in shown)))
+    rest = filters.from_query([p for p in asked.filter_params if p[0] not in shown], view.model)
+    cast(Any, form)[WHOLE].process_data(None if rest is None else filters.to_json(rest))
+    return form
+
+
+def _shown(made: Mapping[str, Any], asked: Asked) -> set[str]:
+    """The parameters that the fields can show; the builder has the others."""
+    values: dict[str, list[str]] = {}
+    for name, value in asked.filter_params:
+        values.setdefault(name, []).extend(value.split(",") if name.endswith(".in") else [value])
+    return {name for name, found in values.items() if name in made and _fits(made[name], found)}
+
+
+def _fits(field: Any, values: list[str]) -> bool:
+    kind, kw = field.field_class, field.kwargs.get("render_kw") or {}
+    if kind is SelectField:
+        return len(values) == 1 and values[0] in {v for v, _label in field.kwargs["choices"]}
+    return kw.get("type") != "date" or (len(values) == 1 and bool(_DAY.fullmatch(values[0])))
 
 
 def sections(view: AppView, form: AppForm, asked: Asked) -> list[dict[str, Any]]:
@@ -68,6 +92,8 @@ def sections(view: AppView, form: AppForm, asked: Asked) -> list[dict[str, Any]]
     used = {name for name, _value in asked.filter_params}
     groups: dict[str | None, list[str]] = {None: []}
     for name in form._fields:
+        if name == WHOLE:  # the builder stands above the fields
+            continue
         of = known[name.rpartition(".")[0]]
         if of.name in first or of.column in first:
             groups[None].append(name)

@@ -16,8 +16,10 @@ from admin_views.base import news
 from admin_views.base.listing import parse_ids
 from admin_views.base.screen import AppView
 from app import db, flash
+from app.db import utcnow
+from app.domain.previews import Preview
 from app.errors import AppError
-from app.i18n import LANGUAGES, _, gettext, language, show_number
+from app.i18n import LANGUAGES, _, gettext, language, named, show_number
 from app.models import scope
 from app.models.customers import Customer
 from app.observe import actor
@@ -25,8 +27,13 @@ from app.render import initials, page
 
 PIN_COOKIE = "bursar_pin"
 SITE = "Bursar"
-GROUPS = (_("Customers"), _("Money"), _("Messages"), _("Configuration"))
-HOME = (_("Dashboard"), "/admin/", "layout-dashboard", "h")
+MENU = "menu"
+"""The screen under which the headings of the menu can be renamed."""
+GROUPS = tuple(
+    named(heading, MENU, str.__str__(heading))
+    for heading in (_("Customers"), _("Money"), _("Messages"), _("Configuration"))
+)
+HOME = (named(_("Dashboard"), MENU, "Dashboard"), "/admin/", "layout-dashboard", "h")
 """The first page: label, address, icon, and its key after "g"."""
 
 
@@ -94,7 +101,17 @@ async def frame(
         "locale": language(),
         "flashes": flash.take_flashes(request.scope),
         "crumbs": crumbs or [],
+        "preview": preview_bar(request),
     }
+
+
+def preview_bar(request: Request) -> dict[str, Any] | None:
+    """What stands above every page while somebody sees the panel as a role (`admin_views/as_role.py`)."""
+    now: Preview | None = request.scope["state"].get("preview")
+    if now is None:
+        return None
+    left = max(1, round((now.until - utcnow()).total_seconds() / 60))
+    return {"role": now.role, "project": now.project, "left": left, "less": now.less, "end_url": "/admin/preview/end"}
 
 
 Item = tuple[str, str, str, bool, str | None]
@@ -118,7 +135,7 @@ async def _menu(
     for label, address, icon, name in PAGES if configures(request) else ():
         groups.setdefault("Configuration", []).append((gettext(label), address, icon, name == current, None))
     home = (str(HOME[0]), *HOME[1:3], current == "index", None)
-    return ((None, (home,)), *((gettext(g), tuple(groups[g])) for g in GROUPS if g in groups))
+    return ((None, (home,)), *((str(g), tuple(groups[g])) for g in GROUPS if g in groups))
 
 
 @lru_cache(maxsize=256)

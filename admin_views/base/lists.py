@@ -11,22 +11,25 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_views.base import table
+from admin_views.base import inplace, table, views
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Marker, money, ready
 from admin_views.base.filterform import offers
-from admin_views.base.listing import SIZES, Asked, Page, count, total_text, totals
-from admin_views.base.plan import Plan
+from admin_views.base.listing import ALL, SIZES, Asked, Page, column_text, count, total_text, totals
+from admin_views.base.plan import Plan, for_others
 from admin_views.base.reading import names_of
 from admin_views.base.screen import AppView
 from app import filters
 from app.i18n import gettext, language, show_number
+from app.models import scope
 from app.render import environment
 
 PART = "x-fragment"
 """The header of a script that asks for a part of the page: "list" for what changes with the address, "count" for how
 many rows match."""
 VARY = {"Vary": PART}
+LONGEST = 100
+"""Letters of one part of a chip."""
 
 
 class Offer(NamedTuple):
@@ -115,13 +118,14 @@ def pager(url: str, page: Page, fixed: str = "") -> dict[str, Any]:
     }
 
 
-async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, Any]:
-    """The context of list.html."""
+async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool = False) -> dict[str, Any]:
+    """The context of list.html. share: the reader may make views that others see."""
     view, asked = plan.view, page.asked
     query = asked.query()
+    complete = asked.complete()
     head, alone = [], not plan.may_create  # one decisive button is enough
     for b in sorted(plan.buttons["head"], key=lambda b: b.primary):  # pressed here, it means all that this list shows
-        url = f"{b.url(view.identity)}?all=1&{query}".rstrip("&")
+        url = f"{b.url(view.identity)}?all=1&{complete}".rstrip("&")
         head.append(offer(b, url)._replace(primary=b.primary and alone))
     if plan.may_create:
         head.append(_create(view))
@@ -133,9 +137,10 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
     columns = columns_of(plan, asked)
     around = pager(view.list_url, page)
     shown = table_of(plan, page.rows, columns, select=bool(chosen), sticky=True, search=asked.search)
+    above = await view.above(session, query.removeprefix(f"view={ALL}").removeprefix("&"))
     return {
         "title": view.name_plural,
-        "help": view.help,
+        "help": str(scope.FOR_ALL) if for_others(view) else view.help,
         "identity": view.identity,
         "search": asked.search,
         "search_placeholder": view.search_hint or gettext("Find"),
@@ -150,9 +155,14 @@ async def listing(session: AsyncSession, plan: Plan, page: Page) -> dict[str, An
         "filter_hidden": kept(asked, asked.filter_params),
         "page": around,
         "totals": [] if page.capped else await _totals(session, plan, asked),
+        "add": {"label": gettext("Add here"), "url": inplace.add_url(view)}
+        if view.in_place and plan.may_create
+        else None,
         "said": said(page, columns, around["text"]),
         "empty": empty(plan, asked),
-        **await view.above(session, query),
+        **above,
+        "views": views.bar(plan, asked, above.get("views", ()), share),
+        "tools": {name: f"/admin/{view.identity}/{name}{f'?{query}' if query else ''}" for name in ("columns", "view")},
     }
 
 
@@ -231,10 +241,17 @@ def kept(asked: Asked, params: Iterable[tuple[str, str]]) -> dict[str, Any]:
     carried: dict[str, Any] = {}
     for name, value in params:
         carried.setdefault(name, []).append(value)
-    if asked.sort:
+    usual, view = asked.usual, asked.saved.view
+    if asked.sort and (asked.sort, asked.descending) != (usual.sort, usual.descending):
         carried["sort"] = ("-" if asked.descending else "") + asked.sort
-    if asked.size != SIZES[0]:
+    if asked.size != (usual.size or SIZES[0]):
         carried["size"] = str(asked.size)
+    if asked.columns != usual.columns:
+        carried["columns"] = column_text(asked.columns)
+    if view is not None:
+        carried |= {"view": str(view.id), "changed": "1"}
+    elif asked.saved.named:
+        carried["view"] = ALL
     if asked.pin:
         carried["pin"] = ",".join(map(str, asked.pin))
     return carried
@@ -259,17 +276,33 @@ async def chips(session: AsyncSession, view: AppView, asked: Asked) -> tuple[Chi
         condition = filters.from_query(params, view.model)
         if condition is None:
             continue
-        if isinstance(condition, filters.All) and len(condition.of) == 1:
-            condition = condition.of[0]
-        if isinstance(condition, filters.Leaf):
-            words = filters.field(view.model, condition.field).describe(condition, named)
-        else:
-            words = (filters.say(condition, view.model, named), "", "")
         rest = tuple(p for p in asked.filter_params if p not in params)
-        url = f"{view.list_url}?{asked.query(filter_params=rest)}"
-        label, op, value = map(str, words)
-        shown.append(Chip(label, op, value, url))
+        for one, others in _apart(condition):
+            back = () if others is None else tuple(filters.to_query(others, view.model))
+            url = f"{view.list_url}?{asked.query(filter_params=(*rest, *back))}"
+            shown.append(_chip(one, view, named, url))
     return tuple(shown)
+
+
+def _apart(condition: filters.Condition) -> list[tuple[filters.Condition, filters.Condition | None]]:
+    """The conditions that hold together, each with what is left without it."""
+    if not isinstance(condition, filters.All) or len(condition.of) < 2:
+        return [(condition, None)]
+    of = condition.of
+    return [(one, filters.All((*of[:i], *of[i + 1 :]))) for i, one in enumerate(of)]
+
+
+def _chip(condition: filters.Condition, view: AppView, named: Any, url: str) -> Chip:
+    if isinstance(condition, filters.All | filters.Any) and len(condition.of) == 1:
+        condition = condition.of[0]
+    if isinstance(condition, filters.Leaf):
+        label, op, value = filters.field(view.model, condition.field).describe(condition, named)
+        return Chip(label, op, _short(value), url)
+    return Chip(_short(filters.say(condition, view.model, named)), "", "", url)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def _conditions(params: Iterable[tuple[str, str]]) -> list[list[tuple[str, str]]]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from babel import Locale
 from babel.core import get_global
 
+from app.domain.automation import fields
 from app.i18n import LANGUAGES, countries, country_name, language, language_name, timezones
 
 Choices = list[tuple[str, str]]
@@ -17,7 +18,7 @@ LANGUAGE_CODES = (
     "ro", "sk", "sl", "sq", "sr", "sv", "th", "tr", "uk", "vi", "zh",
 )  # fmt: skip
 KINDS = (
-    "country", "language", "language_or_none", "panel_language", "timezone", "timezone_or_none", "currency",
+    "country", "language", "language_or_none", "panel_language", "timezone", "timezone_or_none", "currency", "watched",
 )  # fmt: skip
 """The widgets of columns that are chosen from such a list."""
 
@@ -58,6 +59,8 @@ def choices(kind: str) -> Choices:
             return blank + timezones()
         case "currency":
             return _currencies(language())
+        case "watched":
+            return blank + [(key, str(label)) for key, label in fields.watched().items()]
     raise LookupError(kind)
 
 

@@ -17,10 +17,13 @@ from starlette.responses import HTMLResponse, Response
 
 from admin_views import access
 from admin_views.base.frame import frame
+from admin_views.base.plan import LOOKS, for_others
 from admin_views.base.screen import AppView
 from app import db
-from app.errors import AppError, NotFound
+from app.db import Base
+from app.errors import AppError, Forbidden, NotFound
 from app.i18n import _, gettext
+from app.models import scope
 from app.observe import log, request_id
 from app.render import page
 
@@ -66,8 +69,15 @@ class PanelBase(Admin):
     def screen(self, request: Request, action: str) -> AppView:
         """The screen in the address. Raises NotFound, or Forbidden without the grant for `action`."""
         view = self.find(request.path_params["identity"])
-        access.need(request, view.identity, action)
+        self.need(request, view, action)
         return view
+
+    @staticmethod
+    def need(request: Request, view: AppView, action: str) -> None:
+        """Raises Forbidden without the grant, and where all projects share what would be changed."""
+        access.need(request, view.identity, action)
+        if action not in LOOKS and for_others(view):
+            raise Forbidden(scope.FOR_ALL)
 
     def find(self, identity: str) -> AppView:
         """The screen of that name, before any grant is asked for. Raises NotFound."""
@@ -75,6 +85,11 @@ class PanelBase(Admin):
             if view.identity == identity:
                 return view
         raise NotFound
+
+    def names_are_known(self, request: Request, model: type[Base]) -> bool:
+        """Whether the person may do something with rows that name rows of `model`, and so learns their names."""
+        users = [v for v in self.screens if any(r.mapper.class_ is model for r in v.mapper.relationships)]
+        return any(access.may(request, v.identity, a) for v in users for a in ("create", "edit", "list"))
 
     @asynccontextmanager
     async def frame(self, request: Request, **kwargs: Any) -> AsyncIterator[tuple[AsyncSession, dict[str, Any]]]:

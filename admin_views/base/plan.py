@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
-from admin_views.access import granted, grants_of
+from admin_views.access import granted, grants_of, may_filter
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Cell
 from admin_views.base.reading import Reading
 from admin_views.base.table import Rows
-from app import filters
 from app.db import Base
 from app.domain.sessions import Grants
+from app.domain.views import Columns
+from app.models import scope
 
 if TYPE_CHECKING:
     from admin_views.base.screen import AppView
@@ -35,6 +36,16 @@ class Column:
     """The search of the list looks into it: what was found is marked."""
     stored: bool = True
     """False: no column of the table; its cell uses what the screen has `computed`."""
+    of: str = ""
+    """For what is no column of the table and exported all the same: the column that holds it, and in `value` what a
+    file says of what is stored there."""
+    value: Callable[[Any], Any] | None = None
+
+
+ROLES = frozenset({"lead", "amount", "meta", "state", "when", "full"})
+"""Places in the two lines that a row is on a phone (components.css)."""
+SHAPES = 200
+"""Choices of columns that are kept for one plan."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +64,16 @@ class Plan:
     """Sections of the form: (label, names of fields)."""
     buttons: Mapping[str, tuple[Button, ...]]
     """By place ("head", "row", "selection", "card"), those that the grants allow."""
+    offered: tuple[Column, ...] = ()
+    """All columns that the list can show, those of `columns` first (`AppView.all_columns`)."""
 
     def may(self, action: str) -> bool:
         """Whether the grants allow `action` (``list``, ``edit``, ``action:message`` ...) here."""
         return granted(self.grants, self.view.identity, action)
+
+    def grants_list(self, screen: str) -> bool:
+        """Whether the grants allow to look at the list of another screen."""
+        return granted(self.grants, screen, "list")
 
     @cached_property
     def may_create(self) -> bool:
@@ -85,6 +102,27 @@ class Plan:
             self._narrower[key] = narrower
         return self._narrower[key]
 
+    def shown(self, columns: Columns) -> Plan:
+        """The same plan with these of the offered columns, in this order; none: as it is. Unknown ones are left out."""
+        if not columns:
+            return self
+        made = self._shapes.get(columns)
+        if made is None:
+            if len(self._shapes) >= SHAPES:
+                self._shapes.clear()
+            known, usual = {c.key: c for c in self.offered}, {c.key for c in self.columns}
+            chosen = tuple(_fitted(known[k], width, k in usual) for k, width in columns if k in known)
+            made = self._shapes[columns] = replace(self, columns=chosen or self.columns)
+            # the usual ones are read all the same: names, cells and buttons of rows may use them
+            keys = dict.fromkeys(c.key for c in (*self.columns, *chosen) if c.stored)
+            few = len(keys) == len(self.reading.keys)
+            vars(made)["reading"] = self.reading if few else Reading(self.view, list(keys))
+        return made
+
+    @cached_property
+    def _shapes(self) -> dict[Columns, Plan]:
+        return {}
+
     @cached_property
     def _narrower(self) -> dict[str, Plan]:
         return {}
@@ -94,13 +132,37 @@ class Plan:
         return Rows(self)
 
     def may_filter(self, model: type[Base], name: str) -> bool:
-        """A filter may look into the related rows of screens whose list the person may see, and into no others:
-        counting what matches would answer any question about them."""
-        known = filters.fields(model)[name]
-        looked = known.target if known.kind is filters.Kind.RELATION else known.within
-        return looked is None or granted(self.grants, looked.__tablename__, "list")
+        return may_filter(self.grants, model, name)
+
+
+def _fitted(column: Column, width: str, usual: bool) -> Column:
+    """The column as somebody has chosen it: with its width, and on a phone in a line of its own unless it has a place
+    there."""
+    words = column.css.split()
+    if not usual:
+        words = ["figures" if w in ("amount", "id") else w for w in words if w not in ROLES - {"amount"}]
+    words = [w for w in words if w != "lesser"]
+    if not ROLES & set(words):
+        words.append("more")
+    return replace(column, css=" ".join([*words, *([f"w-{width}"] if width else [])]))
 
 
 def plan_of(request: Request, view: AppView) -> Plan:
-    """The plan of the person who asks."""
-    return view.plan(grants_of(request))
+    """The plan of the person who asks. What all projects share can only be looked at by staff of some."""
+    grants = grants_of(request)
+    return view.plan(looking(grants) if for_others(view) else grants)
+
+
+LOOKS = ("list", "details", "export", "action:preview")
+
+
+def for_others(view: AppView) -> bool:
+    """Whether all projects share the rows of the screen, and the acting person is limited to some."""
+    return issubclass(view.model, scope.SHARED) and scope.is_limited()
+
+
+@lru_cache(maxsize=64)
+def looking(grants: Grants) -> Grants:
+    """What of these grants only looks."""
+    wide = {(screen, look) for screen, action in grants if action == "*" for look in LOOKS}
+    return frozenset(wide | {(screen, action) for screen, action in grants if action in LOOKS})

@@ -13,16 +13,16 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from admin_views import access
-from admin_views.base import pages
+from admin_views.base import inplace, pages
 from admin_views.base.buttons import MOST_OBJECTS, Button, Done, Press
 from admin_views.base.fields import AppForm, ask_again, focus_of
 from admin_views.base.frame import hue_of, pinned
-from admin_views.base.listing import narrowed, parse_ids, read
+from admin_views.base.listing import narrowed, parse_ids
 from admin_views.base.lists import PART
 from admin_views.base.panel import STALE, PanelBase, packed, posted_form
 from admin_views.base.plan import plan_of
 from admin_views.base.screen import AppView
+from admin_views.base.views import open_list
 from app import db
 from app.errors import AppError, Invalid, NotFound, TooLarge
 from app.flash import flash
@@ -41,7 +41,7 @@ class Pressing(PanelBase):
         button = next((b for b in view.all_buttons() if b.slug == slug), None)
         if button is None:
             raise NotFound
-        access.need(request, view.identity, button.action)
+        self.need(request, view, button.action)
         posted = await posted_form(request) if request.method == "POST" else None
         async with db.reads() as session:
             press = await self._target(request, session, view, button, posted)
@@ -79,7 +79,7 @@ class Pressing(PanelBase):
         if source.get("all") == "1":
             params = parse_qsl(source.get("query", "")) if posted is not None else request.query_params.multi_items()
             pin = parse_ids(dict(params).get("pin", "")) or pinned(request)
-            asked = read(plan_of(request, view), params, pin)
+            asked = await open_list(session, plan_of(request, view), params, pin)
             press = Press(request, view, button, session, (), asked)
             statement: Select[Any] = narrowed(view, asked).limit(MOST_OBJECTS + 1)
         else:
@@ -87,7 +87,8 @@ class Pressing(PanelBase):
             if pks and len(view.pk_props) > 1:
                 raise NotFound  # a row with a key of several columns cannot be named by one number
             press = Press(request, view, button, session, pks, None)
-            statement = select(view.model).where(view.pk_column.in_(pks))
+            only = (*view.mine(), *view.always())
+            statement = select(view.model).where(view.pk_column.in_(pks), *only)
         if (button.flow.needs_rows and "head" not in button.on) or press.pks:
             press.objects = await self._objects(session, view, statement, press)
         return press
@@ -143,6 +144,12 @@ class Pressing(PanelBase):
         if posted is not None and asking is None and not posted.get("_back") and not press.look:
             ask_again(form)
         label, groups = str(button.label), button.flow.groups(press, form)
+        if inplace.asked_for(request) and isinstance(button.flow, inplace.PlaceFlow):
+            context = {"form": form, "url": button.url(view.identity), "hidden": hidden, "error": error,
+                       "label": label, "submit": str(button.submit)}  # fmt: skip
+            status = 200 if posted is None else 422
+            return packed(request, page("sqladmin/place.html", **context), status, vary=PART)
+        inplace.offer_new(request, self.find, form)
         crumbs = [{"label": str(view.name_plural), "url": view.list_url}]
         if one is not None and view.has_card:
             crumbs.append({"label": view.title(one), "url": view.card_url(view.pk_of(one))})

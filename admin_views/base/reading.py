@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapper, aliased
 
 from admin_views.base.cells import relation_of
 from app import db
-from app.db import Choice
+from app.db import Choice, Customised
 from app.models import scope
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ LABELS = ("id", "name", "hue", "full_name", "username", "subject", "text")
 
 
 def labelled(mapper: Mapper[Any]) -> list[str]:
-    """The columns of a table that its rows are named by."""
-    return [key for key in LABELS if key in mapper.column_attrs]
+    """The columns of a table that its rows are named by; a model adds others as `named_by`."""
+    return [key for key in (*LABELS, *getattr(mapper.class_, "named_by", ())) if key in mapper.column_attrs]
 
 
 def _record(model: type, names: Iterable[str]) -> type:
@@ -43,9 +43,10 @@ class Reading:
     def __init__(self, view: AppView, keys: Sequence[str], more: Iterable[str] = (), *, computed: bool = True) -> None:
         """keys: the columns that are shown. more: attributes that the screen fills in itself. computed: with the values
         that only the cells of the list use."""
-        mapper = view.mapper
+        mapper, self.keys = view.mapper, tuple(keys)
         self.model: Any = view.model
-        names = dict.fromkeys([*(p.key for p in view.pk_props), *view.needs, *labelled(mapper), *keys])
+        own = ["custom"] if issubclass(self.model, Customised) else []
+        names = dict.fromkeys([*(p.key for p in view.pk_props), *view.needs, *labelled(mapper), *keys, *own])
         self.relations: dict[str, tuple[Any, list[str], type]] = {}
         """Name of the relation -> alias of its table, columns, class of the records."""
         self.by_column: dict[str, str] = {}

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from admin_views.base.buttons import Button
-from admin_views.base.cells import Marker, escape, ready
+from admin_views.base.cells import Cell, Marker, escape, ready
 from app.i18n import gettext, language
 from app.render import icon
 
 if TYPE_CHECKING:
-    from admin_views.base.plan import Plan
+    from admin_views.base.plan import Column, Plan
 
 MANY = 2
 """More actions than so many: the first as icons, all of them in a menu, which is what a phone shows."""
@@ -85,13 +85,25 @@ class Rows:
         shown = plan.columns
         named = [i for i, c in enumerate(shown) if "lead" in c.css.split()]
         self.lead = (named or [i for i, c in enumerate(shown) if c.css != "id"] or [0])[0]
-        self.cells = [(self._opening(i, c.css), c.cell, c.searched or i == self.lead) for i, c in enumerate(shown)]
+        self.shown = shown
+        self._cells: dict[str, list[tuple[str, Cell, bool]]] = {}
         self._made: dict[tuple[str, ...], str] = {}
 
-    def _opening(self, i: int, css: str) -> str:
-        if i == self.lead and "lead" not in css:
-            css = f"{css} lead".strip()
-        return f'<td class="{css}">' if css else "<td>"
+    @property
+    def cells(self) -> list[tuple[str, Cell, bool]]:
+        """Of each column, in the reader's language: what opens its cells, what fills them, whether words are marked."""
+        made = self._cells.get(language())
+        if made is None:
+            made = [(self._opening(i, c), c.cell, c.searched or i == self.lead) for i, c in enumerate(self.shown)]
+            self._cells[language()] = made
+        return made
+
+    def _opening(self, i: int, column: Column) -> str:
+        words = column.css.split()
+        if i == self.lead:
+            words = [*(w for w in words if w not in ("more", "lead")), "lead"]
+        label = f' data-label="{escape(str(column.label))}"' if "more" in words else ""
+        return f'<td class="{" ".join(words)}"{label}>' if words else "<td>"
 
     def actions(self, obj: Any, pk: str, name: str) -> str:
         """The cell of actions of one row, in the reader's language."""
@@ -108,7 +120,7 @@ class Rows:
     def made(self, rows: Iterable[Any], *, select: bool, mark: Marker | None = None) -> list[str]:
         """The rows as HTML. select: each with a box. mark: what was searched for is marked."""
         view, lead = self.view, self.lead
-        text = escape(gettext("Select %(name)s"))
+        text, cells = escape(gettext("Select %(name)s")), self.cells
         made = []
         for obj in rows:
             pk, name = escape(view.pk_of(obj)), escape(view.row_label(obj))
@@ -118,7 +130,7 @@ class Rows:
                 parts.append(
                     f'<td class="sel"><input type="checkbox" data-check value="{pk}" aria-label="{label}"></td>'
                 )
-            for i, (opening, cell, searched) in enumerate(self.cells):
+            for i, (opening, cell, searched) in enumerate(cells):
                 html = cell(obj)
                 if i == lead and self.linked and "<a " not in html:
                     html = f'<a href="{view.card_url(pk)}">{html or name}</a>'

@@ -29,4 +29,5 @@ class Payers(AppView, model=Payer):
 
 class PaymentMethods(AppView, model=PaymentMethod):
     name, name_plural, icon, category = _("Payment method"), _("Payment methods"), "credit-card", "Configuration"
+    in_place = ("name", "gateway", "enabled")
     purpose = _("The ways in which customers can pay.")

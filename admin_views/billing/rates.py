@@ -17,6 +17,7 @@ from app.models.billing import ExchangeRate, TaxRate
 
 class TaxRates(AppView, model=TaxRate):
     name, name_plural, icon, category = _("Tax rate"), _("Tax rates"), "percentage", "Configuration"
+    in_place = ("name", "project", "country", "rate", "valid_from")
     purpose = _("The tax for payers of a country and type.")
     help = _("The narrowest rate that is valid on the day counts: project, then country, then payer type.")
 
@@ -32,6 +33,7 @@ class TaxRates(AppView, model=TaxRate):
 
 class ExchangeRates(AppView, model=ExchangeRate):
     name, name_plural, icon, category = _("Exchange rate"), _("Exchange rates"), "arrows-exchange", "Configuration"
+    in_place = ("base", "quote", "on_day", "rate")
     purpose = _("What one currency is worth in another, from a day on.")
     help = _("The latest rate of a day counts, also the other way round. What was converted keeps its rate.")
 

@@ -7,13 +7,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from wtforms import BooleanField, TextAreaField, validators
 
 from admin_views.base import AppForm, Button, Done, Flow, LookupField, Press
+from admin_views.base.bulk import ActFlow, ManyFlow, began
+from admin_views.base.export import chosen_by
 from admin_views.base.fields import plain
 from admin_views.billing.taking import TAKE_PAYMENT
 from admin_views.consent import CONSENT
+from admin_views.customers.clearing import CLEAR
+from admin_views.customers.merging import MERGE, UNMERGE
 from admin_views.impersonation import ENTER
 from admin_views.messaging.compose import SEND
 from admin_views.messaging.segments import SAVE
 from app.domain import customers
+from app.domain.bulk.editing import add_edit
+from app.errors import NotFound
 from app.i18n import _, gettext, ngettext
 from app.models.customers import Customer, CustomerStatus, Membership
 
@@ -46,7 +52,22 @@ class GroupForm(AppForm):
     groups = LookupField(_("Groups"), [validators.InputRequired()], target="customer_group", multiple=True)
 
 
+class GroupFlow(ManyFlow):
+    """Those who are chosen are put in at once, all that match in the background."""
+
+    async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done | str:
+        groups = form.data["groups"]
+        if press.asked is None:
+            return await join_groups(session, press.objects, groups=groups)
+        rows, query = await chosen_by(session, press)
+        name = f"{press.view.name_plural}: {press.button.label}"
+        add = {"groups": groups}
+        return began(await add_edit(session, noun=press.view.identity, rows=rows, query=query, name=name, add=add))
+
+
 async def join_groups(session: AsyncSession, chosen: list[Customer], *, groups: list[int]) -> str:
+    if not chosen:
+        raise NotFound(_("Nothing is chosen, or it does not exist any more."))
     for customer in chosen:
         present = await session.scalars(select(Membership.group_id).where(Membership.customer_id == customer.id))
         await customers.set_groups(session, customer=customer, groups={*present, *groups})
@@ -107,7 +128,7 @@ BUTTONS = (
         _("Add to groups"),
         "users-group",
         on=frozenset({"selection", "card"}),
-        verb=join_groups,
+        flow=GroupFlow(),
         form=GroupForm,
         grant="edit",
         more=True,
@@ -134,6 +155,17 @@ BUTTONS = (
         shown=lambda c: c.status is not CustomerStatus.CLOSED,
     ),
     Button(
+        "close_several",
+        _("Close the accounts"),
+        "lock",
+        on=frozenset({"selection"}),
+        flow=ActFlow("close"),
+        grant="action:close",
+        more=True,
+        lede=_("You then see who can be closed and who cannot, before anything is done."),
+        submit=_("Look at the changes"),
+    ),
+    Button(
         "reopen",
         _("Open the account again"),
         "lock-open",
@@ -143,4 +175,7 @@ BUTTONS = (
         lede=_("From then on the status follows the services again."),
         shown=lambda c: c.status in (CustomerStatus.SUSPENDED, CustomerStatus.CLOSED),
     ),
+    MERGE,
+    UNMERGE,
+    CLEAR,
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from markupsafe import Markup
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 from starlette.requests import Request
@@ -23,16 +23,19 @@ from admin_views.base.fields import password_fields, plain
 from admin_views.base.plan import Plan
 from admin_views.base.reading import Reading
 from admin_views.billing.documents import OF_CUSTOMER as DOCUMENTS
-from admin_views.customers import money, summary
+from admin_views.customers import clearing, merging, money, summary
 from admin_views.customers.buttons import BUTTONS
 from admin_views.members import OWN_ROLE
 from app.domain import customers
 from app.domain.config import modules
+from app.domain.customers.merging import family
 from app.domain.sessions import Grants
-from app.errors import Invalid
+from app.errors import Conflict, Invalid
 from app.i18n import _, country_name, gettext, language_name
 from app.models.audit import Audit
+from app.models.billing import Expense, Invoice, Payment
 from app.models.customers import Customer, CustomerProject, CustomerStatus, Membership
+from app.models.ledger import Account
 from app.models.users import User, UserCustomer
 from app.render import page
 
@@ -63,10 +66,10 @@ class Customers(AppView, model=Customer):
         ),
         Related("payer", counts=True),
         Related("service", counts=True),
-        Related("account", _("Account")),
-        Related("payment", counts=True),
-        Related("invoice", counts=True),
-        Related("expense"),
+        Related("account", _("Account"), of=lambda c: Account.customer_id.in_(family(c.id))),
+        Related("payment", of=lambda c: Payment.customer_id.in_(family(c.id)), counts=True),
+        Related("invoice", of=lambda c: Invoice.customer_id.in_(family(c.id)), counts=True),
+        Related("expense", of=lambda c: Expense.customer_id.in_(family(c.id))),
         Related("finance_document"),
         Related("delivery", _("Messages")),
         Related("subscription"),
@@ -78,6 +81,16 @@ class Customers(AppView, model=Customer):
         ),
     )
     buttons = (*BUTTONS, *DOCUMENTS, OWN_ROLE)
+    bulk = (
+        "responsible", "attitude", "groups", "language", "country", "timezone", "kind", "came_from",
+        "available_projects",
+    )  # fmt: skip
+    export_more = (("groups", _("Groups"), "customer_group"), ("logins", _("Users"), "user"))
+    more_grants: ClassVar[dict[str, str]] = {
+        "action:message_all": _("Send message to many"),
+        "action:act": _("Act inside the customer's panel"),
+    }
+    needs = ("merged_into_id", "cleared_at")
 
     # ---- list and card -----------------------------------------------------------------------------------------
 
@@ -111,6 +124,9 @@ class Customers(AppView, model=Customer):
     def cell_name(customer: Any) -> str:
         named = f'<a href="/admin/customer/details/{customer.id}"><bdi>{esc(customer.name)}</bdi></a>'
         login = f' <span class="faint">(<bdi>{esc(customer.login)}</bdi>)</span>' if customer.login else ""
+        if customer.merged_into_id is not None:
+            into = gettext("merged into #%(id)s") % {"id": customer.merged_into_id}
+            login += f' <span class="faint">{esc(into)}</span>'
         return named + login
 
     @staticmethod
@@ -174,8 +190,8 @@ class Customers(AppView, model=Customer):
     async def side(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         plan = plan_of(request, self)
         contact, details = summary.details(plan, obj)
-        shown = [contact]
-        for part in (summary.services, summary.people, summary.notes):
+        shown = [*await clearing.report(session, obj), contact]
+        for part in (merging.sections, summary.services, summary.people, summary.notes):
             shown += await part(request, session, obj)
         return [*shown, details] if details["items"] else shown
 
@@ -188,6 +204,18 @@ class Customers(AppView, model=Customer):
 
     async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
         return {"charts": may(request, "account", "list")}
+
+    def editable(self, obj: Any) -> bool:
+        return obj.cleared_at is None
+
+    def instead(self, request: Request, obj: Customer) -> dict[str, str] | None:
+        return clearing.instead(request, obj.id)
+
+    def elsewhere(self, obj: Any) -> str | None:
+        return self.card_url(obj.merged_into_id) if obj.merged_into_id is not None else None
+
+    def offered(self, rows: Select[Any], asked: Mapping[str, str]) -> Select[Any]:
+        return super().offered(rows.where(Customer.merged_into_id.is_(None)), asked)
 
     def lookup_label(self, obj: Customer) -> str:
         return f"{obj.name} (#{obj.id})"
@@ -220,7 +248,7 @@ class Customers(AppView, model=Customer):
         if obj is None:
             return {}
         return {
-            "groups": [m.group_id for m in obj.memberships],
+            "groups": [m.group_id for m in obj.memberships if not m.by_rule],
             "available_projects": [p.project_id for p in obj.available],
         }
 
@@ -239,6 +267,8 @@ class Customers(AppView, model=Customer):
                 **{k: v for k, v in values.items() if v is not None},
             )
         else:
+            if obj.cleared_at is not None:
+                raise Conflict(gettext("The personal data of this customer was cleared."))
             await customers.change_customer(
                 session, customer=obj, values=values, groups=groups, available_projects=projects
             )

@@ -193,7 +193,7 @@ def details(plan: Plan, customer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         for column in columns:
             if column.key not in hidden and (html := column.cell(customer)):
                 groups[label == "Contact"].append({"label": column.label, "value": ready(html)})
-    edit = f"/admin/customer/edit/{customer.id}" if plan.may_edit else None
+    edit = f"/admin/customer/edit/{customer.id}" if plan.may_edit and plan.view.editable(customer) else None
     return (
         {"label": gettext("Contact"), "kind": "kv", "items": groups[True], "url": edit},
         {"label": gettext("Details"), "kind": "kv", "items": groups[False]},

@@ -29,6 +29,7 @@ def text_section(text: CampaignText) -> dict[str, Any]:
 
 class Categories(AppView, model=Category):
     name, name_plural, icon, category = _("Message category"), _("Message categories"), "tags", "Configuration"
+    in_place = ("name", "department", "priority")
     purpose = _("Kinds of messages; customers choose which of them they receive.")
     extra_groups = ((_("Name per language"), tuple(f"name_{code}" for code in LANGUAGES)),)
 

@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from wtforms import StringField, TextAreaField, validators
+from wtforms.fields.core import UnboundField
 
 from admin_views.access import may
 from admin_views.base import AppForm, AppView, Button, Done, Flow, Press
+from admin_views.base.conditions import ConditionField, told
 from admin_views.base.fields import plain
 from admin_views.base.reading import names_of
 from admin_views.messaging import looks
@@ -85,20 +87,28 @@ class Segments(AppView, model=Segment):
     name, name_plural, icon, category = _("Segment"), _("Segments"), "filter", "Messages"
     purpose = _("Filters of customers with a name, to write to the same kind of people again.")
     leave_out = ("staff_id",)
-    can_create = False
     buttons = (
         Button(
             "message", _("Send message"), "message-2", on=frozenset({"card", "row"}), flow=WriteFlow(), primary=True
         ),
     )
 
+    async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
+        fields: dict[str, Any] = {"condition": ConditionField(_("Who is meant"), model=Customer, required=True)}
+        return fields
+
+    async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
+        return {} if obj is None else {"condition": obj.condition}
+
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Any:
-        await segments.check_name(session, name=values["name"] or "", staff_id=obj.staff_id, but=obj.id)
-        return await super().save(session, obj, values)
+        values = {**values, "name": values["name"] or "", "description": values["description"] or ""}
+        if obj is None:
+            return await segments.save_segment(session, **values)
+        return await segments.change_segment(session, segment=obj, **values)
 
     async def sections(self, session: AsyncSession, obj: Segment, request: Request) -> list[dict[str, Any]]:
         shown = await super().sections(session, obj, request)
-        said = {"label": gettext("Who is meant"), "kind": "words", "words": [await in_words(session, obj.condition)]}
+        said = await told(session, gettext("Who is meant"), obj.condition, Customer, [])
         if not may(request, "customer", "list"):
             return [said, *shown]
         codes = tuple(await languages(session))
@@ -108,7 +118,7 @@ class Segments(AppView, model=Segment):
         except filters.FilterProblem:
             return [said, *shown]
         n = ngettext("%(n)s customer now", "%(n)s customers now", found.customers)
-        words = [await in_words(session, obj.condition), n % {"n": show_number(found.customers)}]
+        words = [n % {"n": show_number(found.customers)}]
         if found.sample:
             words.append(", ".join(found.sample))
         return [{**said, "words": words}, *shown]

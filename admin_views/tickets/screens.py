@@ -20,6 +20,7 @@ from admin_views.base.fields import ChoiceField
 from admin_views.base.figures import figure
 from admin_views.base.news import News
 from admin_views.base.reading import names_of
+from admin_views.customers.clearing import of_ticket
 from admin_views.tickets.answering import AnswerFlow, AnswerForm, LockFlow, UnlockFlow, state, talk
 from app import db
 from app.db import utcnow
@@ -89,6 +90,7 @@ class Tickets(AppView, model=Ticket):
     can_create = can_delete = False
     leave_out = ("customer_id", "campaign_id", "status", "updated_at", "first_answered_at")
     search_hint = _("Number or subject")
+    bulk = ("assigned", "priority", "category")
     letter, in_palette, palette_hints = "t", True, ("customer_id", "status")
     buttons = (
         Button("answer", _("Answer"), "message-2", on=frozenset({"row"}), flow=AnswerFlow(), primary=True, grant="edit",
@@ -182,7 +184,7 @@ class Tickets(AppView, model=Ticket):
         return shown
 
     async def side(self, session: AsyncSession, obj: Ticket, request: Request) -> list[dict[str, Any]]:
-        shown: list[dict[str, Any]] = []
+        shown: list[dict[str, Any]] = await of_ticket(request, session, obj)
         if may(request, "customer", "details"):
             shown.append({"label": gettext("Customer"), "kind": "kv", "items": _customer(obj.customer)})
         items = [

@@ -16,6 +16,7 @@ from sqlalchemy.types import String
 
 from admin_views.access import may
 from admin_views.audit import columns_of, done, word_of
+from admin_views.base import custom
 from admin_views.base.cells import esc, ready
 from admin_views.base.reading import names_of
 from admin_views.timeline.telling import Reader, Span, Told, say, strong
@@ -163,8 +164,12 @@ def _lines(row: Any, reader: Reader) -> Iterable[Markup]:
     columns, changes = columns_of(row.name), _payload(row)
     now = reader.names.get(("currency", row.id), "") if may(reader.request, row.name, "details") else ""
     codes = changes.get("currency", [now, now]) if now else ["", ""]
+    arrow = f'<span aria-hidden="true">→</span><span class="sr">{esc(gettext("is now"))}</span>'
     for name, (before, after) in changes.items():
         column = columns.get(name)
+        if name == "custom":
+            for label, was, became in custom.changes(model_of(row.name), before, after):
+                yield ready(f"{esc(label)}: <bdi>{esc(_cut(was))}</bdi> {arrow} <b><bdi>{esc(_cut(became))}</bdi></b>")
         if column is None:
             continue
         pair = [_value(column, v, reader, code) for v, code in zip((before, after), codes, strict=True)]
@@ -172,7 +177,6 @@ def _lines(row: Any, reader: Reader) -> Iterable[Markup]:
         if None in pair:
             yield say(gettext("%(field)s changed"), field=label)
         else:
-            arrow = f'<span aria-hidden="true">→</span><span class="sr">{esc(gettext("is now"))}</span>'
             yield ready(f"{esc(label)}: <bdi>{esc(pair[0])}</bdi> {arrow} <b><bdi>{esc(pair[1])}</bdi></b>")
 
 
@@ -201,5 +205,8 @@ def _value(column: Any, value: Any, reader: Reader, currency: str) -> str | None
         return country_name(str(value))
     if info["widget"].startswith("language"):
         return language_name(str(value))
-    text = " ".join(str(value).split())
+    return _cut(" ".join(str(value).split()))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

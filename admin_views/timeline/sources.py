@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from markupsafe import Markup
@@ -13,7 +15,9 @@ from admin_views.access import may
 from admin_views.base.cells import esc, money, ready
 from admin_views.timeline import changes
 from admin_views.timeline.telling import Reader, Source, Span, Told, say, strong
+from app.domain.automation import words
 from app.i18n import _, gettext, language_name, ngettext, show_ago, show_number
+from app.models.automation import Rule, RuleRun, RunState
 from app.models.billing import Invoice, InvoiceKind, InvoiceStatus
 from app.models.catalog import Product, Service
 from app.models.customers import Customer, Group, Membership, Note
@@ -30,6 +34,7 @@ KINDS = {
     "note": _("Notes"),
     "service": _("Services"),
     "money": _("Money"),
+    "rule": _("Rules"),
     "change": _("Changes"),
     "sign_in": _("Sign-ins"),
     "visit": _("Visits"),
@@ -281,6 +286,30 @@ def _tell_invoice(row: Any, reader: Reader) -> Told:
     return Told(words, more=(str(status.label),), tone="warn" if status is InvoiceStatus.OVERDUE else "")
 
 
+# ---- rules --------------------------------------------------------------------------------------------------------
+
+
+def _rules(span: Span) -> Select[Any]:
+    """What rules have done, and what of it failed or was stopped; what they left out is in their log."""
+    rows = select(
+        RuleRun.id, RuleRun.at, Rule.name.label("name"), cast(RuleRun.done, String).label("text"),
+        cast(RuleRun.state, String).label("state"), RuleRun.reason.label("person"),
+    )  # fmt: skip
+    over = RuleRun.state.not_in((RunState.DUE, RunState.SKIPPED))
+    mine = rows.outerjoin(Rule, Rule.id == RuleRun.rule_id).where(RuleRun.customer_id == span.customer, over)
+    return span.newest(mine, RuleRun.at, RuleRun.id)
+
+
+def _tell_rule(row: Any, reader: Reader) -> Told:
+    run = SimpleNamespace(done=json.loads(row.text or "{}"), state=RunState(row.state), reason=row.person)
+    # a rule of all projects is out of the scope of staff of some: then only what it did is told
+    rule = reader.link("automation_run", row.id, row.name or gettext("a rule"))
+    return Told(
+        say(gettext("Rule %(rule)s"), rule=rule), more=(words.all_done(run),),
+        tone="" if run.state in (RunState.DONE, RunState.RUNNING) else "warn",
+    )  # fmt: skip
+
+
 # ---- what was changed -----------------------------------------------------------------------------------------------
 
 
@@ -298,6 +327,7 @@ SOURCES: tuple[Source, ...] = (
     Source("service", "service", "server-2", (("service", "list"),), _services, _tell_service),
     Source("money", "money", "receipt", (("account", "list"),), _money, _tell_money),
     Source("invoice", "money", "file-invoice", (("invoice", "list"),), _invoices, _tell_invoice),
+    Source("rule", "rule", "robot", (("automation_run", "list"),), _rules, _tell_rule),
     Source("change", "change", "pencil", (("audit", "list"),), _changes, changes.tell),
     Source("group", "change", "users-group", (("customer", "details"),), _groups, _tell_group),
     Source(

@@ -26,6 +26,7 @@ from app.db.base import (
 )
 from app.db.bulk import insert_all, insert_rows
 from app.db.extra import Extra, extras
+from app.db.inside import IsoDay, day_in, holds, number_in, text_in, truth_in
 from app.db.prepared import Prepared, ask, given
 from app.db.sessions import (
     AfterCommit,
@@ -47,9 +48,10 @@ from app.db.sessions import (
 from app.db.trigrams import Narrowed, narrow, weigh
 
 __all__ = [
-    "AfterCommit", "AppSession", "Base", "BigId", "Choice", "Customised", "Email", "Extra", "Json", "Name",
+    "AfterCommit", "AppSession", "Base", "BigId", "Choice", "Customised", "Email", "Extra", "IsoDay", "Json", "Name",
     "Narrowed", "Prepared", "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "ask",
-    "choice", "configure", "database", "dispose", "engine", "estimated_rows", "extras", "fold", "folded",
-    "folded_of", "given", "insert_all", "insert_rows", "is_sqlite", "kept", "like", "make_engine", "model_of",
-    "moment", "narrow", "read_sessions", "reads", "took_too_long", "unindexed", "unit", "utcnow", "violated", "weigh",
+    "choice", "configure", "database", "day_in", "dispose", "engine", "estimated_rows", "extras", "fold", "folded",
+    "folded_of", "given", "holds", "insert_all", "insert_rows", "is_sqlite", "kept", "like", "make_engine", "model_of",
+    "moment", "narrow", "number_in", "read_sessions", "reads", "text_in", "took_too_long", "truth_in", "unindexed",
+    "unit", "utcnow", "violated", "weigh",
 ]  # fmt: skip

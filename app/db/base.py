@@ -222,9 +222,13 @@ def _use_version(mapper: Any, cls: type) -> None:
 
 
 class Customised:
-    """`custom`: the values of custom fields, by key."""
+    """`custom`: the values of custom fields, by key. `custom_folded`: its texts, folded, kept on flush; they are part
+    of `search_text` too."""
 
     custom: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, server_default="{}", info={"hidden": True})
+    custom_folded: Mapped[dict[str, Any]] = mapped_column(
+        Json, default=dict, server_default="{}", info={"hidden": True, "derived": True}
+    )
 
 
 class Stamped:
@@ -242,12 +246,16 @@ def _keep_folded(session: Session, _context: UOWTransaction, _instances: object)
             setattr(obj, key, text)
 
 
-def folded_of(entity: type[Base], value: Callable[[str], Any]) -> dict[str, str]:
+def folded_of(entity: type[Base], value: Callable[[str], Any]) -> dict[str, Any]:
     """The folded columns of a row and its `search_text`. value: gives what a column of the row holds."""
     folds, searched = _derived(entity)
-    found = {key: fold(value(source) or "") for key, source in folds}
+    found: dict[str, Any] = {key: fold(value(source) or "") for key, source in folds}
+    words = [value(key) for key in searched]
+    if issubclass(entity, Customised):
+        texts = {k: v for k, v in custom.items() if isinstance(v, str)} if (custom := value("custom")) else {}
+        found["custom_folded"] = {key: fold(text) for key, text in texts.items()}
+        words += texts.values()
     if issubclass(entity, Searchable):
-        words = (value(key) for key in searched)
         found["search_text"] = fold(" ".join(str(w) for w in words if w))
     return found
 

@@ -20,7 +20,7 @@ from app.db.trigrams import look_for_indexes
 from app.observe import log
 
 
-@dataclass
+@dataclass(eq=False)
 class _Database:
     engine: AsyncEngine
     reader: AsyncEngine

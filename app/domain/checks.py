@@ -119,6 +119,11 @@ def _text(value: Any, longest: int, required: bool, allowed: str) -> str:
     return text
 
 
+def text(value: Any, longest: int, *, required: bool = False) -> str:
+    """One line of text of at most so many characters."""
+    return _text(value, longest, required, "")
+
+
 def line(column: ColumnElement[Any], *, required: bool = False) -> Check:
     """One line of text, as long as its column; control characters are refused."""
     return lambda value: _text(value, limit(column), required, "")

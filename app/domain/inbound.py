@@ -17,6 +17,7 @@ from app.db import fold, utcnow
 from app.domain import tickets
 from app.domain.attachments import add_attachment
 from app.domain.config import modules
+from app.domain.customers.merging import standing_for
 from app.domain.messaging.replies import Answered, inbound_address, read_address
 from app.domain.returned import take_bounce, take_complaint
 from app.domain.tickets import MAX_FILES, MAX_TEXT, ByMail
@@ -268,14 +269,15 @@ async def _answer(case: Case, answered: Answered) -> End:
     ticket_id = answered.ticket_id
     if ticket_id is None:
         assert answered.campaign_id is not None and answered.customer_id is not None
-        known, user_id = await _who(case.session, answered.customer_id, case.letter.sender)
+        customer_id = await standing_for(case.session, answered.customer_id)
+        known, user_id = await _who(case.session, customer_id, case.letter.sender)
         if not known or _forged(case.letter):
             reason = gettext("An answer to a message, from an address that is not known at the customer it went to.")
-            return End(InboundState.ASIDE, reason, customer_id=answered.customer_id)
-        text, files, left_out = await _content(case, answered.customer_id)
+            return End(InboundState.ASIDE, reason, customer_id=customer_id)
+        text, files, left_out = await _content(case, customer_id)
         try:
             ticket = await tickets.answer_delivery(
-                case.session, campaign_id=answered.campaign_id, customer_id=answered.customer_id, user_id=user_id,
+                case.session, campaign_id=answered.campaign_id, customer_id=customer_id, user_id=user_id,
                 text=text, attachment_ids=files, mail=ByMail(case.letter.message_id),
             )  # fmt: skip
         except NotFound:

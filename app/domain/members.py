@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
-from app.db import fold, violated
+from app.db import violated
 from app.domain import checks, users
 from app.domain.confirmations import GONE, begin, end, open_ones
 from app.domain.sessions import links
@@ -216,7 +216,7 @@ async def invite(
     they accept. The answer is the same for both. Raises Invalid (`email`, `role`), TooMany."""
     wanted = checks.at("email", checks.required_email, checks.at("email", checks.required_email, email).lower())
     offer = await _offered(session, customer.id, role, by)
-    user = await _known(session, customer.project_id, wanted)
+    user = await users.known(session, customer.project_id, wanted)
     if user is not None and await session.get(UserCustomer, (user.id, customer.id)) is not None:
         raise Invalid(email=gettext("This is a user of your account already."))
     args = {
@@ -227,20 +227,6 @@ async def invite(
         session, kind=ConfirmationKind.JOIN, customer_id=customer.id, value=wanted,
         user_id=user.id if user else None, args=args,
     )  # fmt: skip
-
-
-async def _known(session: AsyncSession, project_id: int, email: str) -> User | None:
-    """The user of the project who has this address, else this name."""
-    found = await session.scalars(
-        select(User)
-        .where(User.project_id == project_id, or_(User.email_folded == fold(email), User.username == email.lower()))
-        .order_by(User.id)
-        .limit(20)
-        .execution_options(unscoped=True)
-    )
-    rows = list(found)
-    same = [u for u in rows if u.email.casefold() == email.casefold()]  # the folded address drops accents
-    return next(iter([*same, *(u for u in rows if u.username == email.lower())]), None)
 
 
 async def invitations(session: AsyncSession, customer_id: int) -> Sequence[Confirmation]:
@@ -270,7 +256,7 @@ async def withdraw(session: AsyncSession, *, row: Confirmation) -> None:
 
 async def asked(session: AsyncSession, row: Confirmation) -> User | None:
     """Who would serve: the user that has the address by now; None: a new one."""
-    return row.user or await _known(session, row.customer.project_id, row.value)
+    return row.user or await users.known(session, row.customer.project_id, row.value)
 
 
 async def accept(

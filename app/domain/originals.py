@@ -8,12 +8,10 @@ from sqlalchemy import select, update
 
 from app import db
 from app.db import utcnow
+from app.domain import keeping
 from app.integrations.storage import Storage
 from app.models import audit
-from app.models.attachments import Attachment
-from app.models.imports import ImportRun
 from app.models.inbound import InboundMail, InboundState
-from app.models.privacy import DataRequest
 
 AT_ONCE = 200
 KEPT = (InboundState.NEW, InboundState.ASIDE)
@@ -29,14 +27,8 @@ async def forget(storage: Storage, *, days: int) -> bool:
     )  # fmt: skip
     async with db.reads() as session:
         found = (await session.execute(old.order_by(InboundMail.id).limit(AT_ONCE))).all()
-        keys = [row.key for row in found]
-        used: set[str] = set()
-        for model in (Attachment, ImportRun, DataRequest):
-            used.update(await session.scalars(select(model.key).where(model.key.in_(keys))))
-        others = select(InboundMail.key).where(InboundMail.key.in_(keys), InboundMail.id.not_in([r.id for r in found]))
-        used.update(await session.scalars(others))
-    for key in set(keys) - used:  # first the file: a crash in between finds the rows again
-        await storage.delete(key)
+        # first the file: a crash in between finds the rows again
+        await keeping.forget(storage, session, [r.key for r in found], aside={InboundMail: [r.id for r in found]})
     if found:
         async with db.unit() as session:
             await session.execute(

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
-from app.db import fold, utcnow
-from app.domain import brands, checks, customers
+from app.db import utcnow
+from app.domain import brands, checks, custom, customers, users
 from app.domain.brands import PREFIX, Brand
 from app.domain.customers.fields import cleaned
 from app.domain.sessions import USER_PASSWORD, check_new_password, hash_password, links, throttle
@@ -106,6 +106,8 @@ class Wish:
     kind: str = CustomerKind.INDIVIDUAL.value
     language: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
+    custom: Mapping[str, Any] = field(default_factory=dict)
+    """Of custom fields, by key, as they are kept."""
     terms: bool = False
     came_from: str = ""
 
@@ -125,11 +127,12 @@ def check(brand: Brand, wish: Wish) -> dict[str, Any]:
         wrong["terms"] = gettext("Without accepting the terms there is no account.")
     language = wish.language if wish.language in brand.languages else brand.language
     values: dict[str, Any] = {**given, "kind": kind.value, "language": language, "email": wish.email}
+    values["custom"] = dict(wish.custom)
     values["name"] = given.get("legal_name") or given.get("contact_person") or wish.email
     for look in (
         lambda: checks.at("email", checks.required_email, wish.email),
         lambda: check_new_password(wish.password, least=USER_PASSWORD),
-        lambda: cleaned(values),
+        lambda: cleaned(values, custom_of=custom.SIGNING_UP),
     ):
         try:
             look()
@@ -186,7 +189,7 @@ async def letter(session: AsyncSession, registration_id: int) -> dict[str, Any] 
     brand = await brands.brand(project.id)
     if brand is None or not project.enabled:
         return None
-    if await _known(session, row):
+    if await users.known(session, row.project_id, row.email) is not None:
         kind = MailKind.ADDRESS_KNOWN
         macros = {"signin.link": address_at(brand, "/login"), "signin.reset": address_at(brand, "/forgot")}
     else:
@@ -209,17 +212,6 @@ def address_at(brand: Brand, path: str) -> str:
     return brand.url + path_at(brand, path)
 
 
-async def _known(session: AsyncSession, row: Registration) -> bool:
-    """Whether the project has a user with this address, or of this name."""
-    query = select(User.id, User.email, User.username).where(
-        User.project_id == row.project_id,
-        or_(User.username == row.email.lower(), User.email_folded == fold(row.email)),
-    )  # fmt: skip
-    email = row.email.casefold()
-    found = await session.execute(query.limit(20).execution_options(unscoped=True))
-    return any(email in (u.email.casefold(), u.username.casefold()) for u in found)
-
-
 # ---- confirming -----------------------------------------------------------------------------------------------------
 
 
@@ -240,11 +232,13 @@ async def confirm(session: AsyncSession, *, token: str) -> Customer:
     project = await session.get_one(Project, row.project_id)
     if not project.enabled:
         raise Gone
-    if await _known(session, row):
+    if await users.known(session, row.project_id, row.email) is not None:
         raise Conflict(_("There is an account with this address already. Sign in, or choose a new password."))
     wanted = settings_of(project.signup).groups
     groups = list(await session.scalars(select(Group.id).where(Group.id.in_(wanted)))) if wanted else []
     values = {name: value for name, value in row.fields.items() if name != "email"}
+    known = custom.by_key(Customer)  # a field may have been removed meanwhile
+    values["custom"] = {key: value for key, value in values.get("custom", {}).items() if key in known}
     customer = await customers.register_customer(
         session, project_id=project.id, email=row.email, groups=groups, send_welcome=True,
         terms_accepted_at=row.terms_at, **values,

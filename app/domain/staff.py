@@ -12,26 +12,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from app.db import violated
+from app.db import Base, violated
 from app.domain import checks, sessions
-from app.domain.sessions import STAFF_PASSWORD, check_new_password, end_sessions_of, granted, hash_password
+from app.domain.sessions import STAFF_PASSWORD, Grants, check_new_password, end_sessions_of, granted, hash_password
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.i18n import LANGUAGES, gettext
 from app.models.projects import Project
 from app.models.sessions import LoginSession
 from app.models.staff import Density, Grant, Role, Staff, StaffProject, StaffRole, Theme
-from app.observe import Kind, actor
+from app.observe import SYSTEM, Kind, acting, actor
 
 OWNER = "Owner"
 EVERYTHING = ("*", "*")
-SCREENS = (
-    "customer", "user", "payer", "customer_group", "project", "attitude", "message_category", "message_template",
-    "campaign", "segment", "delivery", "ticket", "staff", "role", "audit", "product", "product_group", "service",
-    "note", "attachment", "job", "payment_method", "import_run", "subscription", "suppressed_address", "canned_reply",
-    "inbound_mail", "payment", "invoice", "expense", "account", "discount", "finance_document", "document_template",
-    "tax_rate", "exchange_rate", "login_session",
-)  # fmt: skip
-"""What grants can be about: the names of the tables, which are the identities of their screens."""
 ACTIONS = ("list", "details", "create", "edit", "delete", "export")
 CUSTOMER_ACTIONS = ("action:message", "action:message_all", "action:segment", "action:enter", "action:act",
                     "action:note", "action:payment")  # fmt: skip
@@ -42,6 +34,8 @@ CAMPAIGN_ACTIONS = ("action:stop", "action:pause", "action:resume", "action:plan
 """What somebody does who sends campaigns; approving those of others is a grant of its own."""
 
 PAYMENT_ACTIONS = ("action:set_paid", "action:refund", "action:cancel", "action:fraud")
+RULE_ACTIONS = ("action:try", "action:switch", "action:secret")
+"""Try a rule, put it into use or out of it, sign its calls anew. `action:again` of the log repeats what failed."""
 SERVICE_ACTIONS = ("action:progress", "action:activate", "action:suspend", "action:resume", "action:close")
 """The moves of a service from one state to the next."""
 
@@ -222,8 +216,9 @@ async def owner_role(session: AsyncSession) -> Role:
     role = await session.scalar(select(Role).where(Role.name == OWNER))
     if role is None:
         role = Role(name=OWNER, description="May do everything.", grants=[Grant(screen="*", action="*")])
-        session.add(role)
-        await session.flush()
+        with acting(SYSTEM):  # whoever may need it: it is nobody's doing
+            session.add(role)
+            await session.flush()
     return role
 
 
@@ -249,7 +244,8 @@ async def save_role(
     before = await _granted(session, [role.id]) if role is not None else set()
     wanted = before if grants is None else set(grants)
     for screen, action in wanted:
-        if screen not in (*SCREENS, "*") or not (action in (*ACTIONS, "*") or action.startswith("action:")):
+        known = screen == "*" or screen in Base.metadata.tables  # a screen is called as its table
+        if not known or not (action in (*ACTIONS, "*") or action.startswith("action:")):
             raise Invalid(grants=gettext("There is nothing to grant called %(name)s.") % {"name": f"{screen} {action}"})
     await _refuse_more_than_own(session, before | wanted)
     if role is None:
@@ -290,6 +286,14 @@ async def grants_of(session: AsyncSession, staff_id: int) -> set[tuple[str, str]
     return {(screen, action) for screen, action in await session.execute(query)}
 
 
+async def own_grants(session: AsyncSession) -> Grants:
+    """What the acting person may hand on: their own grants, everything for the program itself."""
+    who = actor.get()
+    if who.kind is Kind.SYSTEM:
+        return frozenset({EVERYTHING})
+    return frozenset(await grants_of(session, who.staff_id) if who.kind is Kind.STAFF and who.staff_id else ())
+
+
 async def _granted(session: AsyncSession, roles: list[int]) -> set[tuple[str, str]]:
     query = select(Grant.screen, Grant.action).where(Grant.role_id.in_(roles))
     return {(screen, action) for screen, action in await session.execute(query)}
@@ -298,11 +302,8 @@ async def _granted(session: AsyncSession, roles: list[int]) -> set[tuple[str, st
 async def _refuse_more_than_own(session: AsyncSession, wanted: set[tuple[str, str]]) -> None:
     """Raise Forbidden when the acting staff member does not hold all of `wanted`: else any editor of staff could
     make themselves an owner."""
-    who = actor.get()
-    if who.kind is Kind.SYSTEM:
-        return
-    own = await grants_of(session, who.staff_id) if who.kind is Kind.STAFF and who.staff_id else set()
-    if not all(granted(frozenset(own), screen, action) for screen, action in wanted):
+    own = await own_grants(session)
+    if not all(granted(own, screen, action) for screen, action in wanted):
         raise Forbidden(gettext("You cannot give more than you have yourself."))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import violated
+from app.db import fold, violated
 from app.domain import checks
+from app.domain import custom as fields
 from app.domain.messaging.system import tell_old_address
 from app.domain.sessions import USER_PASSWORD, check_new_password, end_sessions_of, hash_password, set_password
 from app.errors import Conflict, Invalid
@@ -43,6 +44,8 @@ async def create_user(
     language: str = "",
     password: str | None = None,
     enabled: bool = True,
+    custom: Mapping[str, Any] | None = None,
+    custom_of: fields.Asked = fields.STAFF,
 ) -> User:
     """A new login of a project. It serves nobody yet: `attach_user`.
 
@@ -52,6 +55,7 @@ async def create_user(
     values = checks.clean(
         {"username": username, "full_name": full_name, "email": email, "language": language, "enabled": enabled}, FIELDS
     )
+    values["custom"] = fields.clean(User, custom or {}, asked=custom_of)
     values["username"] = values["username"] or values["email"].lower()
     if not values["username"]:
         raise Invalid(username=gettext("Please give a user name or an e-mail address."))
@@ -72,7 +76,12 @@ async def create_user(
 
 
 async def change_user(
-    session: AsyncSession, *, user: User, values: Mapping[str, Any], password: str | None = None
+    session: AsyncSession,
+    *,
+    user: User,
+    values: Mapping[str, Any],
+    password: str | None = None,
+    custom_of: fields.Asked = fields.STAFF,
 ) -> list[str]:
     """Change some of FIELDS, and the password when one is given. Gives the names of the changed columns. Another e-mail
     address is told to the old one, in the name of the first customer whom the user serves.
@@ -80,6 +89,8 @@ async def change_user(
     A new password and `enabled` turned off end the sessions of this user. Raises Invalid with the bad fields.
     """
     cleaned = checks.clean(values, FIELDS)
+    if "custom" in cleaned:
+        cleaned["custom"] = fields.clean(User, cleaned["custom"], before=user.custom, asked=custom_of)
     if password is not None:
         check_new_password(password, least=USER_PASSWORD)
     if "username" in cleaned:
@@ -202,6 +213,20 @@ async def taken(session: AsyncSession, *, project_id: int, username: str) -> boo
     """Whether the project has a user of this name (in lower case)."""
     query = select(User.id).where(User.project_id == project_id, User.username == username)
     return await session.scalar(query.execution_options(unscoped=True)) is not None
+
+
+async def known(session: AsyncSession, project_id: int, email: str) -> User | None:
+    """The user of the project who has this address, else this name."""
+    found = await session.scalars(
+        select(User)
+        .where(User.project_id == project_id, or_(User.email_folded == fold(email), User.username == email.lower()))
+        .order_by(User.id)
+        .limit(20)
+        .execution_options(unscoped=True)
+    )
+    rows = list(found)
+    same = [u for u in rows if u.email.casefold() == email.casefold()]  # the folded address drops accents
+    return next(iter([*same, *(u for u in rows if u.username == email.lower())]), None)
 
 
 async def those_taken(session: AsyncSession, *, project_id: int, usernames: Iterable[str]) -> set[str]:

@@ -18,7 +18,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
-    String,
     and_,
     bindparam,
     false,
@@ -32,14 +31,13 @@ from sqlalchemy import (
     union_all,
 )  # fmt: skip
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import QueryableAttribute, aliased
-from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import iterate
 
 from app.db import Narrowed, fold, like, narrow
 from app.errors import NotFound
 from app.filters.conditions import All, Any, Condition, FilterProblem, Leaf, Not, walk
+from app.filters.elements import Among, ascii_lower
 from app.filters.fields import NEGATED, Entity, Field, Kind, Model, Names, Source, field, say
 from app.filters.parsing import Allowed, clean, parse
 from app.filters.when import bounds, day, day_bounds
@@ -66,46 +64,6 @@ def _unusual() -> dict[int, list[str]]:
 
 
 Test = ColumnElement[bool]
-
-
-class Among(FunctionElement[bool]):
-    """A row is among the rows of a link table, said twice: asked of each row (EXISTS), which PostgreSQL plans as it
-    likes, and as a list of ids (IN), for SQLite would look through the link table again for every row."""
-
-    type = Boolean()
-    name = "among"
-    inherit_cache = True
-
-    def self_group(self, against: t.Any = None) -> t.Any:
-        return self
-
-
-@compiles(Among)
-def _among(element: Among, compiler: t.Any, **kw: t.Any) -> str:
-    return str(compiler.process(next(iter(element.clauses)), **kw))
-
-
-@compiles(Among, "sqlite")
-def _among_sqlite(element: Among, compiler: t.Any, **kw: t.Any) -> str:
-    return f"({compiler.process(list(element.clauses)[1], **kw)})"
-
-
-class ascii_lower(FunctionElement[str]):
-    """A to Z folded, nothing else: what SQLite's lower() does, and PostgreSQL's in the C collation."""
-
-    type = String()
-    name = "ascii_lower"
-    inherit_cache = True
-
-
-@compiles(ascii_lower, "sqlite")
-def _lower_sqlite(element: ascii_lower, compiler: t.Any, **kw: t.Any) -> str:
-    return f"lower({compiler.process(element.clauses, **kw)})"
-
-
-@compiles(ascii_lower, "postgresql")
-def _lower_postgresql(element: ascii_lower, compiler: t.Any, **kw: t.Any) -> str:
-    return f'lower(({compiler.process(element.clauses, **kw)}) COLLATE "C")'
 
 
 def compile(condition: Condition, model: Model, *, entity: Entity = None, now: datetime | None = None) -> Test:
@@ -192,6 +150,8 @@ def _narrowed(exact: Test, source: Source, parts: list[str]) -> Test:
 
     Without a twin only ASCII is certain to stand there as it stands in the column, and only within a word.
     """
+    if source.within is not None:
+        return narrow(exact, source.within, parts, indexed=False)
     attribute: t.Any = source.value if source.folded is None else source.folded
     if not isinstance(attribute, QueryableAttribute):
         return exact
@@ -272,7 +232,9 @@ class _Compiler:
 
     def compare(self, known: Field, op: str, value: t.Any, source: Source) -> Test:
         column = source.value
-        test: Test
+        test: Test | None = source.own(op, value) if source.own is not None else None
+        if test is not None:
+            return test
         if op == "is_not_empty":
             blank = known.kind is Kind.TEXT or (known.kind is Kind.CHOICE and known.choice is None)
             test = column != "" if blank else column.is_not(None)

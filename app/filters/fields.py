@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from zoneinfo import available_timezones
@@ -22,7 +22,18 @@ from app.filters.conditions import All as AllOf
 from app.filters.conditions import Condition, FilterProblem, Leaf, Not, walk
 from app.filters.when import and_more
 from app.filters.when import say as say_when
-from app.i18n import LANGUAGES, _, countries, gettext, language, language_name, show_amount, show_decimal, show_number
+from app.i18n import (
+    LANGUAGES,
+    _,
+    countries,
+    gettext,
+    language,
+    language_name,
+    named,
+    show_amount,
+    show_decimal,
+    show_number,
+)  # fmt: skip
 
 Model = type[Base]
 Entity = t.Any
@@ -80,13 +91,17 @@ _LABELS: dict[str, str] = {
 class Source:
     """A value of a row. `folded`: its folded twin. `among`: a Select (of anything) that yields the rows which hold the
     value, when there may be several; a comparison holds when it holds for one of them. `key`: where these are any
-    number of rows of a link table, its column with the id of the row; `among` then says nothing of the row itself."""
+    number of rows of a link table, its column with the id of the row; `among` then says nothing of the row itself.
+    `own`: gets operator and value, and gives the whole test where it has an index for it, else None. `within`: the
+    entity whose `search_text` holds the folded value too."""
 
     value: ColumnElement[t.Any]
     folded: ColumnElement[str] | None = None
     among: Select[t.Any] | None = None
     nullable: bool = True
     key: t.Any = None
+    own: Callable[[str, t.Any], ColumnElement[bool] | None] | None = None
+    within: t.Any = None
 
 
 Expression = Callable[[Entity], "ColumnElement[t.Any] | Source | Sequence[Source]"]
@@ -146,7 +161,8 @@ class Field:
         if self.kind is Kind.RELATION:
             count = show_number(leaf.n) if leaf.n is not None else ""
             what = say(leaf.where, self.target, names) if leaf.where is not None and self.target else ""
-            return gettext("%(n)s where %(what)s") % {"n": count, "what": what} if count and what else count or what
+            where = gettext("where %(what)s") % {"what": what} if what else ""
+            return " ".join(part for part in (count, where) if part)
         value = leaf.value
         if value is None:
             return ""
@@ -263,6 +279,8 @@ def computed(
     ops: Iterable[str] | None = None,
     currency: str = "",
     within: Model | None = None,
+    digits: int = 0,
+    closed: bool = False,
 ) -> None:
     """Declare a field that is no column of the model.
 
@@ -273,8 +291,8 @@ def computed(
     kind = Kind(kind)
     _declare(Field(
         model, name, label, kind, tuple(ops or OPERATORS[kind]), expression, target,
-        options=choices or (_labels(choice) if choice else None), choice=choice, closed=choice is not None,
-        currency=currency, digits=_DECIMALS if kind is Kind.MONEY else 0, within=within,
+        options=choices or (_labels(choice) if choice else None), choice=choice, closed=closed or choice is not None,
+        currency=currency, digits=_DECIMALS if kind is Kind.MONEY else digits, within=within,
     ))  # fmt: skip
 
 
@@ -301,7 +319,7 @@ def _declare(new: Field) -> None:
     of_model = _declared.setdefault(new.model, {})
     if new.name in of_model:
         raise ValueError(f"{new.model.__name__}.{new.name} is declared twice")
-    of_model[new.name] = new
+    of_model[new.name] = replace(new, label=named(new.label, new.model.__tablename__, new.name))
     _known.pop(new.model, None)
 
 

@@ -45,10 +45,11 @@ def parse(data: t.Any, model: Model, allowed: Allowed | None = None) -> Conditio
 
 def parse_text(text: str, model: Model, allowed: Allowed | None = None) -> Condition:
     """A condition from JSON text."""
-    return parse(_loads(text, ""), model, allowed)
+    return parse(loads(text, ""), model, allowed)
 
 
-def _loads(text: str, path: str) -> t.Any:
+def loads(text: str, path: str = "") -> t.Any:
+    """JSON text as data, not looked at yet."""
     if len(text) > MAX_JSON:
         raise FilterProblem(path, gettext("The filter is too long."))
     try:
@@ -95,7 +96,8 @@ class _Parser:
 
     def only(self, data: dict[t.Any, t.Any], keys: set[str], path: str) -> None:
         if extra := sorted(str(k) for k in data.keys() - keys):
-            raise FilterProblem(path, gettext("“%(name)s” does not belong here.") % {"name": extra[0][:60]})
+            name = clean(extra[0][:60], path)
+            raise FilterProblem(path, gettext("“%(name)s” does not belong here.") % {"name": name})
 
     def field(self, model: Model, name: t.Any, path: str) -> Field:
         if not isinstance(name, str):
@@ -253,7 +255,7 @@ def from_query(params: Sequence[tuple[str, str]], model: Model, allowed: Allowed
         if len(found) + len(whole) > MAX_CONDITIONS:
             raise FilterProblem("", gettext("Too many conditions: at most %(n)s.") % {"n": MAX_CONDITIONS})
         if key == WHOLE:
-            whole.append(_loads(clean(text, WHOLE), WHOLE))
+            whole.append(loads(clean(text, WHOLE), WHOLE))
             continue
         name, _dot, op = key.rpartition(".")
         known = reader.field(model, name, key[:80])

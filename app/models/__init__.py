@@ -1,35 +1,7 @@
 """All tables. Importing this package registers every mapper, the audit and the scope."""
 
-from app.models import (
-    attachments,
-    audit,
-    billing,
-    catalog,
-    config,
-    confirmations,
-    consent,
-    customers,
-    discounts,
-    factors,
-    fields,
-    imports,
-    inbound,
-    jobs,
-    ledger,
-    messaging,
-    privacy,
-    projects,
-    registrations,
-    scope,
-    sessions,
-    staff,
-    templates,
-    tickets,
-    users,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    "attachments", "audit", "billing", "catalog", "config", "confirmations", "consent", "customers", "discounts",
-    "factors", "fields", "imports", "inbound", "jobs", "ledger", "messaging", "privacy", "projects",
-    "registrations", "scope", "sessions", "staff", "templates", "tickets", "users",
-]  # fmt: skip
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

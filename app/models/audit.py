@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -24,6 +24,7 @@ from sqlalchemy.orm import (
 
 from app.db import AppSession, Base, BigId, Choice, about, choice, insert_all, insert_rows, utcnow
 from app.i18n import _
+from app.models.automation import BelowAmount, RuleNotice, RuleRun
 from app.models.consent import DeliveryEvent
 from app.models.customers import Customer
 from app.models.factors import RecoveryCode
@@ -35,6 +36,7 @@ from app.models.sessions import OneUse, Throttle
 from app.models.staff import Staff
 from app.models.templates import TemplateVersion
 from app.models.users import User
+from app.models.widgets import Widget
 from app.observe import actor, request_id
 
 
@@ -95,10 +97,11 @@ class AuditDetail(Base):
 
 
 UNAUDITED: tuple[type[Base], ...] = (
-    Audit, AuditDetail, Job, Delivery, DeliveryEvent, LedgerCheck, OneUse, RecoveryCode, Registration, TemplateVersion,
-    Throttle,
+    Audit, AuditDetail, BelowAmount, Job, Delivery, DeliveryEvent, LedgerCheck, OneUse, RecoveryCode, Registration,
+    RuleNotice, RuleRun, TemplateVersion, Throttle, Widget,
 )  # fmt: skip
-"""Rows of the program's own bookkeeping. What people decide about them is audited by the verb (`record`)."""
+"""Rows of the program's own bookkeeping, and how people arrange their own first page. What people decide about the rest
+is audited by the verb (`record`)."""
 
 MASK = "***"
 
@@ -120,7 +123,7 @@ def _changes(action: str, state: InstanceState[Any]) -> dict[str, list[Any]] | N
     changed: dict[str, list[Any]] = {}
     for attr in state.mapper.column_attrs:
         info = attr.columns[0].info
-        if "folds" in info or attr.key in {"search_text", "version"}:
+        if "folds" in info or "derived" in info or attr.key in {"search_text", "version"}:
             continue
         history = state.attrs[attr.key].history
         if action == "delete":
@@ -181,6 +184,10 @@ def write(
     write_all(session, [Line(action, noun, noun_id, changes, customer_id, note)])
 
 
+LISTENERS: list[Callable[[Session, Sequence[Line], Sequence[int]], None]] = []
+"""Called with what is written down and its ids, in the same transaction."""
+
+
 def write_all(session: Session, lines: Sequence[Line]) -> None:
     """Add audit rows to the running transaction, in this order."""
     if not lines:
@@ -199,6 +206,8 @@ def write_all(session: Session, lines: Sequence[Line]) -> None:
     ids = insert_all(session, Audit.__table__, rows)
     details = [{"audit_id": i, "payload": payload} for i, payload in zip(ids, payloads, strict=True)]
     insert_rows(session, AuditDetail.metadata.tables["audit_detail"], details)
+    for listen in LISTENERS:
+        listen(session, lines, ids)
 
 
 @event.listens_for(Base, "before_mapper_configured", propagate=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import (
@@ -14,6 +14,7 @@ from app.db import (
     Choice,
     Customised,
     Email,
+    Json,
     Name,
     Searchable,
     Stamped,
@@ -62,7 +63,13 @@ class Attitude(Base, Versioned):
         return self.name
 
 
+_PHONE, _VAT = text("phone <> ''"), text("vat_number <> ''")
+
+
 class Customer(Base, Versioned, Customised, Searchable):
+    """`merged_into_id`: it was a double. What can belong to another customer does so now; what the books hold of it
+    stays here, and this row only leads to the one who stayed."""
+
     __tablename__ = "customer"
     __table_args__ = (
         Index("ix_customer_project", "project_id", "language", "id"),
@@ -73,6 +80,8 @@ class Customer(Base, Versioned, Customised, Searchable):
         Index("ix_customer_kind", "kind", "id"),
         Index("ix_customer_country", "country", "id"),
         Index("ix_customer_language", "language", "id"),
+        Index("ix_customer_phone", "phone", sqlite_where=_PHONE, postgresql_where=_PHONE),
+        Index("ix_customer_vat_number", "vat_number", sqlite_where=_VAT, postgresql_where=_VAT),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, info=about(_("ID"), listed=True, searched=True, css="id"))
@@ -195,6 +204,11 @@ class Customer(Base, Versioned, Customised, Searchable):
         default="",
         info=about(_("Phone verified by"), group=_("Registration"), help=_("Call, SMS, letter.")),
     )
+    merged_into_id: Mapped[int | None] = mapped_column(
+        ForeignKey("customer.id", ondelete="RESTRICT"), index=True, info={"hidden": True}
+    )
+    cleared_at: Mapped[datetime | None] = mapped_column(info={"hidden": True})
+    """When the personal data was taken out."""
 
     project: Mapped[Project] = relationship(lazy="raise")
     attitude: Mapped[Attitude | None] = relationship(lazy="raise")
@@ -228,6 +242,9 @@ class Group(Base, Versioned):
         default=True, info=about(_("Members may delete services"), listed=True, group=_("What members may do"))
     )
 
+    condition: Mapped[dict[str, Any] | None] = mapped_column(Json, info={"hidden": True})
+    """A filter of customers (`app.filters`): whoever it fits is a member by rule. None: members by hand alone."""
+
     products: Mapped[list[GroupProduct]] = relationship(lazy="raise", cascade="all, delete-orphan")
     payment_methods: Mapped[list[GroupPaymentMethod]] = relationship(lazy="raise", cascade="all, delete-orphan")
 
@@ -243,6 +260,8 @@ class Membership(Base):
         ForeignKey("customer_group.id", ondelete="CASCADE"), primary_key=True, index=True
     )
     since: Mapped[datetime] = mapped_column(default=utcnow)
+    by_rule: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """The condition of the group has made them a member, and takes them out again; who is one by hand stays."""
 
     customer: Mapped[Customer] = relationship(lazy="raise", back_populates="memberships")
     group: Mapped[Group] = relationship(lazy="raise")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import literal, select
+from sqlalchemy import func, literal, select, union
 from sqlalchemy.orm import aliased
 
 from app.db import Base
@@ -12,6 +12,7 @@ from app.filters import Source, computed, relation, value
 from app.i18n import _
 from app.models.billing import Expense, Invoice, InvoiceKind, InvoiceStatus, Payer
 from app.models.catalog import Product, ProductProject, Service, ServiceStatus
+from app.models.consent import Subscription
 from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
 from app.models.ledger import Account
 from app.models.messaging import Campaign, Category, Delivery
@@ -54,6 +55,23 @@ def _has_active_service(customer: Any) -> Source:
     return Source(rows.correlate_except(service).exists(), nullable=False)
 
 
+def _doubled(customer: Any) -> Source:
+    """Whether another customer of the project has the same e-mail, phone or VAT number. An index alone says which
+    values stand there twice; of these few it is looked who has them."""
+    ids = []
+    for key in ("email_folded", "phone", "vat_number"):
+        one, other, listed = aliased(Customer), aliased(Customer), Customer.__table__.alias().c[key]
+        twice = select(listed).where(listed != "").group_by(listed).having(func.count() > 1)
+        value, same = getattr(one, key), getattr(other, key)
+        again = select(literal(1)).where(
+            same == value, same != "", other.id != one.id, other.project_id == one.project_id,
+            other.merged_into_id.is_(None),
+        )  # fmt: skip
+        found = select(one.id).where(value != "", value.in_(twice), one.merged_into_id.is_(None))
+        ids.append(found.where(again.correlate_except(other).exists()))
+    return Source(customer.id.in_(union(*ids)), nullable=False)
+
+
 def _account_names(customer: Any) -> list[Source]:
     """The customer's name, and the user names of their users."""
     tie, user = aliased(UserCustomer), aliased(User)
@@ -91,6 +109,17 @@ def _unpaid(key: str) -> Any:
     return source
 
 
+def _said_of(wanted: bool) -> Any:
+    """The categories that the customer or one of their users has asked for, or refused, until now."""
+
+    def ids(_entity: Any) -> Source:
+        said: Any = aliased(Subscription)
+        rows = select(literal(1)).select_from(said).where(said.ended_at.is_(None), said.wanted.is_(wanted))
+        return Source(said.category_id, among=rows, nullable=False, key=said.customer_id)
+
+    return ids
+
+
 computed(
     Customer, "search", _("Quick search"), "text",
     lambda c: Source(c.search_text, folded=c.search_text, nullable=False), ops=("contains",),
@@ -103,6 +132,7 @@ computed(
     Customer, "group", _("Group member"), "ref", _through(Membership, "customer_id", Group, "group_id"), target=Group
 )  # fmt: skip
 computed(Customer, "active_items", _("With active items"), "boolean", _has_active_service)
+computed(Customer, "doubled", _("Possible duplicate"), "boolean", _doubled)
 computed(
     Customer, "available_project", _("Available project"), "ref",
     _through(CustomerProject, "customer_id", Project, "project_id"), target=Project,
@@ -112,6 +142,10 @@ computed(
     ops=("is", "at_least", "at_most", "between"),
 )  # fmt: skip
 computed(Customer, "unpaid_invoices", _("Unpaid invoices"), "boolean", _unpaid("customer_id"), within=Invoice)
+for _name, _label, _wanted in (
+    ("asked_for", _("Has agreed to messages of"), True), ("refuses", _("Has refused messages of"), False)
+):  # fmt: skip
+    computed(Customer, _name, _label, "ref", _said_of(_wanted), target=Category, within=Subscription)
 relation(Customer, "accounts", _("Accounts"), Account, lambda c, a: a.customer_id == c.id)
 relation(Customer, "services", _("Services"), Service, lambda c, s: s.customer_id == c.id)
 relation(Customer, "payers", _("Payers"), Payer, lambda c, p: p.customer_id == c.id)
@@ -121,6 +155,9 @@ relation(
 )  # fmt: skip
 relation(Customer, "tickets", _("Tickets"), Ticket, lambda c, ticket: ticket.customer_id == c.id)
 relation(Customer, "notes", _("Notes"), Note, lambda c, note: note.customer_id == c.id)
+relation(
+    Customer, "subscriptions", _("Consent"), Subscription, lambda c, s: (s.customer_id == c.id) & s.ended_at.is_(None)
+)  # fmt: skip
 relation(Customer, "messages", _("Messages sent to them"), Delivery, lambda c, d: d.customer_id == c.id)
 
 # ---- money -----------------------------------------------------------------------------------------------------------

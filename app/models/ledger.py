@@ -8,7 +8,7 @@ positive in revenue and tax.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -51,6 +51,7 @@ class Account(Base, Versioned, Stamped):
     """
 
     __tablename__ = "account"
+    named_by: ClassVar = ("currency",)
     __table_args__ = (
         UniqueConstraint("customer_id", "project_id", "currency"),
         Index("ix_account_own", "project_id", "kind", "currency", unique=True, sqlite_where=text("customer_id IS NULL"),

@@ -1,4 +1,5 @@
-"""Scope: staff who are limited to projects see nothing of other projects, by one listener on every session."""
+"""Scope: staff who are limited to projects see nothing of other projects, by one listener on every session, and change
+nothing that all projects share, by another."""
 
 from __future__ import annotations
 
@@ -7,34 +8,49 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Select, and_, event, literal, or_, select
-from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
+from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from app.db import AppSession
+from app.errors import Forbidden
+from app.i18n import _
 from app.models.attachments import Attachment
 from app.models.audit import Audit
+from app.models.automation import Rule, RuleRun
 from app.models.billing import (
     Document,
     DocumentTemplate,
+    ExchangeRate,
     Expense,
     Invoice,
     Payer,
     Payment,
     PaymentEvent,
     PaymentInvoice,
+    PaymentMethod,
     TaxRate,
 )  # fmt: skip
-from app.models.catalog import Service
+from app.models.catalog import ProductGroup, Service
 from app.models.confirmations import Confirmation
 from app.models.consent import DeliveryEvent, Subscription, Suppression
-from app.models.customers import Customer, CustomerProject, Membership, Note
+from app.models.customers import (
+    Attitude,
+    Customer,
+    CustomerProject,
+    Group,
+    GroupPaymentMethod,
+    GroupProduct,
+    Membership,
+    Note,
+)
 from app.models.discounts import Discount
 from app.models.imports import ImportRow, ImportRun
 from app.models.inbound import InboundMail
 from app.models.ledger import Account, Entry
-from app.models.messaging import Campaign, Delivery, Segment, Template
+from app.models.messaging import Campaign, Category, Delivery, Segment, Template
 from app.models.privacy import DataRequest
 from app.models.projects import Project
 from app.models.sessions import DoorCode, LoginSession
+from app.models.staff import Grant, Role
 from app.models.tickets import CannedReply, Ticket
 from app.models.users import CustomerRole, User, UserCustomer
 from app.observe import Kind, actor
@@ -42,8 +58,14 @@ from app.observe import Kind, actor
 OF_CUSTOMER = (
     Payer, Service, Note, Membership, CustomerProject, Delivery, Ticket, UserCustomer, Subscription, DeliveryEvent,
     InboundMail, Payment, Invoice, Expense, Document, CustomerRole, Confirmation, DoorCode, DataRequest,
+    RuleRun,
 )  # fmt: skip
 """Tables that belong to a customer and thereby to the customer's project."""
+SHARED = (
+    Attitude, Category, ExchangeRate, Grant, Group, GroupPaymentMethod, GroupProduct, PaymentMethod, ProductGroup, Role,
+)  # fmt: skip
+"""What all projects share: everybody may read it, only who is not limited to projects changes it."""
+FOR_ALL = _("All projects share this. You can look at it; somebody who sees all projects can change it.")
 
 
 @lru_cache(maxsize=256)
@@ -88,6 +110,7 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         with_loader_criteria(ImportRun, ImportRun.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(ImportRow, ImportRow.import_id.in_(runs), include_aliases=True),
         with_loader_criteria(User, User.project_id.in_(projects), include_aliases=True),
+        with_loader_criteria(Rule, Rule.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(
             Template, or_(Template.project_id.is_(None), Template.project_id.in_(projects)), include_aliases=True
         ),
@@ -151,3 +174,18 @@ def _limit(state: ORMExecuteState) -> None:
         raise RuntimeError("a query without an actor")
     if who.kind is Kind.STAFF and who.projects is not None and not state.execution_options.get("unscoped"):
         state.statement = state.statement.options(*criteria(who.projects, who.staff_id))
+
+
+def is_limited() -> bool:
+    """Whether the acting person is staff of some projects only."""
+    who = actor.get()
+    return who.kind is Kind.STAFF and who.projects is not None
+
+
+@event.listens_for(AppSession, "before_flush")
+def _keep_shared(session: Session, _context: object, _instances: object) -> None:
+    if not is_limited():
+        return
+    changed = (obj for obj in session.dirty if session.is_modified(obj))
+    if any(isinstance(obj, SHARED) for objects in (session.new, session.deleted, changed) for obj in objects):
+        raise Forbidden(FOR_ALL)

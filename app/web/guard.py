@@ -25,7 +25,7 @@ from app.i18n import _, best, from_header, speaking
 from app.models.sessions import SessionKind
 from app.observe import Actor, Kind, acting, log, request_id
 from app.settings import Settings
-from app.web import branding, errors
+from app.web import branding, errors, preview
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -112,6 +112,8 @@ class Guard:
         state["visitor"] = view
         zone = _zone(view.timezone if view else "")
         with speaking(self._language(scope, view), zone), acting(self._actor(scope, view)):
+            if (why := preview.refusal(scope, SAFE)) is not None:
+                return await answer.refuse(403, why)
             await self._run(scope, receive, answer, self._most(scope, view))
             if view is not None:
                 try:
@@ -228,6 +230,7 @@ class Guard:
         if not errors.in_client_area(scope["path"]):
             view = await self._session(scope, cookies.STAFF, SessionKind.STAFF)
             if view is not None:
+                view = await preview.look(scope, view)
                 scope["session"] = {
                     "staff_id": view.staff_id, "grants": view.grants, "name": view.staff_name,
                     "session_id": view.id, "seen_at": view.seen_at,

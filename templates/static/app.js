@@ -59,7 +59,7 @@
     if (!into || event.newState !== "open") return;
     delete box.dataset.load;
     fetch(url, { headers: { "X-Fragment": "1" }, credentials: "same-origin" }).then(function (r) { if (!r.ok || r.redirected) throw new Error(r.status); return r.text(); }).then(function (html) {
-      into.innerHTML = html; into.removeAttribute("aria-busy");
+      into.innerHTML = html; into.removeAttribute("aria-busy"); fire(into, "fragment");
       var first = one("input:not([type=hidden]), select", into); if (first) first.focus();
     }).catch(function () { box.dataset.load = url; into.textContent = words.failed; });
   }, true);
@@ -141,6 +141,7 @@
     all("[data-when]").forEach(function (box) {
       var at = box.dataset.when.indexOf("="), name = box.dataset.when.slice(0, at), values = box.dataset.when.slice(at + 1).split("|");
       var form = box.closest("form"), field = form && form.elements.namedItem(name); if (!field) return;
+      if (field.length && field[0].type !== "radio" && !field.options) field = one("[name='" + name + "']", form);   // a picked select has its box beside it
       var value = field.type === "checkbox" ? (field.checked ? "true" : "") : field.value;
       box.hidden = values.indexOf(value) < 0;
       all("input, select, textarea", box).forEach(function (e) {   // what is hidden is not demanded

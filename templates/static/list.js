@@ -80,6 +80,10 @@
     event.preventDefault();
     var url = target(form); load(url, { write: url === shown ? "replace" : "push", typed: form.id === "find" });
   }, true);
+  on("list:again", function () { load(shown, {}); });               // a row was changed in its place
+  on("list:go", function (event) {      // another script has changed what the list shows
+    var link = doc.createElement("a"); link.href = event.detail.url; load(address(link), { write: "replace" });
+  });
   window.addEventListener("popstate", function (event) {
     if (location.pathname === path && address(location) !== shown) load(address(location), { y: (event.state || {}).y || 0 });
   });
@@ -108,6 +112,10 @@
     }, CHOSEN);
   }
   on("input", chosen); on("change", chosen);
+  on("fragment", function (event) {     // the drawer has the builder of conditions, which most visits to a list do not need
+    if (window.bursarBuilder || !one("[data-condition]", event.target)) return;
+    var script = doc.createElement("script"); script.src = one("script[src$='/list.js']").src.replace(/list\.js$/, "builder.js"); doc.head.append(script);
+  });
 
   /* ---- Height of the rows ----------------------------------------------------------------------------------------- */
   function density() { each("[data-density-to]", doc, function (b) { b.setAttribute("aria-pressed", String(b.dataset.densityTo === (root.dataset.density || ""))); }); }

@@ -8,9 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from admin_views.mount import panel
 from app import db
-from app.asgi import build
 from app.domain.config import setup
 from app.domain.sessions import passwords
 from app.models.projects import Project
@@ -18,6 +16,7 @@ from app.models.staff import Staff
 from app.settings import Settings
 from app.web.guard import Guard
 from tests import factories
+from tests.application import application
 
 PASSWORD = "correct horse battery"
 SignIn = Callable[[Staff], Awaitable[httpx.AsyncClient]]
@@ -30,7 +29,7 @@ def settings(database: str, redis: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def app(settings: Settings) -> Guard:
-    return build(settings, panel(settings))
+    return application(settings)
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from admin_views.mount import panel
 from app import db
-from app.asgi import build
 from app.models.catalog import ProductProject
 from app.models.customers import Note
 from app.models.messaging import Campaign
@@ -22,6 +20,7 @@ from app.models.users import User
 from app.settings import Settings
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
+from tests.application import application
 
 SQLITE = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 
@@ -169,7 +168,7 @@ async def test_no_request_holds_two_connections(
         ticket = await factories.create_ticket(session, customer=customer)
     await db.dispose()
     db.configure(database, pool_size=1, max_overflow=0, pool_timeout=3)
-    app = build(settings, panel(settings))
+    app = application(settings)
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     headers = {"sec-fetch-site": "same-origin", "accept": "text/html"}
     async with httpx.AsyncClient(transport=transport, base_url="http://desk.test", headers=headers) as browser:

@@ -488,6 +488,8 @@ async def test_the_day_of_the_first_charge_that_is_not_covered(
             )  # fmt: skip
         found = await charging.outlook(session, account, day=JAN)
         assert found == (bool(services), day)
+        near = charging.runs_out(account, await charging.coming(session, account, day=JAN))
+        assert (near and max(near, JAN)) == day  # the first page of the client area says the same
         account.post_paid = True
         assert await charging.days_left(session, account, day=JAN) is None
 

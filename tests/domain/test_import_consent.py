@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from app import db
-from app.domain.imports.consents import ConsentReport, import_consent
+from app.domain.imports.consents import import_consent
+from app.domain.imports.filed import RowsReport
 from app.domain.messaging import consent
 from app.errors import Invalid
 from app.models.consent import How, Subscription
@@ -34,7 +35,7 @@ async def ada(database: str) -> Customer:
     return customer
 
 
-async def take(tmp_path: Path, *lines: str, head: str = HEAD, **kw: bool) -> ConsentReport:
+async def take(tmp_path: Path, *lines: str, head: str = HEAD, **kw: bool) -> RowsReport:
     path = tmp_path / "consent.csv"
     path.write_text(head + "\n".join(lines) + "\n")
     return await import_consent(path, **kw)

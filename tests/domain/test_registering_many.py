@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from app import db
-from app.domain import customers
+from app.domain import custom, customers
+from app.domain.config import live
 from app.errors import Invalid
 from app.models.audit import Audit
 from app.models.customers import Customer, ExternalRef
@@ -18,7 +19,7 @@ from tests import factories
 
 PEOPLE: list[dict[str, Any]] = [
     {"name": "Köhler & Söhne", "email": "office@koehler.example", "phone": "030 1234567", "country": "DE"},
-    {"name": "Иван", "contact_person": "Иван Петров", "language": "ru", "custom": {"size": 3}},
+    {"name": "Иван", "contact_person": "Иван Петров", "language": "ru", "custom": {"height": 3, "motto": "Größe"}},
     {"name": "No mail", "note": "two\nlines"},
 ]
 
@@ -39,6 +40,10 @@ async def test_the_rows_are_the_same_as_one_by_one(database: None) -> None:
         one = await factories.create_project(session, name="One by one")
         many = await factories.create_project(session, name="Together")
         one_id, many_id = one.id, many.id
+        for kind, label in (("number", "Height"), ("text", "Motto"), ("text", "Town")):
+            await custom.create(session, target="customer", kind=kind, labels={"en": label}, default="7")
+        await custom.create(session, target="user", labels={"en": "Desk"}, default="left")
+    await live.keep_up(every=0)
     async with db.unit() as session:
         for n, values in enumerate(PEOPLE):
             given = {"email": "", **values}

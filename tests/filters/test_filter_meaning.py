@@ -196,7 +196,7 @@ async def test_explain_says_which_leaves_hold(database: str) -> None:
         told = await filters.explain(session, condition, Customer, customer.id, names={Group: {group.id: "VIP"}})
     assert told == [
         ("all[0]", "Name contains koh", True), ("all[1].not", "Attitude is #4", False),
-        ("all[2].any[0]", "Group member is VIP", True), ("all[3]", "Services has any Status is Active", False),
+        ("all[2].any[0]", "Group member is VIP", True), ("all[3]", "Services has any where Status is Active", False),
     ]  # fmt: skip
     assert filters.refs(condition, Customer) == {Attitude: {4}, Group: {group.id}}
 

@@ -16,13 +16,12 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from admin_views.mount import panel
 from app import db, queue
-from app.asgi import build
 from app.db import utcnow
 from app.models.sessions import LoginSession
 from app.settings import Settings
 from app.web.health import WORKER_KEY
+from tests.application import application, panel_of
 from tests.conftest import _named, _on_server
 from tests.generated.routes import Way, ways
 from tests.generated.world import World, furnish, store_files
@@ -144,8 +143,8 @@ class House:
 async def house(
     settings: Settings, world: World, engine_name: str, request: pytest.FixtureRequest
 ) -> AsyncIterator[House]:
-    host = panel(settings)
-    app = build(settings, host)
+    host = panel_of(settings)
+    app = application(settings)
     await _wake()
     undo = Undo(settings.sqlite_path, request.getfixturevalue("sqlite_world")[0]) if settings.sqlite_path else None
     transport = httpx.ASGITransport(app=app)

@@ -13,10 +13,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page
 
-from admin_views.mount import panel
 from app import db
-from app.asgi import build
 from app.settings import Settings
+from tests.application import application, panel_of
 from tests.browser.house import Watch, open_house
 from tests.generated.routes import Way, addresses, ways
 from tests.generated.world import World, store_files
@@ -44,8 +43,7 @@ def served(
     database = f"sqlite+aiosqlite:///{data / 'bursar.db'}"
     db.configure(database)  # only to read the route tables
     settings = Settings(database_url=database, secret_key="k" * 40, data_dir=data, redis_url=redis_url)
-    host = panel(settings)
-    known = ways(host, build(settings, host).app, world)
+    known = ways(panel_of(settings), application(settings).app, world)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, store_files(data)).result()
     with open_house(database, redis_url, data) as opened:

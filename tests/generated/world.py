@@ -14,11 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import cookies, db
 from app.db import Base, utcnow
+from app.domain import custom
 from app.domain.demo.dictionaries import ROLES
 from app.domain.sessions import token_hash
 from app.integrations.storage import DirectoryStorage
 from app.models.audit import Audit
 from app.models.billing import InvoiceStatus
+from app.models.bulk import BulkKind, BulkRun, BulkState
 from app.models.customers import Customer
 from app.models.messaging import CampaignAttachment, Segment
 from app.models.projects import Project
@@ -197,13 +199,24 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     form = await factories.create_document_template(session, title=f"{mark} act", project_id=project.id)
     tax = await factories.create_tax_rate(session, name=f"{mark} tax", project_id=project.id)
     discount = await factories.create_discount(session, name=f"{mark} discount", project_id=project.id)
+    rule = await factories.create_rule(session, name=f"{mark} rule", project_id=project.id)
+    rule_run = await factories.create_rule_run(
+        session, rule=rule, customer=customer,
+        event={"what": "changed", "field": "note", "was": "", "now": f"{mark} event"},
+    )  # fmt: skip
     written = await factories.create_note(session, customer=customer, text=f"{mark} note")
     condition = {"field": "name", "op": "contains", "value": mark}
     segment = Segment(name=f"{mark} segment", condition=condition, staff_id=sender.id)
     session.add(segment)
     await session.flush()
+    run = BulkRun(
+        kind=BulkKind.EXPORT, noun="customer", name=f"{mark} export", state=BulkState.DONE, staff_id=sender.id, key=KEY,
+        size=len(FILE), expires_at=now + timedelta(days=7), finished_at=now, wanted={"ending": "csv", "columns": []},
+    )  # fmt: skip
+    session.add(run)
+    await session.flush()
     ids |= {
-        "project": project.id, "customer": customer.id, "user": user.id, "attachment": file.id,
+        "bulk_run": run.id, "project": project.id, "customer": customer.id, "user": user.id, "attachment": file.id,
         "message_template": template.id, "campaign": campaign.id, "ticket": ticket.id, "service": service.id,
         "payer": payer.id, "note": written.id, "segment": segment.id, "import_run": upload.id,
         "ticket file": theirs.id, "delivery": campaign.id, "subscription": wants.id, "suppressed_address": gone.id,
@@ -211,6 +224,7 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
         "invoice": invoice.id, "issued invoice": issued.id, "expense": expense.id,
         "finance_document": document.id, "document_template": form.id,
         "tax_rate": tax.id, "discount": discount.id, "login_session": visit.id,
+        "automation_rule": rule.id, "automation_run": rule_run.id,
         "customer_role": role.id, "confirmation": invited.id, "data_request": copy.id,
     }  # fmt: skip
     return project, customer
@@ -225,6 +239,7 @@ async def _shared(session: AsyncSession, world: World, owner: Staff) -> None:
     """Rows of tables that know no project. Those with a screen are made to be deleted: nothing hangs on them."""
     world.own |= {
         "customer_group": (await factories.create_group(session, name="Spare group")).id,
+        "custom_field": (await custom.create(session, target="customer", labels={"en": "Tier"}, access="edit")).id,
         "attitude": (await factories.create_attitude(session, name="Loyal")).id,
         "message_category": (await factories.create_category(session, name="Spare category")).id,
         "product_group": (await factories.create_product_group(session, name="Spare product group")).id,
@@ -232,6 +247,8 @@ async def _shared(session: AsyncSession, world: World, owner: Staff) -> None:
         "payment_method": (await factories.create_payment_method(session, name="Card")).id,
         "exchange_rate": (await factories.create_exchange_rate(session)).id,
         "job": (await factories.create_job(session, state="failed", error="it broke", owner_id=owner.id)).id,
+        "label": (await factories.create_label(session)).id,
+        "saved_view": (await factories.create_view(session, name="Spare view")).id,
     }
 
 

@@ -9,17 +9,17 @@ import httpx
 import pytest
 
 from app import db
-from app.asgi import build
 from app.domain.sessions import passwords
 from app.settings import Settings
 from tests import factories
+from tests.application import application
 from tests.web.helpers import PASSWORD, People, Site, sign_in, stand_in
 
 
 @pytest.fixture
 async def site(database: str, redis_url: str, tmp_path: Path) -> Site:
     settings = Settings(database_url=database, secret_key="k" * 40, data_dir=tmp_path / "data", redis_url=redis_url)
-    return Site(settings, build(settings, stand_in))
+    return Site(settings, application(settings, stand_in))
 
 
 @pytest.fixture

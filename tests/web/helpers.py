@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from app import flash
-from app.asgi import build
+from app.asgi import assemble, serve
 from app.models.customers import Customer
 from app.models.projects import Project
 from app.models.staff import Staff
@@ -64,7 +64,7 @@ class Site:
     def again(self, **changes: Any) -> Site:
         """The same with other settings."""
         settings = replace(self.settings, **changes)
-        return Site(settings, build(settings, stand_in))
+        return Site(settings, serve(assemble(stand_in), settings))
 
 
 @dataclass

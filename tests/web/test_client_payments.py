@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from app import db
-from app.asgi import build
+from app.asgi import assemble, serve
 from app.db import utcnow
 from app.models.billing import Gateway, Invoice, InvoiceStatus, Payment, PaymentMethod, PaymentStatus
 from app.models.ledger import Account
@@ -116,7 +116,7 @@ async def test_the_test_gateway_is_off_in_production(
     site: Site, people: People, ways: dict[str, PaymentMethod]
 ) -> None:
     settings = replace(site.settings, env="production")
-    async with Site(settings, build(settings, stand_in)).browser(base="https://desk.test") as client:
+    async with Site(settings, serve(assemble(stand_in), settings)).browser(base="https://desk.test") as client:
         assert (await sign_in(client, "ada", area="/client")).status_code == 303
         assert "By test" not in (await client.get(f"{URL}/new")).text
         async with db.unit() as session:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain import checks
+from app.domain import checks, custom
 from app.errors import Conflict, Invalid
 from app.i18n import _, gettext, show_number
 from app.models.billing import Invoice, Payer, PayerKind, Payment
@@ -41,7 +41,9 @@ OF_COMPANY = ("director", "position", "grounds")
 """Fields that only a company has; those of other types stay empty."""
 
 
-def check_payer(values: Mapping[str, Any], before: Payer | None = None) -> dict[str, Any]:
+def check_payer(
+    values: Mapping[str, Any], before: Payer | None = None, *, custom_of: custom.Asked = custom.STAFF
+) -> dict[str, Any]:
     """The values in the shape in which they are kept. before: the payer that they change.
 
     VAT numbers of companies and sole proprietors are checked by their check digits (python-stdnum) when number, type or
@@ -60,12 +62,23 @@ def check_payer(values: Mapping[str, Any], before: Payer | None = None) -> dict[
         result["vat_number"] = checks.at("vat_number", checks.vat_number, now("vat_number"), now("country"))
     if kind is not PayerKind.COMPANY:
         result.update({field: "" for field in OF_COMPANY if now(field)})
+    if "custom" in result or before is None:
+        result["custom"] = custom.clean(
+            Payer, result.get("custom", {}), asked=custom_of, account=kind, country=now("country"),
+            before=before.custom if before else None,
+        )  # fmt: skip
     return result
 
 
-async def save_payer(session: AsyncSession, *, values: Mapping[str, Any], payer: Payer | None = None) -> Payer:
+async def save_payer(
+    session: AsyncSession,
+    *,
+    values: Mapping[str, Any],
+    payer: Payer | None = None,
+    custom_of: custom.Asked = custom.STAFF,
+) -> Payer:
     """Make a payer (needs name and customer_id), or change one. Raises Invalid with every bad field."""
-    wanted = check_payer(values, payer)
+    wanted = check_payer(values, payer, custom_of=custom_of)
     if payer is None:
         if missing := [field for field in ("name", "customer_id") if field not in wanted]:
             raise Invalid(**{field: gettext("Please fill this in.") for field in missing})
@@ -87,14 +100,15 @@ async def save_payer(session: AsyncSession, *, values: Mapping[str, Any], payer:
 async def add_own(session: AsyncSession, *, customer_id: int, values: Mapping[str, Any]) -> Payer:
     """A payer that a customer adds. Raises Invalid; Conflict for the same once more, and where there are too many."""
     await session.execute(select(Customer.id).where(Customer.id == customer_id).with_for_update())  # double clicks
-    wanted = check_payer(values)
+    wanted = check_payer(values, custom_of=custom.CUSTOMER)
     same = {field: wanted[field] for field in ("name", "kind", "vat_number") if field in wanted}
     mine = select(func.count()).select_from(Payer).where(Payer.customer_id == customer_id)
     if await session.scalar(mine.filter_by(**same)):
         raise Conflict(gettext("There is such a payer already."))
     if (await session.scalar(mine) or 0) >= MOST_OWN:
         raise Conflict(gettext("There are %(n)d payers already. That is the most.") % {"n": MOST_OWN})
-    payer = await save_payer(session, values={**values, "customer_id": customer_id, "usual": False})
+    payer = await save_payer(session, values={**values, "customer_id": customer_id, "usual": False},
+                             custom_of=custom.CUSTOMER)  # fmt: skip
     if values.get("usual"):
         await make_usual(session, payer=payer)
     return payer

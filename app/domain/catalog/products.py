@@ -10,10 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain import checks
 from app.domain.catalog.prices import Price
-from app.errors import Conflict, Invalid
+from app.errors import Conflict, Forbidden, Invalid
 from app.i18n import gettext, ngettext
 from app.models.catalog import Period, Product, ProductGroup, ProductPrice, ProductProject, Service
 from app.models.projects import Project
+from app.models.scope import FOR_ALL
+from app.observe import actor
 
 _of = Product.__table__.c
 FIELDS: dict[str, checks.Check] = {
@@ -41,6 +43,10 @@ async def save_product(
         if wanted.get(field, 0) > LARGEST:
             raise Invalid(**{field: gettext("This amount is too large.")})
     await checks.known(session, "group_id", ProductGroup, wanted.get("group_id"))
+    if product is not None and sold_elsewhere(product):
+        raise Forbidden(FOR_ALL)
+    if actor.get().projects is not None and not projects and (product is None or projects is not None):
+        raise Invalid(projects=gettext("Choose one of your projects: it would be sold in all."))
     if product is None:
         product = Product(projects=[], prices=[])
         session.add(product)
@@ -73,6 +79,12 @@ def _set_prices(product: Product, prices: Sequence[Price]) -> None:
     product.prices = rows
 
 
+def sold_elsewhere(product: Product) -> bool:
+    """Whether the acting person is limited to projects, and the product, loaded with its own, is sold in others too."""
+    mine, sold = actor.get().projects, {p.project_id for p in product.projects}
+    return mine is not None and not (sold and sold <= mine)
+
+
 async def used_by(session: AsyncSession, product: Product) -> int:
     """How many services there are of it, closed ones too."""
     query = select(func.count()).select_from(Service).where(Service.product_id == product.id)
@@ -87,7 +99,9 @@ def say_used(n: int) -> str:
 
 
 async def delete_product(session: AsyncSession, *, product: Product) -> None:
-    """Raises Conflict while services are of it."""
+    """Raises Conflict while services are of it, Forbidden when it is sold in projects that the person does not see."""
+    if sold_elsewhere(product):
+        raise Forbidden(FOR_ALL)
     if n := await used_by(session, product):
         raise Conflict(say_used(n))
     await session.delete(product)

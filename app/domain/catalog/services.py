@@ -10,7 +10,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import utcnow
-from app.domain import checks
+from app.domain import checks, custom
 from app.domain.catalog.prices import price_of
 from app.domain.customers.status import refresh_status
 from app.errors import Conflict, Invalid
@@ -60,6 +60,9 @@ async def save_service(
     Invalid with the bad fields, Conflict for a status that cannot follow the present one, or a customer who is closed.
     """
     wanted = checks.clean(values, FIELDS)
+    if "custom" in wanted or service is None:
+        before = None if service is None else service.custom
+        wanted["custom"] = custom.clean(Service, wanted.get("custom", {}), before=before)
     if service is None:
         service = await _order(session, wanted)
         _begin(service, None, on or utcnow().date())
@@ -68,13 +71,13 @@ async def save_service(
             raise Invalid(customer_id=gettext("A service stays with its customer."))
         if wanted.get("product_id", service.product_id) != service.product_id:
             await checks.known(session, "product_id", Product, wanted["product_id"])
-        before = service.status
-        _check_move(service, wanted.get("status", before))
+        was = service.status
+        _check_move(service, wanted.get("status", was))
         await _check_payer(session, wanted.get("payer_id"), service.customer_id)
         changed = checks.change(service, wanted)
         if "next_charge_on" in changed:
             service.charge_day = service.next_charge_on.day if service.next_charge_on else None
-        _begin(service, before, on or utcnow().date())
+        _begin(service, was, on or utcnow().date())
     await session.flush()
     await refresh_status(session, service.customer_id)
     return service

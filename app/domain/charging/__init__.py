@@ -8,7 +8,7 @@ what is left is decided in Python, account by account (`deciding`), and booked b
 from __future__ import annotations
 
 from app.domain.charging.chunks import Charged, charge_account, charge_chunk, count_due, next_chunk
-from app.domain.charging.forecast import Coming, Outlook, coming, days_left, outlook
+from app.domain.charging.forecast import Coming, Outlook, coming, days_left, outlook, runs_out
 from app.domain.charging.ordering import (
     Quote,
     Quotes,
@@ -26,5 +26,5 @@ from app.domain.charging.ordering import (
 __all__ = [
     "Charged", "Coming", "Outlook", "Quote", "Quotes", "charge_account", "charge_chunk", "coming", "count_due",
     "days_left", "may_renew_now", "missing_for", "next_chunk", "next_cost", "order", "ordered_with", "outlook",
-    "quotes", "renew_now", "said_twice", "waiting_orders",
+    "quotes", "renew_now", "runs_out", "said_twice", "waiting_orders",
 ]  # fmt: skip

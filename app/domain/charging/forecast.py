@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import date, timedelta
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
@@ -65,6 +65,16 @@ async def outlook(session: AsyncSession, account: Account, *, day: date | None =
             lasts = account.post_paid or left >= 0
             return Outlook(True, None if lasts else max(charge.day, day))
     return Outlook(seen > 0, None)
+
+
+def runs_out(account: Account, charges: Iterable[Coming]) -> date | None:
+    """The first day on which one of these charges, in order, is covered by neither balance nor credit (`outlook`)."""
+    left = account.balance + account.credit_limit
+    for charge in charges:
+        left -= charge.amount
+        if left < 0 and not account.post_paid:
+            return charge.day
+    return None
 
 
 async def days_left(session: AsyncSession, account: Account, *, day: date | None = None) -> int | None:

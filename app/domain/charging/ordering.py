@@ -222,11 +222,9 @@ async def _quote(session: AsyncSession, service: Service, day: date | None) -> Q
 async def missing_for(session: AsyncSession, service: Service) -> int:
     """What has to come to the account until an order that waits for money can start."""
     customer = (await session.scalars(select(Customer).where(Customer.id == service.customer_id))).one()
-    query = select(Account).where(
-        Account.customer_id == customer.id, Account.project_id == customer.project_id,
-        Account.currency == service.currency,
-    )  # fmt: skip
-    account = await session.scalar(query)
+    account = await ledger.find_account(
+        session, customer_id=customer.id, project_id=customer.project_id, currency=service.currency
+    )
     there = account.balance + account.credit_limit if account is not None else 0
     return max((await first_cost(session, service)).gross - there, 0)
 

@@ -23,6 +23,7 @@ _loaders: list[Loader] = []
 _lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 _loaded: tuple[object, int] = (None, -1)
 """The database of the process, and its version that was read."""
+_times = 0
 _asked_at = 0.0
 
 EVERY = 1.0
@@ -36,9 +37,15 @@ def loader(load: Loader) -> Loader:
     return load
 
 
-def stamp() -> tuple[object, int]:
+def stamp() -> int:
     """Differs whenever the configuration does: a part of the key of whatever is made from it and kept."""
-    return _loaded
+    return _times
+
+
+def forget() -> None:
+    """Another database behind the same engine: whatever was read is not of this one."""
+    global _loaded
+    _loaded = (None, -1)
 
 
 async def version(session: AsyncSession) -> int:
@@ -73,10 +80,10 @@ def _locked() -> asyncio.Lock:
 
 
 async def _load(here: object) -> None:
-    global _loaded
+    global _loaded, _times
     with acting(SYSTEM):
         async with db.reads() as session:
             found = await version(session)  # before what it tells of: at worst that is read once more
             for load in _loaders:
                 await load(session)
-    _loaded = (here, found)
+    _loaded, _times = (here, found), _times + 1

@@ -1,6 +1,7 @@
 """Customers: registering and changing them, their groups and notes, their status, and removing them."""
 
 from app.domain.customers.bulk import Newcomer, newcomer, register_many
+from app.domain.customers.clearing import clear, kept_of, refusals_to_clear
 from app.domain.customers.fields import FIELDS, CustomerFields, Duplicate, doubts, duplicates
 from app.domain.customers.kind import change_kind
 from app.domain.customers.removal import Attached, attached, delete_customer, refusals
@@ -22,8 +23,32 @@ from app.domain.customers.status import (
 )
 
 __all__ = [
-    "CUSTOMER_MOVES", "FIELDS", "Attached", "CustomerFields", "Duplicate", "Newcomer", "add_note", "attached",
-    "change_customer", "change_kind", "close_customer", "delete_customer", "doubts", "duplicates", "newcomer",
-    "refresh_status", "refusals", "register_customer", "register_many", "reopen_customer", "same", "set_attitude",
-    "set_available_projects", "set_groups", "suspend_customer",
+    "CUSTOMER_MOVES",
+    "FIELDS",
+    "Attached",
+    "CustomerFields",
+    "Duplicate",
+    "Newcomer",
+    "add_note",
+    "attached",
+    "change_customer",
+    "change_kind",
+    "clear",
+    "close_customer",
+    "delete_customer",
+    "doubts",
+    "duplicates",
+    "kept_of",
+    "newcomer",
+    "refresh_status",
+    "refusals",
+    "refusals_to_clear",
+    "register_customer",
+    "register_many",
+    "reopen_customer",
+    "same",
+    "set_attitude",
+    "set_available_projects",
+    "set_groups",
+    "suspend_customer",
 ]  # fmt: skip

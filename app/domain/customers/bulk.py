@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from app.db import Base, folded_of, insert_all, insert_rows
-from app.domain import checks, users
+from app.domain import checks, custom, users
 from app.domain.customers.fields import cleaned
+from app.domain.customers.grouping import follow_rules
 from app.models import audit
 from app.models.customers import Customer, ExternalRef, Membership
 from app.models.users import User, UserCustomer, UserRole
@@ -48,7 +49,7 @@ def newcomer(
     user = {
         "username": checks.at("username", users.FIELDS["username"], username),
         "full_name": customer.get("contact_person") or customer["name"], "email": customer["email"],
-        "language": customer.get("language", ""),
+        "language": customer.get("language", ""), "custom": custom.clean(User, {}),
     }  # fmt: skip
     return Newcomer(customer, {**user, "project_id": customer["project_id"]}, source, ref, groups)
 
@@ -58,7 +59,9 @@ async def register_many(session: AsyncSession, people: Sequence[Newcomer]) -> Se
 
     Each customer and each user has an audit row. Raises IntegrityError when a user name or a reference is taken.
     """
-    return await session.run_sync(_register, people)
+    made = await session.run_sync(_register, people)
+    await follow_rules(session, made)
+    return made
 
 
 def _register(session: Session, people: Sequence[Newcomer]) -> Sequence[int]:

@@ -12,7 +12,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import fold
-from app.domain import checks
+from app.domain import checks, custom
 from app.i18n import gettext
 from app.models.customers import Customer, CustomerKind
 
@@ -75,8 +75,11 @@ class CustomerFields(TypedDict, total=False):
     custom: dict[str, Any]
 
 
-def cleaned(values: Mapping[str, Any], before: Customer | None = None) -> dict[str, Any]:
-    """The values in the shape in which they are kept. before: the customer that they change.
+def cleaned(
+    values: Mapping[str, Any], before: Customer | None = None, *, custom_of: custom.Asked = custom.STAFF
+) -> dict[str, Any]:
+    """The values in the shape in which they are kept. before: the customer that they change. custom_of: who fills in
+    the custom fields; `custom` names those that change and comes out whole.
 
     Raises Invalid with every bad field. A VAT number is checked when it, the type or the country changes, so that an
     old number from an import does not stand in the way of a new phone number.
@@ -92,6 +95,11 @@ def cleaned(values: Mapping[str, Any], before: Customer | None = None) -> dict[s
     touched = checks.differs(result, before, "vat_number", "kind", "country")
     if touched and now("vat_number") and now("kind") in (CustomerKind.COMPANY, CustomerKind.SOLE_PROPRIETOR):
         result["vat_number"] = checks.at("vat_number", checks.vat_number, now("vat_number"), now("country"))
+    if "custom" in result or before is None:
+        result["custom"] = custom.clean(
+            Customer, result.get("custom", {}), asked=custom_of, account=now("kind") or CustomerKind.INDIVIDUAL,
+            before=before.custom if before else None, country=now("country"),
+        )  # fmt: skip
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,10 +64,16 @@ async def refusals(session: AsyncSession, customer: Customer) -> list[str]:
     """Why this customer cannot be deleted now; empty when nothing stands in the way.
 
     Services that are not closed refuse, and all that the books need. Payers, accounts on which nothing was booked,
-    tickets and messages do not: they go with the customer.
+    tickets and messages do not: they go with the customer, and so do those who were merged into them.
     """
     running = await running_services(session, customer.id)
     return [*([say_running(running)] if running else []), *await _booked(session, customer.id)]
+
+
+async def _doubles(session: AsyncSession, customer: Customer) -> Sequence[Customer]:
+    """The customers that were merged into this one."""
+    doubles = select(Customer).where(Customer.merged_into_id == customer.id).order_by(Customer.id)
+    return (await session.scalars(doubles)).all()
 
 
 BOOKED: tuple[tuple[str, type[Any]], ...] = (
@@ -80,10 +87,11 @@ BOOKED: tuple[tuple[str, type[Any]], ...] = (
 async def _booked(session: AsyncSession, customer_id: int) -> list[str]:
     """What the books need of this customer, a sentence for each kind."""
     found: list[tuple[str, int]] = []
+    ids = select(Customer.id).where(or_(Customer.id == customer_id, Customer.merged_into_id == customer_id))
     for label, entity in BOOKED:
-        query = select(func.count()).select_from(entity).where(entity.customer_id == customer_id)
+        query = select(func.count()).select_from(entity).where(entity.customer_id.in_(ids))
         found.append((str(label), await session.scalar(query) or 0))
-    accounts = select(Account.id).where(Account.customer_id == customer_id)
+    accounts = select(Account.id).where(Account.customer_id.in_(ids))
     entries = select(func.count()).select_from(Entry).where(Entry.account_id.in_(accounts))
     found.append((gettext("Entries of the ledger"), await session.scalar(entries) or 0))
     said = gettext("Booked, and therefore kept: %(noun)s (%(n)s).")
@@ -100,6 +108,8 @@ async def delete_customer(session: AsyncSession, *, customer: Customer) -> None:
     await session.execute(select(Customer.id).where(Customer.id == customer.id).with_for_update())
     if reasons := await refusals(session, customer):
         raise Conflict(" ".join(reasons))
+    for double in await _doubles(session, customer):
+        await delete_customer(session, customer=double)
     await _remove_users(session, customer.id)
     await _remove_deliveries(session, customer.id)
     await _remove_mails(session, customer.id)

@@ -8,8 +8,9 @@ from typing import Any, Unpack
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain import checks, users
+from app.domain import checks, custom, users
 from app.domain.customers.fields import CustomerFields, cleaned
+from app.domain.customers.grouping import follow_rules
 from app.domain.messaging.system import tell_old_address
 from app.errors import Invalid
 from app.i18n import gettext
@@ -33,6 +34,7 @@ async def register_customer(
     groups: Iterable[int] = (),
     available_projects: Iterable[int] = (),
     send_welcome: bool = False,
+    custom_of: custom.Asked = custom.STAFF,
     **fields: Unpack[CustomerFields],
 ) -> Customer:
     """A new customer with their first user, who is an owner.
@@ -44,7 +46,7 @@ async def register_customer(
     """  # fmt: skip
     given: dict[str, Any] = {**fields, "project_id": project_id, "email": email}
     given["name"] = given.get("name") or given.get("contact_person") or email
-    values = cleaned(given)
+    values = cleaned(given, custom_of=custom_of)
     for field, entity in FOREIGN.items():
         await checks.known(session, field, entity, values.get(field))
     if send_welcome and not values["email"]:
@@ -62,6 +64,7 @@ async def register_customer(
         await set_groups(session, customer=customer, groups=groups)
     if available_projects := list(available_projects):
         await set_available_projects(session, customer=customer, projects=available_projects)
+    await follow_rules(session, [customer.id])
     if send_welcome:
         await enqueue(session, "customers.welcome", key=f"welcome:{customer.id}", customer_id=customer.id)
     return customer
@@ -74,18 +77,17 @@ async def change_customer(
     values: Mapping[str, Any],
     groups: Iterable[int] | None = None,
     available_projects: Iterable[int] | None = None,
+    custom_of: custom.Asked = custom.STAFF,
 ) -> list[str]:
     """Change some fields of a customer; None leaves groups and available projects as they are. Another e-mail address
     is told to the old one.
 
     values: field -> value, see FIELDS. Gives the names of the changed columns. Raises Invalid with every bad field.
     """  # fmt: skip
-    wanted = cleaned(values, customer)
+    wanted = cleaned(values, customer, custom_of=custom_of)
     for field, entity in FOREIGN.items():
         if field in wanted and wanted[field] != getattr(customer, field):
             await checks.known(session, field, entity, wanted[field])
-    if "custom" in wanted:
-        wanted["custom"] = {**customer.custom, **wanted["custom"]}
     if wanted.get("project_id", customer.project_id) != customer.project_id:
         await _take_users_along(session, customer, wanted["project_id"])
     address = customer.email
@@ -98,6 +100,7 @@ async def change_customer(
         await set_groups(session, customer=customer, groups=groups)
     if available_projects is not None:
         await set_available_projects(session, customer=customer, projects=available_projects)
+    await follow_rules(session, [customer.id])
     return changed
 
 
@@ -133,12 +136,13 @@ async def _take_users_along(session: AsyncSession, customer: Customer, project_i
 
 
 async def set_groups(session: AsyncSession, *, customer: Customer, groups: Iterable[int]) -> None:
-    """Make the customer a member of exactly these groups (ids). Raises Invalid for an unknown one."""
+    """Make the customer a member of exactly these groups (ids), besides those that a rule has put them into. Raises
+    Invalid for an unknown one."""
     wanted = await checks.all_known(session, "groups", Group, groups)
     query = select(Membership).where(Membership.customer_id == customer.id)
     rows = {row.group_id: row for row in await session.scalars(query)}
     for group_id, row in rows.items():
-        if group_id not in wanted:
+        if group_id not in wanted and not row.by_rule:
             await session.delete(row)
     session.add_all(Membership(customer_id=customer.id, group_id=g) for g in wanted if g not in rows)
     await session.flush()

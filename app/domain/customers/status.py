@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.customers.grouping import follow_rules
 from app.errors import Conflict, NotFound
 from app.i18n import gettext, ngettext
 from app.models.catalog import Service, ServiceStatus
@@ -26,6 +27,7 @@ BY_HAND = frozenset({SUSPENDED, CLOSED})
 async def suspend_customer(session: AsyncSession, *, customer: Customer) -> None:
     """Stop a customer for now; the services stay as they are. Raises Conflict from CLOSED."""
     await _move(session, customer, SUSPENDED)
+    await follow_rules(session, [customer.id])
 
 
 async def close_customer(session: AsyncSession, *, customer: Customer) -> None:
@@ -33,13 +35,19 @@ async def close_customer(session: AsyncSession, *, customer: Customer) -> None:
     if running := await running_services(session, customer.id):
         raise Conflict(say_running(running))
     await _move(session, customer, CLOSED)
+    await follow_rules(session, [customer.id])
 
 
 async def reopen_customer(session: AsyncSession, *, customer: Customer) -> None:
     """Undo suspending or closing: the status follows the services again. Raises Conflict when it already does."""
     if customer.status not in BY_HAND:
         raise Conflict(gettext("This customer is neither suspended nor closed."))
+    if customer.merged_into_id is not None:
+        raise Conflict(gettext("This customer was merged into another one. Undo the merge instead."))
+    if customer.cleared_at is not None:
+        raise Conflict(gettext("The personal data of this customer was cleared."))
     await _move(session, customer, await _by_services(session, customer.id))
+    await follow_rules(session, [customer.id])
 
 
 async def refresh_status(session: AsyncSession, customer_id: int) -> CustomerStatus:
@@ -54,6 +62,7 @@ async def refresh_status(session: AsyncSession, customer_id: int) -> CustomerSta
         raise NotFound()
     if customer.status not in BY_HAND:
         await _move(session, customer, await _by_services(session, customer_id))
+    await follow_rules(session, [customer_id])
     return customer.status
 
 

@@ -5,11 +5,8 @@ A second import of the same file changes nothing, and what was said later than t
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -19,61 +16,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import fold, utcnow
+from app.domain.imports.filed import Keep, RowsReport, TakeBack
 from app.domain.imports.reading import Record, look_at, rows
-from app.domain.imports.runs import count_rows, forget_key
 from app.domain.messaging import consent
 from app.errors import Invalid
 from app.i18n import gettext
-from app.integrations.storage import Storage, StoredFile, safe_filename
 from app.models.consent import How
 from app.models.customers import Customer
-from app.models.jobs import Job, JobState
 from app.models.messaging import Channel
 from app.models.users import User, UserCustomer
-from app.observe import Kind, acting, actor
-from app.queue import enqueue
 
 TASK = "imports.consent"
 AT_ONCE = 200
-MOST_TOLD = 100
 NEEDED, MORE = ("address", "category", "subscribed"), ("channel", "when", "source")
 YES, NO = frozenset({"yes", "y", "true", "1", "on", "subscribed"}), frozenset({"no", "n", "false", "0", "off", ""})
 
 
-@dataclass
-class ConsentReport:
-    """changed: recipients whose choice is another now. same: rows that say what is known, or less than that."""
-
-    changed: int = 0
-    same: int = 0
-    wrong: int = 0
-    problems: list[tuple[int, str]] = field(default_factory=list)
-    done: int = 0
-    """Rows of the file that were looked at."""
-
-    def lines(self) -> list[str]:
-        """The report for people."""
-        counts = gettext("%(changed)s changed, %(same)s as before, %(wrong)s rows that cannot be taken.") % {
-            "changed": self.changed, "same": self.same, "wrong": self.wrong,
-        }  # fmt: skip
-        return [counts, *(gettext("Line %(n)s: %(why)s") % {"n": n, "why": why} for n, why in self.problems)]
-
-    def refuse(self, line: int, why: str) -> None:
-        self.wrong += 1
-        if len(self.problems) < MOST_TOLD:
-            self.problems.append((line, why))
-
-
-class _TakeBack(Exception):
-    """A rehearsal ends here."""
-
-
-Keep = Callable[[ConsentReport], Awaitable[bool]]
-
-
 async def import_consent(
-    path: Path, *, dry_run: bool = False, report: ConsentReport | None = None, keep: Keep | None = None
-) -> ConsentReport:
+    path: Path, *, dry_run: bool = False, report: RowsReport | None = None, keep: Keep | None = None
+) -> RowsReport:
     """Take the rows of a file, some at a time. Raises Invalid for a file that cannot be read or lacks a column.
 
     report: go on behind what it says is done. keep: told after each batch; False: enough for now."""
@@ -81,60 +42,24 @@ async def import_consent(
     places = {name.strip().lower(): n for n, name in enumerate(sheet.columns)}
     if missing := [name for name in NEEDED if name not in places]:
         raise Invalid(gettext("The file lacks the column %(name)s.") % {"name": missing[0]})
-    report = report or ConsentReport()
+    report = report or RowsReport()
     records = islice(rows(sheet), report.done, None)
     while batch := list(islice(records, AT_ONCE)):
-        with suppress(_TakeBack):
+        with suppress(TakeBack):
             async with db.unit() as session:
                 categories = {fold(c.name): c.id for c in await consent.offered(session)}
                 for record in batch:
                     await _take(session, report, record, places, categories)
                 if dry_run:
-                    raise _TakeBack
+                    raise TakeBack
         report.done += len(batch)
         if keep is not None and not await keep(report):
             break
     return report
 
 
-async def add_consent_import(session: AsyncSession, *, stored: StoredFile, name: str, dry_run: bool) -> int:
-    """Have a stored file taken in the background, by the rights of the acting person. Returns the id of the job."""
-    who = actor.get()
-    projects = None if who.projects is None else sorted(who.projects)
-    job = await enqueue(
-        session, TASK, file=stored.key, shown=safe_filename(name), dry_run=dry_run, projects=projects
-    )  # fmt: skip
-    return job.id
-
-
-async def work_off(
-    storage: Storage, *, key: str, dry_run: bool, projects: Sequence[int] | None, report: ConsentReport, keep: Keep
-) -> tuple[ConsentReport, int]:
-    """Take more rows of a stored file: the report, and how many rows the file has. projects: the only ones whose
-    customers may be found."""
-    with tempfile.TemporaryDirectory(prefix="bursar-import-") as folder:
-        path = Path(folder) / "import.csv"
-        path.write_bytes(await storage.read(key))
-        total = await asyncio.to_thread(count_rows, path)
-        who = actor.get()
-        if projects is not None:
-            who = replace(who, kind=Kind.STAFF, projects=frozenset(projects))
-        with acting(who):
-            return await import_consent(path, dry_run=dry_run, report=report, keep=keep), total
-
-
-async def forget(storage: Storage, *, key: str, job_id: int) -> None:
-    """Delete the file of an import that is over, unless another one waits for the same content."""
-    waits = Job.state.in_((JobState.DUE, JobState.RUNNING))
-    async with db.reads() as session:
-        others = await session.scalars(select(Job.args).where(Job.name == TASK, Job.id != job_id, waits))
-        if any(args.get("file") == key for args in others):
-            return
-    await forget_key(storage, key)
-
-
 async def _take(
-    session: AsyncSession, report: ConsentReport, record: Record, places: Mapping[str, int],
+    session: AsyncSession, report: RowsReport, record: Record, places: Mapping[str, int],
     categories: Mapping[str, int],
 ) -> None:  # fmt: skip
     if record.problem:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from app.db import fold, reads, unit
+from app.domain import keeping
 from app.domain.imports import runs, workbooks
 from app.domain.imports.mapping import IGNORE, Plan, guess, header_key
 from app.domain.imports.reading import Sheet, look_at, rows
@@ -86,7 +87,8 @@ async def read_file(storage: Storage, *, import_id: int) -> None:
             key=stored.key if stored else key, state=ImportState.READ,
         )  # fmt: skip
     if run.key != key:  # another sheet that was looked at before
-        await runs.forget_key(storage, run.key)
+        async with reads() as session:
+            await keeping.forget(storage, session, [run.key])
 
 
 def _like(plan: Plan, names: list[str], guessed: Plan) -> Plan:

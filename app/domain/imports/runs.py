@@ -17,20 +17,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.db import fold, reads, unit, utcnow
+from app.domain import keeping
 from app.domain.imports.choices import Choices
 from app.domain.imports.customers import import_customers
-from app.domain.imports.mapping import FIELDS, IGNORE, Plan
+from app.domain.imports.mapping import IGNORE, Plan, fields
 from app.domain.imports.reading import look_at, rows
 from app.domain.imports.report import ImportReport
 from app.errors import AppError, Conflict, Invalid, NotFound, TooLarge
 from app.i18n import SOURCE, gettext, speaking
 from app.integrations.storage import Content, FileMissing, FileTooLarge, Storage, StoredFile, safe_filename
-from app.models.attachments import Attachment
 from app.models.audit import Audit
 from app.models.customers import Group
 from app.models.imports import ImportRow, ImportRun, ImportState
-from app.models.inbound import InboundMail
-from app.models.privacy import DataRequest
 from app.models.projects import Project
 from app.observe import actor, request_id
 from app.queue import enqueue
@@ -97,7 +95,7 @@ async def plan_import(
     _refuse_unless(run, BEFORE)
     names = [column["name"] for column in run.looked.get("columns", ())]
     wanted = {name: columns.get(name, IGNORE) for name in names}
-    if bad := set(wanted.values()) - {*FIELDS, IGNORE}:
+    if bad := set(wanted.values()) - {*fields(), IGNORE}:
         raise Invalid(columns=gettext("There is no such field.") + f" {sorted(bad)[0]}")
     if not set(wanted.values()) & set(WHO):
         raise Invalid(columns=gettext("Say which column holds the company, a name, or the e-mail address."))
@@ -208,18 +206,8 @@ async def forget_file(storage: Storage, *, import_id: int) -> None:
             return
         run.key, run.looked = "", {**run.looked, "workbook": ""}
         await session.flush()
-    for key in keys:
-        await forget_key(storage, key)
-
-
-async def forget_key(storage: Storage, key: str) -> None:
-    """Delete a stored file unless a row holds the same content."""
     async with reads() as session:
-        for model in (Attachment, ImportRun, InboundMail, DataRequest):
-            held = select(model.id).where(model.key == key).limit(1)
-            if await session.scalar(held, execution_options={"unscoped": True}) is not None:
-                return
-    await storage.delete(key)
+        await keeping.forget(storage, session, keys)
 
 
 def tag(import_id: int) -> str:

@@ -4,20 +4,20 @@ it still holds what the import wrote. What stays is listed with the reason."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, delete, func, insert, or_, select
+from sqlalchemy import Column, Table, delete, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import Base, UtcDateTime, reads, unit, utcnow
+from app.db import Base, reads, unit, utcnow
 from app.domain.customers.removal import ATTACHED, BOOKED
 from app.domain.imports import runs
-from app.domain.imports.done import Deed, deeds
+from app.domain.imports.done import deeds
+from app.domain.undoing import CHANGED, Deed, Kept, put_back
 from app.errors import Conflict, NotFound
-from app.i18n import SOURCE, _, gettext, speaking
+from app.i18n import SOURCE, gettext, speaking
 from app.models import audit
 from app.models.audit import Audit
 from app.models.customers import Customer, ExternalRef, Membership
@@ -31,7 +31,6 @@ AT_ONCE = 500
 UNDOABLE = (ImportState.DONE, ImportState.STOPPED)
 MINE = {"user_customer", "membership", "one_use", "confirmation"}
 """Tables that point at customers or users, and whose rows the import made itself, or its invitations."""
-CHANGED = _("It was changed since.")
 _LABELS: dict[str, str] = {entity.__tablename__: label for label, entity, _noun in ATTACHED} | {
     entity.__tablename__: label for label, entity in BOOKED
 }
@@ -82,7 +81,7 @@ async def _part(session: AsyncSession, import_id: int) -> runs.Left:
         run.state, run.finished_at = ImportState.UNDONE, utcnow()
         return runs.Left(run.done, run.total, over=True)
     kept = await _delete_made(session, run, [deed for deed in part if deed.action == "create"])
-    kept |= await _put_back(session, [deed for deed in part if deed.action == "update"])
+    kept |= await put_back(session, Customer, [deed for deed in part if deed.action == "update"])
     rows = [
         {"import_id": run.id, "undo": True, "line": 0, "column": str(customer_id), "reason": why, "cells": [name]}
         for customer_id, (name, why) in kept.items()
@@ -97,16 +96,12 @@ async def _part(session: AsyncSession, import_id: int) -> runs.Left:
     return runs.Left(done, run.total, over=False)
 
 
-Kept = dict[int, tuple[str, str]]
-"""Customer -> name and the reason why it stays."""
-
-
 # ---- what was made --------------------------------------------------------------------------------------------------
 
 
 async def _delete_made(session: AsyncSession, run: ImportRun, made: Sequence[Deed]) -> Kept:
     """Delete customers whom nobody has touched, with their users. Who is gone already is no matter."""
-    ids = [deed.customer_id for deed in made]
+    ids = [deed.row_id for deed in made]
     found = await session.scalars(select(Customer).where(Customer.id.in_(ids)).with_for_update())
     people = {customer.id: customer for customer in found}
     links = list(await session.scalars(select(UserCustomer).where(UserCustomer.customer_id.in_(people))))
@@ -161,14 +156,16 @@ async def _touched(
     because({c for (u,) in serving for c in owners[u]} | several, gettext("It has other users by now."))
     groups: dict[int, set[int]] = {}
     for customer_id, group_id in await session.execute(
-        select(Membership.customer_id, Membership.group_id).where(Membership.customer_id.in_(people))
+        select(Membership.customer_id, Membership.group_id).where(
+            Membership.customer_id.in_(people), Membership.by_rule.is_(False)
+        )
     ):
         groups.setdefault(customer_id, set()).add(group_id)
     for deed in made:
-        if "user_id" in deed.changes and groups.get(deed.customer_id, set()) != set(
+        if "user_id" in deed.changes and groups.get(deed.row_id, set()) != set(
             deed.changes.get("groups", (None, []))[1]
         ):
-            because([deed.customer_id], str(CHANGED))
+            because([deed.row_id], str(CHANGED))
     connection = await session.connection()
     for table, column, of_user in _pointing():
         ids = list(logins if of_user else people)
@@ -211,38 +208,3 @@ async def _delete(session: AsyncSession, people: Sequence[Customer], users: Sequ
     lines = [audit.Line("delete", "user", user.id, audit.gone(user)) for user in users]
     lines += [audit.Line("delete", "customer", customer.id, audit.gone(customer)) for customer in people]
     await session.run_sync(audit.write_all, lines)
-
-
-# ---- what was changed -----------------------------------------------------------------------------------------------
-
-
-async def _put_back(session: AsyncSession, changed: Sequence[Deed]) -> Kept:
-    """Give each column its value from before, where it still holds what the import wrote."""
-    ids = [deed.customer_id for deed in changed]
-    found = await session.scalars(select(Customer).where(Customer.id.in_(ids)).with_for_update())
-    people, kept = {customer.id: customer for customer in found}, Kept()
-    columns = Customer.__table__.c
-    for deed in changed:
-        customer, stays = people.get(deed.customer_id), []
-        if customer is None:
-            kept[deed.customer_id] = ("", gettext("It was deleted since."))
-            continue
-        for name, (before, after) in deed.changes.items():
-            if name not in columns or audit.plain(getattr(customer, name)) != after:
-                stays.append(str(columns[name].info["label"]) if name in columns else name)
-            else:
-                setattr(customer, name, _typed(columns[name], before))
-        if stays:
-            said = gettext("Changed since, and left as it is: %(columns)s.")
-            kept[customer.id] = (customer.name, said % {"columns": ", ".join(stays)})
-    await session.flush()
-    return kept
-
-
-def _typed(column: ColumnElement[Any], value: Any) -> Any:
-    if value is None:
-        return None
-    if isinstance(column.type, UtcDateTime):
-        return datetime.fromisoformat(value)
-    kind = getattr(column.type, "enum_class", None)
-    return kind(value) if kind is not None else value

@@ -6,6 +6,7 @@ from app.domain.ledger.accounts import (
     account_of,
     check_currency,
     check_open,
+    find_account,
     locked,
     open_account,
     own_account,
@@ -19,6 +20,6 @@ from app.domain.ledger.posting import LARGEST, Booking, Move, check_amount, post
 
 __all__ = [
     "LARGEST", "Booking", "Move", "account_credited", "account_of", "check_amount", "check_currency", "check_open",
-    "check_reason", "convert", "correct", "half_up", "locked", "open_account", "own_account", "post", "post_many",
-    "rate_on", "refund", "reverse", "save_rate", "set_terms", "transfer", "usual_currency",
+    "check_reason", "convert", "correct", "find_account", "half_up", "locked", "open_account", "own_account", "post",
+    "post_many", "rate_on", "refund", "reverse", "save_rate", "set_terms", "transfer", "usual_currency",
 ]  # fmt: skip

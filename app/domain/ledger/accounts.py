@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from babel.numbers import list_currencies
 from sqlalchemy import select, text
@@ -64,6 +65,16 @@ async def check_open(session: AsyncSession, customer_id: int | None) -> None:
         raise Conflict(gettext("The customer is closed. Only refunds and corrections can be booked."))
 
 
+async def find_account(session: AsyncSession, *, customer_id: int, project_id: int, currency: str) -> Account | None:
+    """That of a customer in a project and currency; None where it was never opened."""
+    found: Account | None = await session.scalar(
+        select(Account).where(
+            Account.customer_id == customer_id, Account.project_id == project_id, Account.currency == currency
+        )
+    )
+    return found
+
+
 async def account_of(
     session: AsyncSession, *, customer: Customer, project_id: int | None = None, currency: str | None = None
 ) -> Account:
@@ -81,10 +92,8 @@ async def account_of(
             raise Conflict(gettext("This project is not available to the customer."))
     usual = await usual_currency(session, project_id)
     currency = check_currency(currency or usual)
-    query = select(Account).where(
-        Account.customer_id == customer.id, Account.project_id == project_id, Account.currency == currency
-    )
-    if (found := await session.scalar(query)) is not None:
+    there = partial(find_account, session, customer_id=customer.id, project_id=project_id, currency=currency)
+    if (found := await there()) is not None:
         return found
     limit = await session.scalar(select(Project.credit_limit).where(Project.id == project_id)) or 0
     try:
@@ -97,7 +106,9 @@ async def account_of(
             await session.flush()
             return account
     except IntegrityError:  # somebody else opened it in this moment
-        return (await session.scalars(query)).one()
+        found = await there()
+        assert found is not None
+        return found
 
 
 async def open_account(

@@ -14,6 +14,7 @@ from app.domain.ledger.exchange import convert, rate_on
 from app.domain.ledger.posting import LARGEST, Move, check_amount, post
 from app.errors import Conflict, Invalid
 from app.i18n import gettext
+from app.models.customers import Customer
 from app.models.ledger import Account, AccountKind, Transaction, TransactionKind
 
 
@@ -75,7 +76,8 @@ async def transfer(
 ) -> int:
     """Move `amount` of one account to another of the same customer, by the day's rate where the currency is another.
 
-    Returns the id of the transaction. Raises Invalid at the field, Conflict for a closed customer and without a rate.
+    The other one may also belong to whom the customer was merged into. Returns the id of the transaction. Raises
+    Invalid at the field, Conflict for a closed customer and without a rate.
     """
     if account_id == to_id:
         raise Invalid(to_id=gettext("Choose another account."))
@@ -95,17 +97,25 @@ async def transfer(
             own[place] = await own_account(session, project_id=place[0], kind=kind, currency=place[1])
         moves += [Move(own[out], amount), Move(own[into], -arrives)]
     accounts = await locked(session, [account_id, to_id])
-    if accounts[account_id].customer_id != accounts[to_id].customer_id:
+    if accounts[account_id].customer_id != accounts[to_id].customer_id and not await _left_behind(
+        session, accounts[account_id], accounts[to_id]
+    ):
         raise Invalid(to_id=gettext("This account belongs to another customer."))
     if (there := await booked_as(session, key)) is not None:
         return there
-    await check_open(session, accounts[account_id].customer_id)
+    await check_open(session, accounts[to_id].customer_id)
     check_funds(accounts[account_id], amount)
     transaction_id, _new = await post(
         session, key=key, kind=TransactionKind.TRANSFER, moves=moves,
         description=description.strip() or gettext("Transfer between own accounts"),
     )  # fmt: skip
     return transaction_id
+
+
+async def _left_behind(session: AsyncSession, account: Account, to: Account) -> bool:
+    """Whether the account is of a customer who was merged into that of the other one."""
+    into = select(Customer.merged_into_id).where(Customer.id == account.customer_id)
+    return await session.scalar(into) == to.customer_id
 
 
 async def _place(session: AsyncSession, account_id: int) -> tuple[int, str]:

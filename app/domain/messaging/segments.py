@@ -28,6 +28,19 @@ async def save_segment(
     return segment
 
 
+async def change_segment(
+    session: AsyncSession, *, segment: Segment, name: str, condition: dict[str, Any], description: str
+) -> Segment:
+    """Change a segment; what was sent to it before stays. Raises Invalid at `name`, and at `audience` for a filter that
+    is new and cannot be used: a broken one may stay."""
+    segment.name = await check_name(session, name=name, staff_id=segment.staff_id, but=segment.id)
+    segment.description = description.strip()[:500]
+    if condition != segment.condition:
+        segment.condition = audiences.check_who({"filter": condition})["filter"]
+    await session.flush()
+    return segment
+
+
 async def check_name(session: AsyncSession, *, name: str, staff_id: int | None, but: int | None = None) -> str:
     """The name, if its owner has no other segment of that name. Raises Invalid."""
     name = " ".join(name.split())

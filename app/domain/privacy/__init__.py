@@ -10,11 +10,9 @@ from app.domain.privacy.requests import (
     fail,
     file_of,
     forget,
-    give_up,
     withdraw,
 )
 
 __all__ = [
-    "KEPT_DAYS", "ask_deletion", "ask_export", "deletion", "exports", "fail", "file_of", "forget", "give_up", "make",
-    "withdraw",
+    "KEPT_DAYS", "ask_deletion", "ask_export", "deletion", "exports", "fail", "file_of", "forget", "make", "withdraw",
 ]  # fmt: skip

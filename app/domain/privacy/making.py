@@ -17,11 +17,11 @@ from sqlalchemy.orm import joinedload
 
 from app import db
 from app.db import utcnow
-from app.domain import brands
+from app.domain import brands, keeping
 from app.domain.billing import sending
 from app.domain.messaging import system
 from app.domain.privacy.contents import PARTS, Row, Source, read_me
-from app.domain.privacy.requests import KEPT_DAYS, give_up
+from app.domain.privacy.requests import KEPT_DAYS
 from app.domain.sheets import neutral
 from app.i18n import LANGUAGES, SOURCE, best, show_date, speaking
 from app.integrations.storage import FileMissing, Storage, StoredFile
@@ -135,7 +135,7 @@ async def _keep(storage: Storage, request: DataRequest, stored: StoredFile) -> N
     async with db.unit() as session:
         made = await session.get(DataRequest, request.id, with_for_update=True)
         if made is None or made.state is not DataState.WAITING:
-            await give_up(storage, session, stored.key)
+            await keeping.forget(storage, session, [stored.key])
             return
         now = utcnow()
         made.state, made.key, made.size = DataState.READY, stored.key, stored.size

@@ -11,14 +11,11 @@ from sqlalchemy.orm import joinedload
 
 from app import db
 from app.db import utcnow
-from app.domain import tickets
+from app.domain import keeping, tickets
 from app.errors import Conflict, Invalid, NotFound
 from app.i18n import _, gettext
 from app.integrations.storage import Storage
-from app.models.attachments import Attachment
 from app.models.customers import Customer
-from app.models.imports import ImportRun
-from app.models.inbound import InboundMail
 from app.models.messaging import Category
 from app.models.privacy import DataKind, DataRequest, DataState
 from app.models.tickets import TicketStatus
@@ -114,16 +111,8 @@ async def forget(storage: Storage) -> bool:
                 continue
             key, made.state, made.key = made.key, DataState.EXPIRED, ""
             await session.flush()
-            await give_up(storage, session, key)  # before the commit: a crash in between finds the row again
+            await keeping.forget(storage, session, [key])  # before the commit: a crash in between finds the row again
     return len(old) == AT_ONCE
-
-
-async def give_up(storage: Storage, session: AsyncSession, key: str) -> None:
-    """Delete the file of an export, unless the same content is kept for something else."""
-    for model in (Attachment, ImportRun, InboundMail, DataRequest):
-        if await session.scalar(select(model.id).where(model.key == key).limit(1)) is not None:
-            return
-    await storage.delete(key)
 
 
 # ---- deletion --------------------------------------------------------------------------------------------------------

@@ -74,8 +74,14 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
+OWN = frozenset({("bulk_run", "list"), ("bulk_run", "details")})
+"""Everybody may look at what they have begun themselves; the screen shows nothing else."""
+
+
 def granted(grants: Grants, screen: str, action: str) -> bool:
     """Whether these grants allow `action` on `screen`."""
+    if (screen, action) in OWN:
+        return True
     return (screen, action) in grants or (screen, "*") in grants or ("*", action) in grants or ("*", "*") in grants
 
 

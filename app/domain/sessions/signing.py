@@ -14,9 +14,11 @@ from app.domain import brands
 from app.domain.sessions import passwords, throttle
 from app.domain.sessions.entering import Came, after_password, customers_of, refused
 from app.domain.sessions.passwords import hash_password, set_password, verify_password
+from app.domain.sessions.person import Person
+from app.domain.sessions.proving import prove_password
 from app.domain.sessions.rows import SessionView, note
 from app.errors import Conflict, Invalid, NotFound
-from app.i18n import _, gettext
+from app.i18n import _
 from app.models.projects import Project
 from app.models.sessions import LoginSession, SessionKind
 from app.models.staff import Staff
@@ -150,18 +152,9 @@ async def change_own_password(*, staff_id: int, session_id: int, old: str, new: 
     """A staff member takes a new password and names the present one; their sessions end but `session_id`.
 
     Guessing the present one is slowed down like signing in. Raises Invalid (`old`: wrong; `password`: too short),
-    TooMany, NotFound.
+    TooMany, SignInNeeded.
     """
-    account = throttle.key_of("staff password", str(staff_id))
-    await throttle.admit(account, None)
-    async with db.reads() as session:
-        staff = await session.scalar(select(Staff).where(Staff.id == staff_id))
-    if staff is None:
-        raise NotFound()
-    if not await verify_password(staff.password_hash, old):
-        await refused("staff", staff_id, "password change")
-        raise Invalid(old=gettext("This is not your password."))
+    await prove_password(Person(staff_id=staff_id), old, field="old")
     async with db.unit() as session:
-        await throttle.forgive(session, account, None)
         changing = await session.get_one(Staff, staff_id)
         await set_password(session, staff=changing, password=new, keep_session=session_id)

@@ -98,6 +98,7 @@ async def open_ticket(
     subject: str,
     text: str,
     from_customer: bool,
+    internal: bool = False,
     user_id: int | None = None,
     category_id: int | None = None,
     assigned_id: int | None = None,
@@ -105,8 +106,9 @@ async def open_ticket(
     attachment_ids: Sequence[int] = (),
     mail: ByMail | None = None,
 ) -> Ticket:
-    """A question of the customer, or staff write to one. Raises NotFound for a customer who is not there, Invalid
-    with the fields subject, text, category, assigned, attachments."""  # fmt: skip
+    """A question of the customer, or staff write to one; internal: they only note something, and the customer sees
+    nothing of it. Raises NotFound for a customer who is not there, Invalid with the fields subject, text, category,
+    assigned, attachments."""  # fmt: skip
     text, subject = _check_text(text), subject.strip()
     if not subject or len(subject) > MAX_SUBJECT or not subject.isprintable():
         raise Invalid(subject=_("Write a subject of at most %(n)s characters.") % {"n": MAX_SUBJECT})
@@ -130,9 +132,9 @@ async def open_ticket(
     await session.flush()
     message = await _add(
         session, ticket, text=text, from_customer=from_customer, user_id=user_id, attachment_ids=attachment_ids,
-        mail=mail,
+        internal=internal, mail=mail,
     )  # fmt: skip
-    if not from_customer:
+    if not from_customer and not internal:
         await mailing.hand_over(session, ticket, message)
         await session.flush()
     return ticket

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -58,6 +58,7 @@ class NumberSeries(Base):
 
 class Invoice(Base, Versioned, Stamped, Searchable):
     __tablename__ = "invoice"
+    named_by: ClassVar = ("number",)
     __table_args__ = (
         UniqueConstraint("project_id", "kind", "number"),
         Index("ix_invoice_customer", "customer_id", "id"),

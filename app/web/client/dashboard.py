@@ -63,21 +63,19 @@ def _balance(account: Account, others: list[Account], coming: list[Coming], may_
 
 
 def _lasts(account: Account, coming: list[Coming]) -> tuple[str | None, bool]:
-    """How long the balance lasts, and whether that is soon."""
+    """How long the balance lasts, with the credit, and whether that is soon."""
     if account.post_paid:
         return gettext("You pay afterwards: charges are made whatever the balance is."), False
     if account.balance < 0:
         return gettext("It is below zero: your credit is in use. Please add funds."), True
-    left = account.balance
-    for charge in coming:
-        left -= charge.amount
-        if left < 0:
-            days = max((charge.day - utcnow().date()).days, 0)
-            if not days:
-                return gettext("It does not cover what is due now."), True
-            said = ngettext("Lasts for %(n)d more day, until %(day)s", "Lasts for %(n)d more days, until %(day)s", days)
-            return said % {"n": days, "day": show_date(charge.day)}, days <= 10
-    return (gettext("It covers all charges of the next year."), False) if coming else (None, False)
+    last = charging.runs_out(account, coming)
+    if last is None:
+        return (gettext("It covers all charges of the next year."), False) if coming else (None, False)
+    days = max((last - utcnow().date()).days, 0)
+    if not days:
+        return gettext("It does not cover what is due now."), True
+    said = ngettext("Lasts for %(n)d more day, until %(day)s", "Lasts for %(n)d more days, until %(day)s", days)
+    return said % {"n": days, "day": show_date(last)}, days <= 10
 
 
 async def _spending(session: AsyncSession, account: Account, customer_id: int) -> dict[str, Any] | None:

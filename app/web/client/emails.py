@@ -6,16 +6,16 @@ from typing import Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from wtforms import PasswordField, RadioField, StringField
 from wtforms.validators import DataRequired, InputRequired, Length
 
 from app import db
-from app.domain import confirmations, sessions
+from app.domain import confirmations
 from app.domain.brands import sign_in_path
 from app.domain.sessions import SessionView
-from app.domain.sessions.throttle import admit, forgive, key_of
+from app.domain.sessions.person import Person
+from app.domain.sessions.proving import prove_password
 from app.errors import Invalid, NotFound, SignInNeeded
 from app.flash import flash
 from app.i18n import _, gettext
@@ -84,18 +84,11 @@ async def save(request: Asked) -> Response[Any]:
     form = _form(view, await posted(request))
     if not form.validate():
         return await _page(request, form, 422)
-    account = key_of("password", str(view.user_id))
-    await admit(account, None)
-    async with db.reads() as session:
-        user = await session.scalar(select(User).where(User.id == view.user_id))
-    if user is None:
+    if view.user_id is None:
         raise SignInNeeded
-    if not await sessions.verify_password(user.password_hash, form.password.data or ""):
-        form.place(Invalid(password=gettext("This is not your password.")), "password")
-        return await _page(request, form, 422)
     try:
+        await prove_password(Person(user_id=view.user_id), form.password.data or "")
         async with db.unit() as session:
-            await forgive(session, account, None)
             customer = await queries.customer(session, customer_id)
             row = await confirmations.ask_address(
                 session, customer=customer, email=form.email.data or "",

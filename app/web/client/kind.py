@@ -12,7 +12,6 @@ from wtforms.validators import Length
 from app import db
 from app.domain import customers
 from app.domain.sessions import SessionView
-from app.errors import Invalid
 from app.flash import flash
 from app.i18n import _, gettext
 from app.models.customers import Customer, CustomerKind
@@ -22,7 +21,8 @@ from app.web.client import queries
 from app.web.client.access import why_not
 from app.web.client.area import Asked, me, respond
 from app.web.client.profile import country_choices
-from app.web.forms import STALE, VersionedForm, choices, only_text, posted, stripped
+from app.web.client.saving import saved
+from app.web.forms import VersionedForm, choices, only_text, posted, stripped
 
 URL = "/client/profile/type"
 FIELDS = ("kind", "legal_name", "vat_number", "registration_number", "director", "country", "address")
@@ -84,28 +84,21 @@ async def page(request: Asked) -> Response[Any]:
 async def save(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
     given = await posted(request)
-    status, error = 422, ""
     async with db.unit() as session:
         customer = await queries.customer(session, customer_id)
         form = _form(customer, view, given)
-        if not form.validate():
-            pass
-        elif form.stale(customer):
-            status, error = 409, str(STALE)
-        else:
-            try:
-                async with session.begin_nested():
-                    await customers.change_kind(
-                        session, customer=customer, values={name: form.data[name] for name in FIELDS},
-                        payer="payer" in form and form.payer.data,
-                    )  # fmt: skip
-            except Invalid as problem:
-                form.place(problem, "kind")
-            else:
-                flash(request.scope, "ok", gettext("Saved."))
-                return see_other("/client/profile")
+
+        async def change() -> None:
+            values = {name: form.data[name] for name in FIELDS}
+            payer = "payer" in form and form.payer.data
+            await customers.change_kind(session, customer=customer, values=values, payer=payer)
+
+        refused = await saved(session, form, change, at="kind", row=customer)
+    if refused is None:
+        flash(request.scope, "ok", gettext("Saved."))
+        return see_other("/client/profile")
     async with db.reads() as session:
-        return await _page(request, session, form, status, error)
+        return await _page(request, session, form, refused.status, refused.said)
 
 
 HANDLERS = [page, save]

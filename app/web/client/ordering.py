@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 from litestar import Response, get, post
 from litestar.params import FromPath
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from wtforms import SelectField, StringField
 from wtforms.validators import DataRequired, Length
 
 from app import db
-from app.domain import catalog, charging
+from app.domain import catalog, charging, ledger
 from app.domain.charging import Quote, Quotes
 from app.errors import AppError, Invalid, NotFound
 from app.i18n import _, gettext, show_money, show_percent
@@ -23,7 +22,6 @@ from app.models.billing import Payer
 from app.models.catalog import Product, ServiceStatus
 from app.models.customers import Customer
 from app.models.discounts import Discount
-from app.models.ledger import Account
 from app.web.auth import see_other
 from app.web.client import queries
 from app.web.client.access import may, why_not
@@ -159,7 +157,9 @@ async def _form_page(
     view, customer_id = me(request)
     made, product = order.made, order.offer.product
     known = await named(session, [q.later.explained for q in order.offer.quotes])
-    account = await _account(session, customer_id, made, order.offer.quotes[0].price.currency)
+    account = await ledger.find_account(
+        session, customer_id=customer_id, project_id=made.project.id, currency=order.offer.quotes[0].price.currency
+    )
     sees = may(view, "client.payments")
     return await respond(
         request, session, "client/order.html", status, form=form, terms=order.terms(), back_url=NEW, list_url=LIST,
@@ -168,15 +168,6 @@ async def _form_page(
         balance=show_money(account.balance, account.currency) if account and sees else None,
         post_paid=account is not None and account.post_paid, read_only=why_not(view, "client.service.order"),
     )  # fmt: skip
-
-
-async def _account(session: AsyncSession, customer_id: int, made: Quotes, currency: str) -> Account | None:
-    """The account that pays for services in this currency."""
-    query = select(Account).where(
-        Account.customer_id == customer_id, Account.project_id == made.project.id, Account.currency == currency
-    )
-    found: Account | None = await session.scalar(query)
-    return found
 
 
 @get(NEW, name="client.service.new")

@@ -9,19 +9,23 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
-from app.domain import confirmations, customers, sessions
-from app.domain.sessions.throttle import admit, forgive, key_of
-from app.errors import Invalid, NotFound, SignInNeeded
+from app.domain import confirmations, custom, customers, sessions
+from app.domain.custom import Spec
+from app.domain.sessions.person import Person
+from app.domain.sessions.proving import prove_password
+from app.errors import Invalid, NotFound
 from app.flash import flash
 from app.i18n import countries, country_name, gettext, language, language_name, timezones
 from app.models.confirmations import Confirmation, ConfirmationKind
 from app.models.customers import Customer, CustomerKind
 from app.models.users import User
 from app.web.auth import see_other
+from app.web.client import custom as own
 from app.web.client import queries
 from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
-from app.web.forms import STALE, PasswordForm, ProfileForm, choices, posted
+from app.web.client.saving import saved
+from app.web.forms import PasswordForm, ProfileForm, choices, posted
 
 URL = "/client/profile"
 FIELDS = ("name", "contact_person", "phone", "country", "address", "language", "timezone")
@@ -33,11 +37,17 @@ def country_choices(kept: str = "") -> list[tuple[Any, str]]:
     return choices([("", "–"), *found, *more])
 
 
+def _custom(customer: Customer) -> list[Spec]:
+    return own.specs(Customer, account=customer.kind)
+
+
 def _form(customer: Customer, data: Any = None) -> ProfileForm:
-    form = ProfileForm(data, **{name: getattr(customer, name) for name in (*FIELDS, "version")})
+    asked = _custom(customer)
+    now = {name: getattr(customer, name) for name in (*FIELDS, "version")} | own.data_of(asked, customer)
+    form: ProfileForm = own.form_of(ProfileForm, asked, customer)(data, **now)
     form.country.choices = country_choices(customer.country)
-    own = [customer.language] if customer.language else []
-    codes = sorted({*customer.project.languages, *own}, key=lambda code: language_name(code))
+    mine = [customer.language] if customer.language else []
+    codes = sorted({*customer.project.languages, *mine}, key=lambda code: language_name(code))
     default = gettext("As usual here (%(name)s)") % {"name": language_name(customer.project.default_language)}
     form.language.choices = choices([("", default), *((code, language_name(code)) for code in codes)])
     zones = timezones()
@@ -63,7 +73,7 @@ def kind_items(customer: Customer) -> list[dict[str, Any]]:
         ]
     if customer.kind is CustomerKind.COMPANY:
         items += [{"label": gettext("Director"), "value": customer.director}]
-    return items
+    return items + own.items(Customer, customer, but=_custom(customer), account=customer.kind)
 
 
 async def pending(session: AsyncSession, customer_id: int, kind: ConfirmationKind, user_id: int | None) -> str:
@@ -84,7 +94,8 @@ async def _page(
         login = {"username": user.username, "email": user.email, "waits": waits, "several": several}
     return await respond(
         request, session, "client/account.html", status, form=form, login=login, customer=customer,
-        error=error, read_only=why_not(view, "client.profile.save"), kind_items=kind_items(customer),
+        error=error, read_only=why_not(view, "client.profile.save"), custom=[s.name for s in _custom(customer)],
+        kind_items=kind_items(customer),
         waits=await pending(session, customer_id, ConfirmationKind.ACCOUNT_EMAIL, None),
         verified=verified(customer), may_verify=may(view, "client.profile.phone"),
         may_type=may(view, "client.profile.type.save"), may_email=may(view, "client.profile.email"),
@@ -103,26 +114,26 @@ async def profile(request: Asked) -> Response[Any]:
 async def save(request: Asked) -> Response[Any]:
     _view, customer_id = me(request)
     given = await posted(request)
-    status, error = 422, ""
     async with db.unit() as session:
         customer = await queries.customer(session, customer_id)
         form = _form(customer, given)
-        if not form.validate():
-            pass
-        elif form.stale(customer):
-            status, error = 409, str(STALE)
-        else:
+
+        async def change() -> None:
+            values = {name: form.data[name] for name in FIELDS}
+            if asked := _custom(customer):
+                values["custom"] = own.given(form, asked)
             try:
-                values = {name: form.data[name] for name in FIELDS}
-                async with session.begin_nested():
-                    await customers.change_customer(session, customer=customer, values=values)
-            except Invalid as problem:
-                form.place(problem, "country" if "vat_number" in problem.fields else "name")
-            else:
-                flash(request.scope, "ok", gettext("Saved."))
-                return see_other(URL)
+                await customers.change_customer(session, customer=customer, values=values, custom_of=custom.CUSTOMER)
+            except Invalid as problem:  # the number is not on this page: what does not fit it is the country
+                raise Invalid(**{"country" if f == "vat_number" else f: t for f, t in problem.fields.items()}) from None
+
+        refused = await saved(session, form, change, at="name", row=customer)
+    if refused is None:
+        flash(request.scope, "ok", gettext("Saved."))
+        return see_other(URL)
     async with db.reads() as session:
-        return await _page(request, session, await queries.customer(session, customer_id), form, status, error)
+        customer = await queries.customer(session, customer_id)
+        return await _page(request, session, customer, form, refused.status, refused.said)
 
 
 # ---- password -------------------------------------------------------------------------------------------------
@@ -156,19 +167,10 @@ async def save_password(request: Asked) -> Response[Any]:
     form = PasswordForm(await posted(request))
     if not form.validate():
         return await _password_page(request, form, 422)
-    account = key_of("password", str(user_id))
-    await admit(account, None)
-    async with db.reads() as session:
-        user = await session.scalar(select(User).where(User.id == user_id))
-    if user is None:
-        raise SignInNeeded
-    if not await sessions.verify_password(user.password_hash, form.old.data or ""):
-        form.place(Invalid(old=gettext("This is not your password.")), "old")
-        return await _password_page(request, form, 422)
     try:
+        await prove_password(Person(user_id=user_id), form.old.data or "", field="old")
         async with db.unit() as session:
-            await forgive(session, account, None)
-            changing = await session.scalar(select(User).where(User.id == user_id))
+            changing = await session.get_one(User, user_id)
             await sessions.set_password(
                 session, user=changing, password=form.new.data or "", keep_session=view.id, field="new"
             )

@@ -12,16 +12,17 @@ from wtforms.validators import DataRequired, Length
 
 from app import db
 from app.domain import members
-from app.errors import AppError, Conflict, Forbidden, Invalid
+from app.errors import AppError, Conflict, Forbidden
 from app.flash import flash
 from app.i18n import _, gettext
 from app.models.users import CustomerRole, Right
 from app.web.auth import see_other
 from app.web.client.access import why_not
 from app.web.client.area import Asked, me, respond
+from app.web.client.saving import saved
 from app.web.client.users import URL as USERS
 from app.web.client.users import by_of
-from app.web.forms import REQUIRED, STALE, VersionedForm, choices, number, only_text, posted, stripped
+from app.web.forms import REQUIRED, VersionedForm, choices, number, only_text, posted, stripped
 
 URL = f"{USERS}/roles"
 
@@ -61,31 +62,23 @@ async def _page(
 async def _saved(request: Asked, key: str | None) -> Response[Any]:
     view, customer_id = me(request)
     given = await posted(request)
-    status, said = 422, ""
     async with db.unit() as session:
         role = await members.own_role(session, customer_id, number(key)) if key is not None else None
         form = _form(request, role, given)
-        if not form.validate():
-            pass
-        elif role is not None and form.stale(role):
-            status, said = 409, str(STALE)
-        else:
-            try:
-                async with session.begin_nested():
-                    await members.save_role(
-                        session, customer_id=customer_id, role=role, name=form.name.data or "",
-                        rights=form.rights.data or [], by=by_of(view),
-                    )  # fmt: skip
-            except Invalid as error:
-                form.place(error, "name")
-            except (Conflict, Forbidden) as error:
-                status, said = error.status, str(error)
-            else:
-                flash(request.scope, "ok", gettext("Saved."))
-                return see_other(USERS)
+
+        async def save() -> None:
+            await members.save_role(
+                session, customer_id=customer_id, role=role, name=form.name.data or "",
+                rights=form.rights.data or [], by=by_of(view),
+            )  # fmt: skip
+
+        refused = await saved(session, form, save, at="name", row=role)
+    if refused is None:
+        flash(request.scope, "ok", gettext("Saved."))
+        return see_other(USERS)
     async with db.reads() as session:
         role = await members.own_role(session, customer_id, number(key)) if key is not None else None
-        return await _page(request, session, form, role, status, said)
+        return await _page(request, session, form, role, refused.status, refused.said)
 
 
 @get(f"{URL}/new", name="client.role.new")

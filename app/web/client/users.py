@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from litestar import Response, get, post
@@ -11,18 +12,21 @@ from wtforms import BooleanField, HiddenField, RadioField, StringField
 from wtforms.validators import DataRequired, Length
 
 from app import db
-from app.domain import members
+from app.domain import custom, members, users
+from app.domain.custom import Spec
 from app.domain.members import By
 from app.domain.sessions import SessionView
-from app.errors import AppError, Conflict, Invalid, TooMany
+from app.errors import AppError, Conflict, TooMany
 from app.flash import flash
 from app.i18n import _, gettext
 from app.models.confirmations import Confirmation
-from app.models.users import Right, UserCustomer
+from app.models.users import Right, User, UserCustomer
 from app.web.auth import see_other
+from app.web.client import custom as own
 from app.web.client import queries
 from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
+from app.web.client.saving import saved
 from app.web.forms import REQUIRED, AppForm, choices, number, only_text, posted, stripped
 
 URL = "/client/users"
@@ -84,9 +88,9 @@ def _invited(row: Confirmation, labels: dict[str, str]) -> dict[str, Any]:
 async def listed(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
     async with db.reads() as session:
-        roles = await members.own_roles(session, customer_id)
         everything = await members.offers(session, customer_id, members.STAFF)
         labels = {offer.word: offer.label for offer in everything}
+        roles = [offer.own for offer in everything if offer.own is not None]
         team = await members.team(session, customer_id)
         return await respond(
             request, session, "client/users.html",
@@ -116,13 +120,23 @@ async def _page(
         request, session, "client/user.html", status, form=form or await _form(session, link, by), error=error,
         user=_line(link, view), fixed=fixed, read_only=why_not(view, "client.user.save"), elsewhere=elsewhere,
         enabled=link.user.enabled, without=link.user.enabled and link.user.password_hash is None,
-        rights=say_rights(link.rights), base=f"{URL}/{link.user_id}", list_url=URL,
+        rights=say_rights(link.rights), items=own.items(User, link.user, but=await _custom(session, link)),
+        base=f"{URL}/{link.user_id}", list_url=URL,
     )  # fmt: skip
+
+
+async def _custom(session: AsyncSession, link: UserCustomer) -> list[Spec]:
+    """The custom fields that may be changed: of one who serves other accounts too, none."""
+    return [] if await members.serves_others(session, link) else own.specs(User)
 
 
 async def _form(session: AsyncSession, link: UserCustomer, by: By, data: Any = None) -> UserForm:
     now = members.offer_of(link)
-    form = UserForm(data, data={"role": now.word, "receives": link.receives, "seen": now.word})
+    asked = await _custom(session, link)
+    kept = own.data_of(asked, link.user)
+    form: UserForm = own.form_of(UserForm, asked, link.user)(
+        data, data={"role": now.word, "receives": link.receives, "seen": now.word, **kept}
+    )
     offered = await members.offers(session, link.customer_id, by)
     if members.why_not(link, by) is not None:
         del form.role
@@ -141,37 +155,37 @@ async def show(request: Asked, key: FromPath[str]) -> Response[Any]:
 async def save(request: Asked, key: FromPath[str]) -> Response[Any]:
     view, customer_id = me(request)
     given = await posted(request)
-    status, said = 422, ""
     async with db.unit() as session:
         link = await members.member(session, customer_id, number(key))
         form = await _form(session, link, by_of(view), given)
-        if form.validate():
-            try:
-                async with session.begin_nested():
-                    await members.change_member(
-                        session, link=link, by=by_of(view), role=form.role.data if "role" in form else None,
-                        receives=form.receives.data, seen=form.seen.data or None,
-                    )  # fmt: skip
-            except Invalid as error:
-                form.place(error, "receives")
-            except Conflict as error:
-                status, said = error.status, str(error)
-                form.seen.data = members.offer_of(link).word
-            else:
-                flash(request.scope, "ok", gettext("Saved."))
-                return see_other(URL)
+
+        async def change() -> None:
+            await members.change_member(
+                session, link=link, by=by_of(view), role=form.role.data if "role" in form else None,
+                receives=form.receives.data, seen=form.seen.data or None,
+            )  # fmt: skip
+            if asked := await _custom(session, link):
+                values = {"custom": own.given(form, asked)}
+                await users.change_user(session, user=link.user, values=values, custom_of=custom.CUSTOMER)
+
+        refused = await saved(session, form, change, at="receives", refusals=(Conflict,))
+        if refused is not None and refused.said:
+            form.seen.data = members.offer_of(link).word
+    if refused is None:
+        flash(request.scope, "ok", gettext("Saved."))
+        return see_other(URL)
     async with db.reads() as session:
-        return await _page(request, session, key, form, status, said)
+        return await _page(request, session, key, form, refused.status, refused.said)
 
 
 async def _do(request: Asked, key: str, what: Any, done: str) -> Response[Any]:
-    """A button of a user; what is refused stands on the page."""
-    _view, customer_id = me(request)
+    """A button of a user; what is refused stands on the page. what: a verb of `members` on a link."""
+    view, customer_id = me(request)
     try:
         async with db.unit() as session:
             link = await members.member(session, customer_id, number(key))
             name = str(link.user)
-            await what(session, link)
+            await what(session, link=link, by=by_of(view))
     except (Conflict, TooMany) as error:
         async with db.reads() as session:
             return await _page(request, session, key, None, error.status, str(error))
@@ -181,42 +195,25 @@ async def _do(request: Asked, key: str, what: Any, done: str) -> Response[Any]:
 
 @post(f"{URL}/{{key:str}}/disable", name="client.user.disable", status_code=200)
 async def disable(request: Asked, key: FromPath[str]) -> Response[Any]:
-    by = by_of(me(request)[0])
-
-    async def what(session: AsyncSession, link: UserCustomer) -> None:
-        await members.set_enabled(session, link=link, by=by, enabled=False)
-
-    return await _do(request, key, what, _("%(name)s cannot sign in any more."))
+    off = partial(members.set_enabled, enabled=False)
+    return await _do(request, key, off, _("%(name)s cannot sign in any more."))
 
 
 @post(f"{URL}/{{key:str}}/enable", name="client.user.enable", status_code=200)
 async def enable(request: Asked, key: FromPath[str]) -> Response[Any]:
-    by = by_of(me(request)[0])
-
-    async def what(session: AsyncSession, link: UserCustomer) -> None:
-        await members.set_enabled(session, link=link, by=by, enabled=True)
-
-    return await _do(request, key, what, _("%(name)s can sign in again."))
+    on = partial(members.set_enabled, enabled=True)
+    return await _do(request, key, on, _("%(name)s can sign in again."))
 
 
 @post(f"{URL}/{{key:str}}/link", name="client.user.link", status_code=200)
 async def send_link(request: Asked, key: FromPath[str]) -> Response[Any]:
-    by = by_of(me(request)[0])
-
-    async def what(session: AsyncSession, link: UserCustomer) -> None:
-        await members.send_link(session, link=link, by=by)
-
-    return await _do(request, key, what, _("A link to choose a password is on its way to %(name)s."))
+    said = _("A link to choose a password is on its way to %(name)s.")
+    return await _do(request, key, members.send_link, said)
 
 
 @post(f"{URL}/{{key:str}}/remove", name="client.user.remove", status_code=200)
 async def remove(request: Asked, key: FromPath[str]) -> Response[Any]:
-    by = by_of(me(request)[0])
-
-    async def what(session: AsyncSession, link: UserCustomer) -> None:
-        await members.remove_member(session, link=link, by=by)
-
-    return await _do(request, key, what, _("%(name)s is no user of this account any more."))
+    return await _do(request, key, members.remove_member, _("%(name)s is no user of this account any more."))
 
 
 # ---- inviting ---------------------------------------------------------------------------------------------------
@@ -251,27 +248,22 @@ async def new(request: Asked) -> Response[Any]:
 async def invite(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
     given = await posted(request)
-    status, said = 422, ""
     async with db.unit() as session:
         form = await _invite_form(session, customer_id, by_of(view), given)
-        if form.validate():
-            try:
-                async with session.begin_nested():
-                    await members.invite(
-                        session, customer=await queries.customer(session, customer_id), email=form.email.data or "",
-                        role=form.role.data, by=by_of(view), receives=form.receives.data,
-                    )  # fmt: skip
-            except Invalid as error:
-                form.place(error, "email")
-            except AppError as error:
-                status, said = error.status, str(error)
-            else:
-                flash(request.scope, "ok", gettext("The invitation is on its way to %(email)s.") % {
-                    "email": form.email.data
-                })  # fmt: skip
-                return see_other(URL)
+
+        async def ask() -> None:
+            await members.invite(
+                session, customer=await queries.customer(session, customer_id), email=form.email.data or "",
+                role=form.role.data, by=by_of(view), receives=form.receives.data,
+            )  # fmt: skip
+
+        refused = await saved(session, form, ask, at="email", refusals=(AppError,))
+    if refused is None:
+        said = gettext("The invitation is on its way to %(email)s.") % {"email": form.email.data}
+        flash(request.scope, "ok", said)
+        return see_other(URL)
     async with db.reads() as session:
-        return await _invite_page(request, session, form, status, said)
+        return await _invite_page(request, session, form, refused.status, refused.said)
 
 
 @post(f"{URL}/invitations/{{key:str}}/resend", name="client.invitation.resend", status_code=200)

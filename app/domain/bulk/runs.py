@@ -1,0 +1,224 @@
+"""Work on many rows: which rows, by whom, how far it is. A change is checked, started by the one who made it, can be
+stopped, and undone (`undoing`). The row of the run is the truth: what was done and how far it came are written in one
+transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Select, delete, func, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import db
+from app.db import utcnow
+from app.domain import staff, undoing
+from app.domain.sessions import Grants, granted
+from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.i18n import SOURCE, gettext, speaking
+from app.models import scope
+from app.models.bulk import BulkKind, BulkRow, BulkRun, BulkState
+from app.models.staff import Staff, StaffProject
+from app.observe import Kind, acting, actor, request_id
+from app.queue import enqueue
+
+ROWS = BulkRow.metadata.tables["bulk_row"]
+GOING = (BulkState.CHECKING, BulkState.RUNNING, BulkState.UNDOING)
+OPEN = (BulkState.CHECKING, BulkState.CHECKED, BulkState.RUNNING)
+COUNTS = ("changed", "unchanged", "refused")
+KEPT_DAYS = 7
+"""For how long a file can be downloaded."""
+CLEARED_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class Left:
+    """How far a run is. over: there is nothing more to do."""
+
+    done: int
+    total: int
+    over: bool
+
+
+# ---- making one -----------------------------------------------------------------------------------------------------
+
+
+async def add(
+    session: AsyncSession, *, kind: BulkKind, noun: str, name: str, rows: Select[Any], query: str,
+    wanted: Mapping[str, Any],
+) -> BulkRun:  # fmt: skip
+    """A run over the rows that `rows` finds: ids and their position from 1, within the acting person's scope. They are
+    written down at once, so that nothing that happens later adds one or takes one away. query: the address of the list.
+    Raises Invalid when there is none."""
+    going = kind is BulkKind.EXPORT
+    run = BulkRun(
+        kind=kind, noun=noun, name=name[:200], query=query, wanted=dict(wanted), staff_id=actor.get().staff_id,
+        state=BulkState.RUNNING if going else BulkState.CHECKING, started_at=utcnow(),
+        expires_at=utcnow() + timedelta(days=KEPT_DAYS) if going else None,
+    )  # fmt: skip
+    session.add(run)
+    await session.flush()
+    found = rows.subquery()
+    chosen = select(literal(run.id), found.c.position, found.c.id)
+    writing: Any = insert(ROWS).from_select(["run_id", "position", "row_id"], chosen)
+    connection = await session.connection()
+    await connection.execute(scope.limited(writing))  # the options of a statement hold for the selects in it
+    count = select(func.count()).select_from(ROWS).where(ROWS.c.run_id == run.id)
+    total = (await connection.execute(count)).scalar_one()
+    if not total:
+        raise Invalid(gettext("Nothing is chosen, or it does not exist any more."))
+    await write(session, run.id, run.state, total=total)
+    await enqueue(session, "bulk.export" if going else "bulk.check", total=total, bulk_id=run.id)
+    return run
+
+
+async def start(session: AsyncSession, *, run_id: int, grant: str = "edit") -> None:
+    """Do what was checked. Raises NotFound, Conflict, Forbidden when the rights were taken away meanwhile."""
+    run = await locked(session, run_id)
+    if run.state is not BulkState.CHECKED:
+        raise Conflict(gettext("Only what was checked can be started, and only once."))
+    await need(session, run, grant)
+    first = await undoing.newest(session)
+    run.state, run.started_at, run.finished_at = BulkState.RUNNING, utcnow(), None
+    await session.flush()
+    looked = {"audit": [first, None], "at": 0}
+    await write(session, run.id, BulkState.RUNNING, done=0, looked=looked, **dict.fromkeys(COUNTS, 0))
+    connection = await session.connection()
+    await connection.execute(update(ROWS).where(ROWS.c.run_id == run.id, ROWS.c.reason != "").values(reason=""))
+    await enqueue(session, "bulk.edit", total=run.total, bulk_id=run.id)
+
+
+async def stop(session: AsyncSession, *, run_id: int) -> None:
+    """Do nothing more; what was done stays. Raises NotFound, Conflict when it is over."""
+    run = await locked(session, run_id)
+    if run.state not in OPEN:
+        raise Conflict(gettext("This is over."))
+    await end(session, run, BulkState.STOPPED)
+
+
+async def fail(session: AsyncSession, *, run_id: int, reason: str) -> None:
+    """Nothing more can be done, for this reason. A run that is over is left alone."""
+    run = await locked(session, run_id)
+    if run.state in GOING:
+        run.error = reason[:2000]
+        await end(session, run, BulkState.FAILED)
+
+
+async def end(session: AsyncSession, run: BulkRun, state: BulkState) -> None:
+    if run.kind is BulkKind.EDIT and run.state is BulkState.RUNNING:
+        first, _last = run.looked["audit"]
+        looked = {**run.looked, "audit": [first, await undoing.newest(session)]}
+        await write(session, run.id, run.state, looked=looked)
+    run.state, run.finished_at = state, utcnow()
+    await session.flush()
+    if state not in OPEN:
+        await enqueue(session, "bulk.clear", bulk_id=run.id)
+
+
+async def clear(*, run_id: int) -> bool:
+    """Forget rows of a run that is over, but for those of which there is something to say. True: there are more."""
+    async with db.unit() as session:
+        state = await session.scalar(select(BulkRun.state).where(BulkRun.id == run_id))
+        if state is None or state in OPEN:
+            return False
+        nothing = (ROWS.c.run_id == run_id, ROWS.c.reason == "", ROWS.c.kept == "")
+        few = select(ROWS.c.position).where(*nothing).limit(CLEARED_AT_ONCE)
+        gone = delete(ROWS).where(ROWS.c.run_id == run_id, ROWS.c.position.in_(few))
+        return (await (await session.connection()).execute(gone)).rowcount >= CLEARED_AT_ONCE
+
+
+# ---- the row --------------------------------------------------------------------------------------------------------
+
+
+def tag(run_id: int) -> str:
+    """By this name the audit knows what a run did."""
+    return f"bulk-{run_id}"
+
+
+async def locked(session: AsyncSession, run_id: int) -> BulkRun:
+    found = await session.scalar(select(BulkRun).where(BulkRun.id == run_id).with_for_update())
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def write(session: AsyncSession, run_id: int, state: BulkState, /, **values: Any) -> bool:
+    """Bookkeeping, which is not audited; False, and nothing is changed, once the run has another state."""
+    written = await session.execute(
+        update(BulkRun)
+        .where(BulkRun.id == run_id, BulkRun.state == state)
+        .values(**values)
+        .returning(BulkRun.id)
+        .execution_options(synchronize_session=False, audited=True)
+    )
+    return written.one_or_none() is not None
+
+
+async def part(session: AsyncSession, run_id: int, *, after: int, most: int) -> list[tuple[int, int]]:
+    """(position, id) of the next rows."""
+    query = select(ROWS.c.position, ROWS.c.row_id).where(ROWS.c.run_id == run_id, ROWS.c.position > after)
+    found = await (await session.connection()).execute(query.order_by(ROWS.c.position).limit(most))
+    return [(position, row_id) for position, row_id in found]
+
+
+# ---- on whose behalf ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who has begun a run, as they are now."""
+
+    staff_id: int
+    grants: Grants
+    projects: frozenset[int] | None
+    language: str
+    timezone: str
+
+    def may(self, screen: str, action: str) -> bool:
+        return granted(self.grants, screen, action)
+
+
+async def owner(session: AsyncSession, run: BulkRun) -> Owner:
+    """Raises Forbidden for somebody who is gone, or may not sign in any more."""
+    unscoped = {"unscoped": True}
+    who = await session.scalar(select(Staff).where(Staff.id == run.staff_id, Staff.enabled), execution_options=unscoped)
+    if who is None:
+        raise Forbidden
+    grants = frozenset(await staff.grants_of(session, who.id))
+    limits = await session.scalars(
+        select(StaffProject.project_id).where(StaffProject.staff_id == who.id), execution_options=unscoped
+    )
+    return Owner(who.id, grants, frozenset(limits) or None, who.language or SOURCE, who.timezone or "UTC")
+
+
+async def need(session: AsyncSession, run: BulkRun, action: str) -> Owner:
+    """Raises Forbidden when the one who has begun it may not do that any more."""
+    found = await owner(session, run)
+    if not found.may(run.noun, action):
+        raise Forbidden(gettext("The right to do this was taken away meanwhile."))
+    return found
+
+
+@contextmanager
+def on_behalf(who: Owner, run_id: int, doing: str = "") -> Iterator[None]:
+    """In the scope and in the language of the one who has begun it; the audit knows by the tag what the run did, and by
+    another one what `doing` something else with it did."""
+    me = replace(actor.get(), kind=Kind.STAFF, staff_id=who.staff_id, projects=who.projects)
+    tagged = request_id.set(f"{tag(run_id)}-{doing}" if doing else tag(run_id))
+    try:
+        with acting(me), speaking(who.language, who.timezone):
+            yield
+    finally:
+        request_id.reset(tagged)
+
+
+async def load(run_id: int) -> tuple[BulkRun, Owner]:
+    """A run and who has begun it. Raises NotFound, Forbidden."""
+    async with db.reads() as session:
+        run = await session.scalar(select(BulkRun).where(BulkRun.id == run_id))
+        if run is None:
+            raise NotFound
+        return run, await owner(session, run)

@@ -1,0 +1,135 @@
+"""Taking back a whole run: each row becomes what it was, where it still is as the run left it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import func, insert, inspect, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import unit, utcnow
+from app.domain import undoing
+from app.domain.bulk import runs
+from app.domain.bulk.editing import grant_of
+from app.domain.bulk.kinds import EDITABLE, Editable, Many
+from app.domain.bulk.runs import Left
+from app.domain.undoing import Deed, Kept, Trace
+from app.errors import Conflict, Forbidden
+from app.i18n import gettext
+from app.models.bulk import BulkKind, BulkRun, BulkState
+from app.queue import enqueue
+
+AT_ONCE = 300
+"""Audit rows of one transaction."""
+SPELLED_OUT = 200
+
+
+def undoable(run: BulkRun) -> bool:
+    """Whether it did something that can be taken back."""
+    over = run.state in (BulkState.DONE, BulkState.STOPPED, BulkState.FAILED)
+    return run.kind is BulkKind.EDIT and over and bool(run.changed) and bool(run.looked.get("audit"))
+
+
+async def undo(session: AsyncSession, *, run_id: int) -> None:
+    """Take back what a run did, in the background. Raises NotFound, Conflict, Forbidden."""
+    run = await runs.locked(session, run_id)
+    if not undoable(run):
+        raise Conflict(gettext("There is nothing to undo."))
+    await runs.need(session, run, grant_of(run))
+    run.state, run.started_at, run.finished_at = BulkState.UNDOING, utcnow(), None
+    await session.flush()
+    looked = {**run.looked, "undone_at": 0, "not_undone": []}
+    await runs.write(session, run.id, BulkState.UNDOING, done=0, undone=0, kept=0, looked=looked)
+    await enqueue(session, "bulk.undo", total=run.changed, bulk_id=run.id)
+
+
+async def undo_some(*, run_id: int, more: Callable[[], bool]) -> Left:
+    """Go on with it as long as `more` says so, a part in each transaction. Raises NotFound, Forbidden."""
+    run, who = await runs.load(run_id)
+    left = Left(run.done, run.changed, over=run.state is not BulkState.UNDOING)
+    if not left.over and not who.may(run.noun, grant_of(run)):
+        raise Forbidden(gettext("The right to do this was taken away meanwhile."))
+    with runs.on_behalf(who, run.id, doing="undo"):
+        while not left.over:
+            async with unit() as session:
+                left = await _part(session, run_id)
+            if not more():
+                break
+    return left
+
+
+async def _part(session: AsyncSession, run_id: int) -> Left:
+    run = await runs.locked(session, run_id)
+    if run.state is not BulkState.UNDOING:
+        return Left(run.done, run.changed, over=True)
+    kind = EDITABLE[run.noun]
+    first, last = run.looked["audit"]
+    links = {many.link.__tablename__: many for many in kind.many.values()}
+    trace = Trace(runs.tag(run.id), first, last or 0, (run.noun, *links), ("create", "update", "delete"))
+    found = await undoing.deeds(session, trace, after=run.looked.get("undone_at", 0), most=AT_ONCE)
+    if not found:
+        await runs.end(session, run, BulkState.UNDONE)
+        return Left(run.done, run.changed, over=True)
+    part = _whole(found, links)
+    kept = await undoing.put_back(session, kind.model, [d for d in part if d.noun == run.noun and d.action == "update"])
+    for noun, many in links.items():
+        kept |= await _links_back(session, kind, many, [d for d in part if d.noun == noun])
+    rows = {_row_of(deed, links) for deed in part}
+    spelled = [*run.looked.get("not_undone", ()), *([i, name, why] for i, (name, why) in kept.items())][:SPELLED_OUT]
+    looked = {**run.looked, "undone_at": part[-1].audit_id, "not_undone": spelled}
+    done = run.done + len(rows)
+    if kept:  # the chosen rows are forgotten by now
+        at = run.total + run.kept + 1
+        lines = [{"run_id": run.id, "position": at + n, "row_id": i, "kept": why}
+                 for n, (i, (_name, why)) in enumerate(kept.items())]  # fmt: skip
+        await (await session.connection()).execute(insert(runs.ROWS), lines)
+    await runs.write(
+        session, run.id, BulkState.UNDOING, done=done, undone=run.undone + len(rows) - len(kept),
+        kept=run.kept + len(kept), looked=looked,
+    )  # fmt: skip
+    return Left(done, run.changed, over=False)
+
+
+def _row_of(deed: Deed, links: dict[str, Many]) -> int:
+    many = links.get(deed.noun)
+    if many is None:
+        return deed.row_id
+    before, after = deed.changes[many.of]
+    return int(after if after is not None else before)
+
+
+def _whole(found: Sequence[Deed], links: dict[str, Many]) -> Sequence[Deed]:
+    """What was done to a row belongs together: the last row of a part waits for the next one."""
+    if len(found) < AT_ONCE:
+        return found
+    last = _row_of(found[-1], links)
+    part = [deed for deed in found if _row_of(deed, links) != last]
+    return part or found
+
+
+async def _links_back(session: AsyncSession, kind: Editable, many: Many, changed: Sequence[Deed]) -> Kept:
+    """Take out what was put in, put in what was taken out; what is so already needs nothing."""
+    kept = Kept()
+    link, model, target = many.link, kind.model, many.target
+    for deed in changed:
+        row_id = _row_of(deed, {deed.noun: many})
+        before, after = deed.changes[many.to]
+        other = after if after is not None else before
+        present = await session.get(link, (row_id, other))
+        if deed.action == "create" and present is not None:
+            await session.delete(present)
+        elif deed.action == "delete" and present is None:
+            mine = select(model).where(model.id == row_id)
+            there = select(func.count()).select_from(target).where(_key(target) == other)
+            row = await session.scalar(mine)
+            if row is None or not await session.scalar(there):
+                kept[row_id] = (str(row or ""), gettext("It was deleted since."))
+                continue
+            session.add(link(**{many.of: row_id, many.to: other}))
+    await session.flush()
+    return kept
+
+
+def _key(model: Any) -> Any:
+    return inspect(model).primary_key[0]

@@ -1,0 +1,36 @@
+"""Custom fields: what a company keeps besides the columns, without a migration and without a restart."""
+
+from app.domain.custom.defining import archive, change, count, create, index, move, purge, purge_some, restore
+from app.domain.custom.spec import PREFIX, Named, Option, Spec, by_key, fields, known, named
+from app.domain.custom.values import CUSTOMER, SIGNING_UP, STAFF, Asked, check, clean, plain, read, say
+from app.models.custom import CustomField
+
+__all__ = [
+    "CUSTOMER",
+    "PREFIX",
+    "SIGNING_UP",
+    "STAFF",
+    "Asked",
+    "CustomField",
+    "Named",
+    "Option",
+    "Spec",
+    "archive",
+    "by_key",
+    "change",
+    "check",
+    "clean",
+    "count",
+    "create",
+    "fields",
+    "index",
+    "known",
+    "move",
+    "named",
+    "plain",
+    "purge",
+    "purge_some",
+    "read",
+    "restore",
+    "say",
+]  # fmt: skip

@@ -1,0 +1,137 @@
+"""Members by rule: a group's condition makes customers its members and takes them out again; members by hand stay.
+
+A rule is followed at once where a customer or a service of theirs is registered or changed by a verb, for everybody
+when the rule itself has changed, and once a day, for the days that pass and whatever else it asks about. Its days are
+days of UTC, whoever has caused it to be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, delete, func, literal, select, true
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import filters
+from app.db import BigId, UtcDateTime, utcnow
+from app.errors import Invalid
+from app.i18n import gettext, speaking
+from app.models import audit
+from app.models.customers import Customer, Group, Membership
+from app.models.jobs import Job, JobState
+from app.queue import enqueue
+
+TASK = "customers.group"
+SLICE = 5_000
+"""Customers whom one transaction looks at: short, so that nobody waits for a lock."""
+FEW = 500
+"""Ids in one statement."""
+
+_of = Membership.metadata.tables["membership"]
+Among = Callable[[Any], ColumnElement[bool]]
+
+
+async def set_rule(session: AsyncSession, *, group: Group, condition: dict[str, Any] | None) -> None:
+    """Let the condition make members from now on; None: nobody any more. The members follow in the background.
+
+    Raises Invalid at `condition` for what is no filter, is empty, or asks for groups: one that waits for another might
+    never come to rest."""
+    if condition == group.condition:
+        return
+    if condition is not None:
+        try:
+            parsed = filters.parse(condition, Customer)
+        except filters.FilterProblem as problem:
+            raise Invalid(condition=str(problem)) from None
+        if filters.is_empty(parsed):
+            raise Invalid(condition=gettext("Add at least one condition."))
+        if asks_for_groups(parsed):
+            raise Invalid(condition=gettext("A rule cannot ask for members of groups."))
+    group.condition = condition
+    await session.flush()
+    await enqueue(session, TASK, group_id=group.id)
+
+
+async def following(session: AsyncSession, group_id: int) -> bool:
+    """Whether the rule is still on its way to all customers."""
+    waiting = select(Job.args).where(Job.name == TASK, Job.state.in_((JobState.DUE, JobState.RUNNING))).limit(100)
+    return any(args.get("group_id") == group_id for args in await session.scalars(waiting))
+
+
+def asks_for_groups(condition: filters.Condition, model: Any = Customer) -> bool:
+    """Whether it asks who is a member of a group, of the rows or of related ones."""
+    for _path, leaf in filters.walk(condition):
+        known = filters.field(model, leaf.field)
+        if known.target is Group:
+            return True
+        if leaf.where is not None and known.target is not None and asks_for_groups(leaf.where, known.target):
+            return True
+    return False
+
+
+async def follow_rules(session: AsyncSession, customers: Sequence[int]) -> None:
+    """Let these customers (ids) join and leave groups as the rules say now."""
+    asked = select(Group.id, Group.condition).where(Group.condition.is_not(None)).order_by(Group.id)
+    rules = [(row.id, row.condition) for row in await session.execute(asked) if row.condition]
+    if not rules or not customers:
+        return
+    await session.flush()
+    lines = []
+    for ids in _few(customers):
+        among: Among = lambda column, ids=ids: column.in_(ids)  # type: ignore[misc]  # noqa: E731
+        for group_id, condition in rules:
+            joined, left = await _follow(session, group_id, condition, among)
+            for action, found in (("create", joined), ("delete", left)):
+                for customer_id in found:
+                    values = {"customer_id": customer_id, "group_id": group_id, "by_rule": True}
+                    changes = {k: [None, v] if action == "create" else [v, None] for k, v in values.items()}
+                    lines.append(audit.Line(action, "membership", None, changes))
+    await session.run_sync(audit.write_all, lines)
+
+
+async def follow_slice(session: AsyncSession, *, group_id: int, after: int) -> tuple[int | None, int, int]:
+    """The next customers behind the id `after`: (the last of them, or None at the end; how many joined; left)."""
+    condition = await session.scalar(select(Group.condition).where(Group.id == group_id))
+    unscoped: Select[Any] = select(Customer.id).where(Customer.id > after).order_by(Customer.id).limit(SLICE)
+    upto = await session.scalar(
+        select(func.max(unscoped.subquery().c.id)).execution_options(unscoped=True)
+    )  # fmt: skip
+    if upto is None:
+        return None, 0, 0
+    joined, left = await _follow(session, group_id, condition, lambda column: column.between(after + 1, upto))
+    return upto, len(joined), len(left)
+
+
+async def followed(session: AsyncSession, *, group_id: int, joined: int, left: int) -> None:
+    """Write down what following the rule for everybody has changed."""
+    if joined or left:
+        changes = {"members_joined": [None, joined], "members_left": [None, left]}
+        await session.run_sync(audit.write, "update", "customer_group", group_id, changes)
+
+
+async def _follow(
+    session: AsyncSession, group_id: int, condition: Any, among: Among
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Who of them joined and who left. A broken condition fits nobody."""
+    with speaking("en", "UTC"):
+        test, _problem = filters.compile_stored(condition, Customer)
+        fit = select(Customer.id).where(among(Customer.id), test)
+        present = select(_of.c.customer_id).where(_of.c.customer_id == Customer.id, _of.c.group_id == group_id)
+        fresh = fit.where(~present.correlate(Customer).exists()).with_only_columns(
+            Customer.id, literal(group_id, BigId), literal(utcnow(), UtcDateTime()), true()
+        )  # fmt: skip
+        connection = await session.connection()  # not the session: rules know no limits to projects
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        columns = ["customer_id", "group_id", "since", "by_rule"]
+        join = dialect.insert(_of).from_select(columns, fresh).on_conflict_do_nothing().returning(_of.c.customer_id)
+        joined = (await connection.execute(join)).scalars().all()
+        mine = (_of.c.group_id == group_id, _of.c.by_rule, among(_of.c.customer_id))
+        leave = delete(_of).where(*mine, _of.c.customer_id.not_in(fit)).returning(_of.c.customer_id)
+        return joined, (await connection.execute(leave)).scalars().all()
+
+
+def _few(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for at in range(0, len(ids), FEW):
+        yield ids[at : at + FEW]

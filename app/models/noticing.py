@@ -1,0 +1,78 @@
+"""Changes of customers that rules wait for, noticed where the audit writes them down: whatever way they come, form,
+import, bulk change or client area. Each transaction leaves at most one job, which looks at what the audit holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from functools import partial
+
+from sqlalchemy import event, insert, select
+from sqlalchemy.orm import Session
+
+from app.db import AppSession, utcnow
+from app.models import audit
+from app.models.automation import Rule, Trigger
+from app.models.jobs import Job, JobState
+
+TASK = "automation.changes"
+NEAR = 16
+"""Audit rows so near to each other are looked at together: between two customers stand their users."""
+
+chain: ContextVar[tuple[int, ...]] = ContextVar("chain", default=())
+"""The rules whose doing leads to what is done now, the first one first."""
+
+
+def _wanted(session: Session) -> frozenset[str]:
+    """What enabled rules wait for: "" for new customers, and columns. Asked once in a transaction."""
+    whole = session.get_transaction()
+    kept = session.info.get("rules wait for")
+    if kept is not None and kept[0] is whole:
+        found: frozenset[str] = kept[1]
+        return found
+    rule = Rule.__table__.c
+    asked = select(rule.trigger, rule.field).where(
+        rule.enabled, rule.trigger.in_((Trigger.REGISTERED, Trigger.CHANGED))
+    )
+    rows = session.connection().execute(asked)
+    wanted = frozenset("" if t is Trigger.REGISTERED else field.partition(".")[0] for t, field in rows)
+    session.info["rules wait for"] = whole, wanted
+    return wanted
+
+
+def _notice(session: Session, lines: Sequence[audit.Line], ids: Sequence[int]) -> None:
+    ours = [(n, line) for n, line in zip(ids, lines, strict=True)
+            if line.noun == "customer" and line.action in ("create", "update")]  # fmt: skip
+    if not ours or not (wanted := _wanted(session)):
+        return
+    spans: list[list[int]] = session.info.setdefault("noticed", {"spans": [], "chain": list(chain.get())})["spans"]
+    for n, line in ours:
+        if ("" not in wanted) if line.action == "create" else wanted.isdisjoint(line.changes):
+            continue
+        if spans and 0 <= n - spans[-1][1] <= NEAR:
+            spans[-1][1] = n
+        else:
+            spans.append([n, n])
+
+
+audit.LISTENERS.append(_notice)
+
+
+@event.listens_for(AppSession, "before_commit")
+def _hand_over(session: Session) -> None:
+    if session.in_nested_transaction() or "noticed" not in session.info:
+        return
+    session.flush()
+    args = session.info.pop("noticed")
+    if not args["spans"]:
+        return
+    job = insert(Job).values(name=TASK, args=args, due_at=utcnow(), state=JobState.DUE).returning(Job.id)
+    job_id = session.connection().execute(job).scalar_one()
+    from app.queue import ring
+
+    session.info.setdefault("after_commit", []).append(partial(ring, TASK, job_id))
+
+
+@event.listens_for(AppSession, "after_rollback")
+def _forget(session: Session) -> None:
+    session.info.pop("noticed", None)

@@ -1,0 +1,20 @@
+"""Custom fields in the background: their indexes, and deleting the values of one that was removed."""
+
+from __future__ import annotations
+
+from app import db
+from app.domain import custom
+from tasks.base import Again, JobRun, task
+
+
+@task("custom.index", timeout=600)
+async def index(job: JobRun, *, field_id: int) -> None:
+    async with db.unit() as session:
+        await custom.index(session, field_id=field_id)
+
+
+@task("custom.purge", timeout=60)
+async def purge(job: JobRun, *, field_id: int) -> Again | None:
+    async with db.unit() as session:
+        more = await custom.purge_some(session, field_id=field_id)
+    return Again() if more else None

@@ -1,0 +1,271 @@
+"""Changing many rows: looked at without a trace, done in parts by the verbs of the forms, stopped, and undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from app import db
+from app.domain import customers
+from app.domain.bulk import editing, runs, undoing
+from app.errors import Conflict, Invalid
+from app.models.audit import Audit
+from app.models.bulk import BulkRow, BulkRun, BulkState
+from app.models.catalog import Service, ServiceStatus
+from app.models.customers import Customer, CustomerStatus, Group, Membership
+from app.models.jobs import Job
+from app.models.staff import Grant, Staff, StaffProject
+from app.models.tickets import Ticket, TicketPriority
+from app.models.users import User
+from app.observe import Actor, Kind, acting
+from tasks import base, bulk
+from tests import factories
+from tests.domain.test_import_runs import resources, run_jobs
+
+pytestmark = pytest.mark.usefixtures("redis")
+assert bulk  # registers the tasks
+__all__ = ["resources"]  # a fixture
+
+
+@pytest.fixture
+async def colleague(database: str) -> Staff:
+    async with db.unit() as session:
+        role = await factories.create_role(session)
+        return await factories.create_staff(session, role=role)
+
+
+def chosen(model: Any, *where: Any) -> Any:
+    place = func.row_number().over(order_by=model.id.desc()).label("position")
+    return select(model.id.label("id"), place).where(*where)
+
+
+async def begin(who: Staff, rows: Any, *, noun: str = "customer", projects: Any = None, **asked: Any) -> int:
+    with acting(Actor(Kind.STAFF, who.id, projects=projects)):
+        async with db.unit() as session:
+            run = await editing.add_edit(session, noun=noun, rows=rows, query="", name="A change", **asked)
+            return run.id
+
+
+async def row(run_id: int) -> BulkRun:
+    async with db.reads() as session:
+        return await session.get_one(BulkRun, run_id)
+
+
+async def start(who: Staff, run_id: int) -> None:
+    with acting(Actor(Kind.STAFF, who.id)):
+        async with db.unit() as session:
+            await runs.start(session, run_id=run_id)
+
+
+async def done(who: Staff, resources: base.Resources, run_id: int) -> BulkRun:
+    await run_jobs(resources)
+    await start(who, run_id)
+    await run_jobs(resources)
+    return await row(run_id)
+
+
+async def undone(who: Staff, resources: base.Resources, run_id: int) -> BulkRun:
+    with acting(Actor(Kind.STAFF, who.id)):
+        async with db.unit() as session:
+            await undoing.undo(session, run_id=run_id)
+    await run_jobs(resources)
+    return await row(run_id)
+
+
+async def all_of(what: Any) -> Sequence[Any]:
+    async with db.reads() as session:
+        return (await session.scalars(select(what).order_by(what))).all()
+
+
+async def test_a_change_is_looked_at_then_done_and_undone(
+    resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(editing, "AT_ONCE", 3)
+    monkeypatch.setattr(undoing, "AT_ONCE", 4)
+    async with db.unit() as session:
+        group = await factories.create_group(session, name="Regulars")
+        people = [await factories.create_customer(session, name=f"C{n}", country="GB") for n in range(8)]
+        await factories.create_membership(session, customer=people[0], group=group)
+        old = await factories.create_customer(session, name="Old", country="GB", kind="company", vat_number="x")
+        same = await factories.create_customer(session, name="Same", country="DE", groups=[group])
+        await factories.create_customer(session, name="Other", country="FR")
+    # the condition is about the field that is changed: what is chosen is written down first
+    rows = chosen(Customer, Customer.country.in_(["GB", "DE"]))
+    run_id = await begin(colleague, rows, values={"country": "de"}, add={"groups": [group.id]})
+    await run_jobs(resources)
+    looked = await row(run_id)
+    assert (looked.state, looked.total, looked.changed, looked.unchanged, looked.refused) == (
+        BulkState.CHECKED, 10, 8, 1, 1,
+    )  # fmt: skip
+    assert looked.looked["fields"] == {"country": 8, "groups": 7}
+    assert ["country", "United Kingdom", "Germany"] in looked.looked["sample"][0]["changes"]
+    assert ["groups", "", "Regulars"] in looked.looked["sample"][0]["changes"]
+    assert [(i, n) for i, n, _why in looked.looked["refused"]] == [(old.id, "Old")]
+    assert "VAT" in looked.looked["refused"][0][2]
+    assert len(await all_of(Membership.customer_id)) == 2, "nothing is changed yet"
+    assert sorted(set(await all_of(Customer.country))) == ["DE", "FR", "GB"]
+    await start(colleague, run_id)
+    await run_jobs(resources)
+    run = await row(run_id)
+    assert (run.state, run.done, run.changed, run.unchanged, run.refused) == (BulkState.DONE, 10, 8, 1, 1)
+    assert await all_of(Customer.country) == ["DE"] * 9 + ["FR", "GB"]
+    assert len(await all_of(Membership.customer_id)) == 9
+    async with db.reads() as session:
+        told = select(Audit).where(Audit.request == f"bulk-{run_id}", Audit.noun == "customer")
+        assert [(a.action, a.staff_id, a.kind.value) for a in await session.scalars(told)] == [
+            ("update", colleague.id, "staff")
+        ] * 8
+        kept = (await session.scalars(select(BulkRow).where(BulkRow.run_id == run_id))).all()
+        assert [(r.row_id, "VAT" in r.reason) for r in kept] == [(old.id, True)], "the others are forgotten"
+    async with db.unit() as session:
+        touched = await session.get_one(Customer, people[3].id)
+        await customers.change_customer(session, customer=touched, values={"country": "CH"})
+    back = await undone(colleague, resources, run_id)
+    assert (back.state, back.done, back.undone, back.kept) == (BulkState.UNDONE, 8, 7, 1)
+    assert back.looked["not_undone"] == [[people[3].id, "C3", "Changed since, and left as it is: Country."]]
+    assert await all_of(Customer.country) == ["CH", "DE", "FR"] + ["GB"] * 8
+    assert await all_of(Membership.customer_id) == [people[0].id, same.id]
+    with pytest.raises(Conflict):
+        await undone(colleague, resources, run_id)
+
+
+async def test_it_is_stopped_between_two_parts_and_what_was_done_can_be_undone(
+    resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(editing, "AT_ONCE", 2)
+    async with db.unit() as session:
+        for _n in range(6):
+            await factories.create_customer(session, language="en")
+    run_id = await begin(colleague, chosen(Customer), values={"language": "de"})
+    await run_jobs(resources)
+    await start(colleague, run_id)
+    parts = 0
+
+    def once() -> bool:
+        nonlocal parts
+        parts += 1
+        return parts < 2
+
+    await editing.work_off(run_id=run_id, state=BulkState.RUNNING, more=once)
+    with acting(Actor(Kind.STAFF, colleague.id)):
+        async with db.unit() as session:
+            await runs.stop(session, run_id=run_id)
+    left = await editing.work_off(run_id=run_id, state=BulkState.RUNNING, more=lambda: True)
+    await run_jobs(resources)
+    run = await row(run_id)
+    assert left.over and (run.state, run.done, run.changed) == (BulkState.STOPPED, 4, 4)
+    assert await all_of(Customer.language) == ["de"] * 4 + ["en"] * 2
+    assert (await undone(colleague, resources, run_id)).undone == 4
+    assert await all_of(Customer.language) == ["en"] * 6
+
+
+async def test_what_cannot_be_done_is_refused_before_anything_is(resources: base.Resources, colleague: Staff) -> None:
+    async with db.unit() as session:
+        await factories.create_customer(session)
+    for asked in ({"values": {"country": "XX"}}, {"values": {"gone": 1}}, {"add": {"gone": [1]}}, {"act": "gone"}, {}):
+        with pytest.raises(Invalid):
+            await begin(colleague, chosen(Customer), **asked)  # type: ignore[arg-type]
+    with pytest.raises(Invalid):
+        await begin(colleague, chosen(Customer, Customer.id < 0), values={"country": "DE"})
+    assert not await all_of(BulkRun.id) and not await all_of(Job.id)
+    # a field vanishes between the check and the start
+    run_id = await begin(colleague, chosen(Customer), values={"country": "DE"})
+    await run_jobs(resources)
+    async with db.unit() as session:
+        await runs.write(session, run_id, BulkState.CHECKED, wanted={"set": {"gone": "x", "country": "DE"}})
+    await start(colleague, run_id)
+    await run_jobs(resources)
+    run = await row(run_id)
+    assert (run.state, run.done, await all_of(Customer.country)) == (BulkState.FAILED, 0, ["GB"])
+    assert "no such field" in run.error
+
+
+async def test_it_is_done_by_the_rights_that_its_owner_has_then(resources: base.Resources) -> None:
+    async with db.unit() as session:
+        mine, foreign = [await factories.create_project(session) for _n in range(2)]
+        for project in (mine, foreign):
+            await factories.create_customer(session, project=project, language="en")
+        group = await factories.create_group(session)
+        role = await factories.create_role(session, grants=[("customer", "edit")])
+        limited = await factories.create_staff(session, role=role, projects=(mine,))
+        free = await factories.create_staff(session, role=role)
+    run_id = await begin(limited, chosen(Customer), projects=frozenset({mine.id}), add={"groups": [group.id]})
+    assert (await row(run_id)).total == 1, "the other project is not seen"
+    # one who sees all begins it, and is limited before it is started
+    wide = await begin(free, chosen(Customer), values={"language": "de"})
+    await run_jobs(resources)
+    async with db.unit() as session:
+        session.add(StaffProject(staff_id=free.id, project_id=mine.id))
+    await start(free, wide)
+    await run_jobs(resources)
+    run = await row(wide)
+    assert (run.changed, run.refused, await all_of(Customer.language)) == (1, 1, ["de", "en"])
+    async with db.unit() as session:
+        for grant in await session.scalars(select(Grant)):
+            await session.delete(grant)
+    await run_jobs(resources)
+    with pytest.raises(Exception, match="taken away"):
+        await start(limited, run_id)
+
+
+async def test_accounts_are_closed_but_for_those_with_services(resources: base.Resources, colleague: Staff) -> None:
+    async with db.unit() as session:
+        free, bound = [await factories.create_customer(session, name=name) for name in ("Free", "Bound")]
+        await factories.create_service(session, customer=bound, status=ServiceStatus.ACTIVE)
+    run = await done(colleague, resources, await begin(colleague, chosen(Customer), act="close"))
+    assert (run.changed, run.refused) == (1, 1)
+    assert run.looked["refused"][0][:2] == [bound.id, "Bound"] and "not closed" in run.looked["refused"][0][2]
+    async with db.reads() as session:
+        assert (await session.get_one(Customer, free.id)).status is CustomerStatus.CLOSED
+    assert (await undone(colleague, resources, run.id)).undone == 1
+    assert CustomerStatus.CLOSED not in await all_of(Customer.status)
+
+
+async def test_other_things_are_changed_by_their_own_verbs(resources: base.Resources, colleague: Staff) -> None:
+    async with db.unit() as session:
+        customer = await factories.create_customer(session)
+        user = await factories.create_user(session, customer=customer)
+        service = await factories.create_service(session, customer=customer)
+        ticket = await factories.create_ticket(session, customer=customer)
+    made = []
+    for noun, model, values in (
+        ("user", User, {"enabled": False}),
+        ("service", Service, {"next_charge_on": date(2030, 5, 1), "auto_renew": False}),
+        ("ticket", Ticket, {"priority": "high", "assigned_id": colleague.id}),
+    ):
+        made.append(await done(colleague, resources, await begin(colleague, chosen(model), noun=noun, values=values)))
+    assert [(r.state, r.changed, r.error) for r in made] == [(BulkState.DONE, 1, "")] * 3
+
+    async def now() -> tuple[Any, ...]:
+        async with db.reads() as session:
+            u, s, t = [await session.get_one(type(x), x.id) for x in (user, service, ticket)]
+            return u.enabled, u.disabled_by_staff, s.auto_renew, s.next_charge_on, t.priority, t.assigned_id
+
+    assert await now() == (False, True, False, date(2030, 5, 1), TicketPriority.HIGH, colleague.id)
+    for run in made:
+        assert (await undone(colleague, resources, run.id)).undone == 1
+    assert await now() == (True, False, True, service.next_charge_on, TicketPriority.NORMAL, None)
+
+
+async def test_what_a_row_was_before_may_be_gone(resources: base.Resources, colleague: Staff) -> None:
+    async with db.unit() as session:
+        attitudes = [await factories.create_attitude(session) for _n in range(2)]
+        people = [await factories.create_customer(session, attitude_id=a.id) for a in attitudes]
+        group = await factories.create_group(session)
+        for customer in people:
+            await factories.create_membership(session, customer=customer, group=group)
+    asked = {"values": {"attitude_id": None}, "remove": {"groups": [group.id]}}
+    run = await done(colleague, resources, await begin(colleague, chosen(Customer), **asked))
+    assert run.changed == 2 and not await all_of(Membership.customer_id)
+    async with db.unit() as session:
+        await session.delete(await session.get_one(type(attitudes[0]), attitudes[0].id))
+        await session.delete(await session.get_one(Group, group.id))
+    back = await undone(colleague, resources, run.id)
+    assert (back.undone, back.kept) == (0, 2)
+    async with db.reads() as session:
+        assert (await session.get_one(Customer, people[1].id)).attitude_id == attitudes[1].id
+        assert (await session.get_one(Customer, people[0].id)).attitude_id is None
