@@ -287,8 +287,20 @@ async def index(session: AsyncSession, *, field_id: int) -> None:
     field = await session.get(CustomField, field_id)
     if field is None or not is_sqlite():
         return
-    table, folded = field.target.value, field.kind in PLAIN
-    drop = inside.drop_index(table, field.key)
-    statements = [drop, inside.make_index(table, field.key, folded=folded)] if field.indexed else [drop]
+    await session.execute(text(inside.drop_index(field.target.value, field.key)))
+    if field.indexed:
+        await _index(session, field)
+
+
+async def index_all(session: AsyncSession) -> None:
+    """Make the indexes that are missing: a migration that makes a table anew leaves them behind."""
+    if is_sqlite():
+        for field in await session.scalars(select(CustomField).where(CustomField.indexed)):
+            await _index(session, field)
+
+
+async def _index(session: AsyncSession, field: CustomField) -> None:
+    few = field.kind in (CustomKind.CHOICE, CustomKind.YES_NO)
+    statements = inside.make_index(field.target.value, field.key, folded=field.kind in PLAIN, few=few)
     for statement in statements:
         await session.execute(text(statement))

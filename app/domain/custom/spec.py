@@ -69,6 +69,8 @@ class Spec:
     account_types: frozenset[str]
     """Empty: all."""
     listed: bool
+    indexed: bool
+    """SQLite has an index for it; PostgreSQL has one for all."""
 
     @property
     def name(self) -> str:
@@ -92,7 +94,7 @@ def spec_of(row: CustomField) -> Spec:
         row.id, model, row.key, row.kind, Named(row.labels, row.key), Named(row.helps), options,
         digits if row.kind in (CustomKind.MONEY, CustomKind.NUMBER) else 0,
         row.currency if row.kind is CustomKind.MONEY else "", row.default, row.required, row.access,
-        row.at_registration, frozenset(row.account_types), row.listed,
+        row.at_registration, frozenset(row.account_types), row.listed, row.indexed,
     )  # fmt: skip
 
 
