@@ -14,8 +14,6 @@ from sqlalchemy import JSON, ColumnElement, Select, Text, func, inspect, or_, se
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import ColumnProperty, Mapper, joinedload
 from starlette.requests import Request
-from wtforms import Form
-from wtforms.fields.core import UnboundField
 
 from admin_views.access import granted
 from admin_views.base import custom, inplace, paths
@@ -23,18 +21,18 @@ from admin_views.base.bulk import EDIT_SEVERAL
 from admin_views.base.buttons import DELETE, PLACES, Button
 from admin_views.base.cells import Cell, badge, cell_of, copied, copyable, mail, ready, relation_of
 from admin_views.base.export import EXPORT
-from admin_views.base.fields import AppForm, Converter, LookupField
+from admin_views.base.fields import AppForm, Converter
 from admin_views.base.hooks import Hooks
 from admin_views.base.importing import IMPORT
-from admin_views.base.needed import still_used
 from admin_views.base.pinning import PIN
 from admin_views.base.plan import Column, Plan, plan_of
 from admin_views.base.related import Related
+from admin_views.base.writing import Writing
 from app import filters
-from app.db import Base, Searchable, Versioned, fold, like
+from app.db import Base, Searchable, fold, like
 from app.domain.config import live, modules
 from app.domain.sessions import Grants
-from app.errors import Invalid, NotFound
+from app.errors import NotFound
 from app.i18n import _, gettext, named
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ class _ScreenMeta(ModelViewMeta):
         return cls
 
 
-class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
+class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
     """Attributes a screen may set: `name`, `name_plural`, `icon`, `category`, `columns`, `readonly`, `leave_out`,
     `buttons`, `related`, `can_*`, `help`. Methods that a screen with rules overrides: `save`, `remove`, `attached`,
     `refusals`, `form_fields`, `initial`, and for the card `title`, `facts`, `tags`, `strip`, `side`."""
@@ -192,7 +190,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
             fields.setdefault(str.__str__(info.get("group", "")), []).append(str(name))
         own = custom.columns(self.model)
         if own:
-            columns += tuple(c for c, listed in own if listed)
+            columns = custom.beside(columns, [c for c, listed in own if listed])
             sections[custom.SECTION] = [c for c, _listed in own]
             fields[custom.SECTION] = [c.key for c, _listed in own]
         may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)]
@@ -359,72 +357,6 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
     async def card(self, session: AsyncSession, pk: str) -> Any:
         """The row for its card, in the scope of the acting person. Raises NotFound."""
         return await self.load(session, pk, *self.card_options())
-
-    # ---- writing -------------------------------------------------------------------------------------------------
-
-    async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
-        """Fields beside those of the columns; `obj` is None on create."""
-        return {}
-
-    async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
-        """Values of the extra fields when editing, or defaults when creating."""
-        return {}
-
-    async def form_class(self, session: AsyncSession, obj: Any) -> type[AppForm]:
-        """The form of this request. SQLAdmin makes the columns' fields through `Converter`."""
-        generated = await self.scaffold_form()
-        more: dict[str, Any] = {**custom.form_fields(self.model, obj), **await self.form_fields(session, obj)}
-        if obj is None:
-            more |= dict.fromkeys(self.leave_out_new)
-        hidden = modules.hidden().columns
-        more |= {str(name): None for name in self.form_columns if (self.identity, name) in hidden}
-        return type(f"{self.model.__name__}Form", (generated,), more)
-
-    def form_data(self, obj: Any) -> dict[str, Any]:
-        """The row's values by field name; relations by their id."""
-        data = {}
-        for name in map(str, self.form_columns):
-            if name in self.mapper.relationships:
-                column = next(iter(self.mapper.relationships[name].local_columns))
-                data[name] = getattr(obj, self.mapper.get_property_by_column(column).key)
-            else:
-                data[name] = getattr(obj, name)
-        return data | custom.form_data(self.model, obj)
-
-    def values(self, form: Form) -> dict[str, Any]:
-        """What was entered, by column name; look-ups of relations become foreign keys. Extra fields keep their name."""
-        values = {}
-        for name, value in form.data.items():
-            if name in self.mapper.relationships and isinstance(form[name], LookupField) and not form[name].multiple:  # type: ignore[attr-defined]
-                column = next(iter(self.mapper.relationships[name].local_columns))
-                values[self.mapper.get_property_by_column(column).key] = value
-            else:
-                values[name] = value
-        return custom.gathered(self.model, values)
-
-    async def save(self, session: AsyncSession, obj: Base | None, values: dict[str, Any]) -> Any:
-        """What creating (obj is None) and editing mean; a screen with rules calls a verb. Returns the row."""
-        if obj is None:
-            obj = self.model(**values)
-            session.add(obj)
-        else:
-            for name, value in values.items():
-                setattr(obj, name, value)
-        await session.flush()
-        return obj
-
-    async def refusals(self, session: AsyncSession, obj: Any) -> list[str]:
-        """Why it cannot be deleted; empty when it can. The usual: rows of other tables that need it."""
-        return await still_used(session, self, obj)
-
-    async def remove(self, session: AsyncSession, obj: Any) -> None:
-        if reasons := await self.refusals(session, obj):
-            raise Invalid(" ".join(reasons))
-        await session.delete(obj)
-        await session.flush()
-
-    def version_of(self, obj: Any) -> int | None:
-        return obj.version if isinstance(obj, Versioned) else None
 
     # ---- the card ------------------------------------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ def test_columns_are_chosen_and_the_list_is_kept_as_a_view(walk: Walk) -> None:
     # a view of it, with its tab and figure
     page.goto(f"{LIST}?name.contains=anna")
     link(page, "Save view").click()
-    page.get_by_label("Name", exact=True).fill("Anna's list")
+    page.get_by_role("textbox", name="Name", exact=True).fill("Anna's list")
     page.get_by_role("radio", name="Everybody who may see this list").check()
     button(page, "Save").click()
     views = page.get_by_role("navigation", name="Saved views")
