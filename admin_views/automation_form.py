@@ -68,7 +68,7 @@ def _row(kind: str) -> dict[str, Any]:
     optional = [validators.Optional()]
     return {
         "key": HiddenField(),
-        "kind": SelectField(_("What is done"), choices=kinds),
+        "kind": SelectField(_("What is done"), choices=kinds, default=""),
         "template": look(_("Message template"), "message_template", "template",
                          help=_("Who has refused such messages does not get it.")),
         "group": look(_("Group"), "customer_group", "join", "leave"),

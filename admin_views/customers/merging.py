@@ -264,12 +264,13 @@ async def _alike(session: AsyncSession, customer: Any) -> list[Any]:
             rows: Any = select(Customer.id, Customer.name, db.given("what", Customer.name.type).label("what"))
             same = rows.where(
                 column == db.given("value", column.type), column != "", Customer.id != db.given("customer", BigId),
-                Customer.merged_into_id.is_(None),
+                Customer.merged_into_id.is_(None), Customer.project_id == db.given("project", BigId),
             )  # fmt: skip
             return scope.limited(same.order_by(Customer.id).limit(ALIKE))
 
         key = ("card alike", what, scope.whose())
-        for row in await db.ask(session, key, make, what=what, value=value, customer=customer.id):
+        given_too = {"customer": customer.id, "project": customer.project.id}
+        for row in await db.ask(session, key, make, what=what, value=value, **given_too):
             found.setdefault(row.id, row)
     return list(found.values())[:ALIKE]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import literal, select
+from sqlalchemy import func, literal, select, union
 from sqlalchemy.orm import aliased
 
 from app.db import Base
@@ -53,6 +53,23 @@ def _has_active_service(customer: Any) -> Source:
     rows = select(literal(1)).select_from(service)
     rows = rows.where(service.customer_id == customer.id, service.status == ServiceStatus.ACTIVE)
     return Source(rows.correlate_except(service).exists(), nullable=False)
+
+
+def _doubled(customer: Any) -> Source:
+    """Whether another customer of the project has the same e-mail, phone or VAT number. An index alone says which
+    values stand there twice; of these few it is looked who has them."""
+    ids = []
+    for key in ("email_folded", "phone", "vat_number"):
+        one, other, listed = aliased(Customer), aliased(Customer), Customer.__table__.alias().c[key]
+        twice = select(listed).where(listed != "").group_by(listed).having(func.count() > 1)
+        value, same = getattr(one, key), getattr(other, key)
+        again = select(literal(1)).where(
+            same == value, same != "", other.id != one.id, other.project_id == one.project_id,
+            other.merged_into_id.is_(None),
+        )  # fmt: skip
+        found = select(one.id).where(value != "", value.in_(twice), one.merged_into_id.is_(None))
+        ids.append(found.where(again.correlate_except(other).exists()))
+    return Source(customer.id.in_(union(*ids)), nullable=False)
 
 
 def _account_names(customer: Any) -> list[Source]:
@@ -115,6 +132,7 @@ computed(
     Customer, "group", _("Group member"), "ref", _through(Membership, "customer_id", Group, "group_id"), target=Group
 )  # fmt: skip
 computed(Customer, "active_items", _("With active items"), "boolean", _has_active_service)
+computed(Customer, "doubled", _("Possible duplicate"), "boolean", _doubled)
 computed(
     Customer, "available_project", _("Available project"), "ref",
     _through(CustomerProject, "customer_id", Project, "project_id"), target=Project,
