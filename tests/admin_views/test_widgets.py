@@ -141,6 +141,7 @@ async def test_what_is_broken_is_shown_as_broken(desk: httpx.AsyncClient, owner:
     bad = [("customer", "lost_field.in=1", ""), ("gone", "", ""), ("customer", "sort=nothing", ""),
            ("payment", "", "lost_sum")]  # fmt: skip
     async with db.unit() as session:
+        await factories.create_project(session)
         for screen, query, column in bad:
             kind = WidgetKind.SUM if column else WidgetKind.COUNT
             session.add(Widget(staff_id=owner.id, kind=kind, screen=screen, query=query, column=column, title="Bad"))
