@@ -14,7 +14,7 @@ from app.db import utcnow
 from app.domain import widgets as arranging
 from app.models.customers import Customer
 from app.models.projects import Project
-from app.models.staff import Grant, Staff
+from app.models.staff import Grant, Staff, StaffRole
 from app.models.widgets import Widget, WidgetKind
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
@@ -167,3 +167,34 @@ async def test_there_is_an_end_to_widgets(desk: httpx.AsyncClient, owner: Staff)
     assert long.status_code == 404
     async with db.reads() as session:
         assert await session.scalar(select(Customer.id).limit(1)) is None
+
+
+async def test_new_people_start_with_the_dashboard_of_their_role(
+    desk: httpx.AsyncClient, sign_in: SignIn, projects: list[Project]
+) -> None:
+    async with db.unit() as session:
+        role = await factories.create_role(session, name="Night desk", grants=[("customer", "list")])
+    press = {"pks": str(role.id)}
+    await pin(desk, "customer", "", title="Everybody")
+    await pin(desk, "payment", "", kind="sum", added="amount", title="Money")
+    assert (await desk.post("/admin/role/action/dashboard", data=press)).status_code == 303
+    card = (await desk.get(f"/admin/role/details/{role.id}")).text
+    assert "Dashboard to start with" in card and "Everybody" in card and "At a glance" in card
+    await desk.post("/admin/widgets", data={"do": "reset"})  # the role keeps what it was given
+    person = await create_staff([], username="new", projects=(projects[0],))
+    async with db.unit() as session:
+        session.add(StaffRole(staff_id=person.id, role_id=role.id))
+    browser = await sign_in(person)
+    html = (await browser.get("/admin/")).text
+    assert (await order(browser))[:2] == ["Money", "Everybody"] and "cell-menu" not in html
+    addresses = re.findall(r'data-widget="([^"]+)"', html)
+    money, everybody = [(await browser.get(a)).text for a in addresses]
+    assert "does not let you see" in money and '<p class="figure">2</p>' in everybody  # of their project
+    number = addresses[0].rpartition("=")[2]
+    assert (await browser.post("/admin/widget", data={"id": number, "do": "remove"})).status_code == 404
+    await browser.post("/admin/widgets", data={"do": "begin"})
+    assert (await order(browser))[:2] == ["Money", "Everybody"] and "cell-menu" in (await browser.get("/admin/")).text
+    assert (await desk.get(addresses[0])).status_code == 404  # not of this role
+    await desk.post("/admin/role/action/dashboard", data=press)  # now the usual one
+    assert "Dashboard to start with" not in (await desk.get(f"/admin/role/details/{role.id}")).text
+    assert (await order(browser))[:2] == ["Money", "Everybody"]
