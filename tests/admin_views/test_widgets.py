@@ -15,6 +15,7 @@ from app.domain import widgets as arranging
 from app.models.customers import Customer
 from app.models.projects import Project
 from app.models.staff import Grant, Staff, StaffRole
+from app.models.views import SavedView, ViewKind
 from app.models.widgets import Widget, WidgetKind
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
@@ -73,10 +74,17 @@ async def test_a_list_is_pinned_as_figure_rows_chart_and_sum(desk: httpx.AsyncCl
         numbers = [int(n) for n in re.findall(r'data-value="(\d+)"', chart)]
         assert len(numbers) == (30 if pace == "day" else 12) and sum(numbers) == 3
         assert pace == "month" or numbers[-3:] == first
+    async with db.unit() as session:  # a saved view may go: the widget means the rows that it showed
+        made = SavedView(screen="customer", name="Others", kind=ViewKind.SHARED, search="Other")
+        session.add(made)
+    of_view = await pin(desk, "customer", f"view={made.id}", kind="count")
+    async with db.unit() as session:
+        await session.delete(await session.get_one(SavedView, made.id))
+    assert '<p class="figure">3</p>' in (await desk.get(of_view)).text
     total = (await desk.get(await pin(desk, "payment", "", kind="sum", added="amount"))).text
     assert "50.00" in total and "EUR" in total
     page = (await desk.get("/admin/")).text
-    assert page.count("data-widget=") == 6 and "uplot" in page and "At a glance" in page
+    assert page.count("data-widget=") == 7 and "uplot" in page and "At a glance" in page
 
 
 async def test_the_page_is_arranged_by_each_person_for_themselves(
