@@ -12,10 +12,11 @@ from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_views.base import custom, inplace, table, views
+from admin_views.base.asked import ALL, SIZES, Asked, column_text
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Marker, money, ready
 from admin_views.base.filterform import offers
-from admin_views.base.listing import ALL, SIZES, Asked, Page, column_text, count, total_text, totals
+from admin_views.base.listing import Page, count, total_text, totals
 from admin_views.base.plan import Plan, for_others
 from admin_views.base.reading import names_of
 from admin_views.base.screen import AppView
