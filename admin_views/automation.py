@@ -146,6 +146,7 @@ class Rules(AppView, model=Rule):
     purpose = _("When something happens to a customer, something is done by itself.")
     help = _("A new rule is not in use. Try it first, then switch it on.")
     summed = False
+    columns = ("name", "trigger", "enabled", "project_id")
     leave_out = ("enabled", "enabled_at")
     needs = ("days", "hours", "amount", "currency", "field", "was", "becomes", "clock", "condition", "actions", "names",
              "trigger")  # fmt: skip
@@ -226,8 +227,7 @@ class Rules(AppView, model=Rule):
         made: list[dict[str, Any]] = [{"label": gettext("What it does"), "kind": "words", "words": said}]
         counted = await self._counted(session, obj) if may(request, "automation_run", "list") else []
         if counted:
-            made.append({"label": gettext("Log"), "kind": "kv", "items": counted,
-                         "url": f"/admin/automation_run/list?rule.in={obj.id}"})  # fmt: skip
+            made.append({"label": gettext("Log"), "kind": "kv", "items": counted})
         return made
 
     async def _counted(self, session: AsyncSession, obj: Rule) -> list[dict[str, Any]]:

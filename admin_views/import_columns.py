@@ -16,9 +16,11 @@ from wtforms import BooleanField, SelectField
 from admin_views.base import AppForm, Done, Flow, Press, options
 from app import db
 from app.db import fold
+from app.domain import custom
 from app.domain.imports import runs
 from app.domain.imports.choices import Choices
-from app.domain.imports.mapping import FIELDS, IGNORE, Plan
+from app.domain.imports.mapping import IGNORE, Plan
+from app.domain.imports.mapping import fields as importable
 from app.domain.sheets import neutral
 from app.errors import Invalid
 from app.i18n import _, gettext
@@ -37,6 +39,8 @@ NAMES = {
 def field_name(field: str) -> str:
     if field in NAMES:
         return str(NAMES[field])
+    if (spec := custom.named(Customer, field)) is not None:
+        return str(spec.label)
     return str(Customer.__table__.c[field].info["label"])
 
 
@@ -60,7 +64,10 @@ class ColumnsFlow(Flow):
     async def build(self, press: Press, posted: Any = None) -> AppForm:
         run: ImportRun = press.one
         plan, looked = Plan.of(run.plan), run.looked
-        offered = [(IGNORE, gettext("Not taken")), *sorted(((f, field_name(f)) for f in FIELDS), key=lambda c: c[1])]
+        offered = [
+            (IGNORE, gettext("Not taken")),
+            *sorted(((f, field_name(f)) for f in importable()), key=lambda c: c[1]),
+        ]
         fields: dict[str, Any] = {}
         if len(looked.get("sheets", ())) > 1:
             fields["sheet"] = SelectField(

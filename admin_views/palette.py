@@ -21,6 +21,7 @@ from admin_views.base.plan import for_others, looking, plan_of
 from admin_views.base.reading import Reading
 from app import db
 from app.db import fold
+from app.domain.config import live
 from app.domain.sessions import Grants
 from app.i18n import _, gettext, language
 from app.models import scope
@@ -65,7 +66,7 @@ class Finding(PanelBase):
     async def find_anything(self, request: Request) -> Response:
         """What the palette shows for a term, as a fragment; without a term the main screens."""
         term = " ".join(request.query_params.get("term", "").replace("\0", "").split())[:LONGEST]
-        known = entries(tuple(self.screens), grants_of(request), language(), scope.is_limited())
+        known = entries(tuple(self.screens), grants_of(request), language(), (scope.is_limited(), live.stamp()))
         wanted = fold(term).split()
         groups: list[Group]
         if wanted:
@@ -79,7 +80,7 @@ class Finding(PanelBase):
 
 
 @lru_cache(maxsize=256)
-def entries(views: tuple[AppView, ...], grants: Grants, _language: str, _limited: bool) -> tuple[Group, ...]:
+def entries(views: tuple[AppView, ...], grants: Grants, _language: str, _as: object) -> tuple[Group, ...]:
     """Screens, actions and settings for whoever has these grants, in the reader's language."""
     home, url, icon, letter = HOME
     screens, actions, settings = (
@@ -114,7 +115,7 @@ def _entry(
     words: str = "",
 ) -> Entry:
     # found by the words that are read and by the English ones, which many know from manuals and colleagues
-    names = [n for word in (label, *also) for n in (str(word), str.__str__(word))]
+    names = [n for word in (label, *also) for n in (str(word), gettext(str.__str__(word)), str.__str__(word))]
     return Entry(str(label), icon, url, str(hint), keys, words or fold(" ".join(names)))
 
 

@@ -22,6 +22,7 @@ from admin_views.discounts import Discounts
 from admin_views.imports import Imports
 from admin_views.inbound import InboundMails
 from admin_views.jobs import Jobs
+from admin_views.labels import Names
 from admin_views.ledger import Accounts
 from admin_views.messaging.screens import Campaigns, Categories, Deliveries
 from admin_views.messaging.segments import Segments
@@ -72,6 +73,7 @@ SCREENS: tuple[type[AppView], ...] = (
     Rules,
     RuleRuns,
     SavedViews,
+    Names,
     Imports,
     BulkRuns,
     Jobs,

@@ -134,7 +134,9 @@ async def _form(session: AsyncSession, step: str, posted: Any) -> AppForm:
                     f"full_name_{n}": StringField(gettext("Name of colleague %(n)s") % named),
                     f"email_{n}": StringField(gettext("E-mail of colleague %(n)s") % named,
                                               render_kw={"type": "email", "autocomplete": "off"}),
-                    f"role_{n}": SelectField(gettext("Role of colleague %(n)s") % named, choices=roles),
+                    f"role_{n}": SelectField(
+                        gettext("Role of colleague %(n)s") % named, choices=roles, validate_choice=False
+                    ),
                 }  # fmt: skip
             return cast(AppForm, type("ColleaguesForm", (AppForm,), fields)(posted))
     return AppForm(posted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, date, datetime, timedelta
@@ -134,6 +134,40 @@ class Lazy(str):
 def _(message: str) -> str:
     """Mark a string for translation; see `Lazy`."""
     return Lazy(message)
+
+
+class Named(Lazy):
+    """A marked string that people may have given another name of their own (`rename`)."""
+
+    __slots__ = ("item", "screen")
+    screen: str
+    item: str
+
+    def __str__(self) -> str:
+        own = _own_names.get((self.screen, self.item, language())) if _own_names else None
+        return own or gettext(str.__str__(self))
+
+    def original(self) -> str:
+        """The word that it is without a name of its own, in the reader's language."""
+        return gettext(str.__str__(self))
+
+
+_own_names: dict[tuple[str, str, str], str] = {}
+
+
+def named(label: str, screen: str, item: str) -> str:
+    """The label as one that can be renamed; a text that is not marked stays as it is."""
+    if not isinstance(label, Lazy):
+        return label
+    made = Named(str.__str__(label))
+    made.screen, made.item = screen, item
+    return made
+
+
+def rename(names: Mapping[tuple[str, str, str], str]) -> None:
+    """The own names from now on: (screen, item, language) -> text."""
+    _own_names.clear()
+    _own_names.update(names)
 
 
 def zone() -> ZoneInfo:

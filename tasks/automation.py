@@ -13,6 +13,7 @@ from app import db
 from app.db import moment, utcnow
 from app.domain import jobs
 from app.domain.automation import calling, events, running, watching
+from app.i18n import _
 from app.integrations import webhooks
 from app.models.automation import Rule, RuleRun
 from app.models.jobs import Job, JobState
@@ -120,7 +121,8 @@ async def call(job: JobRun, *, run_id: int, action: str, url: str) -> None:
             return
         secret, body = calling.secret_of(rule), await calling.said(session, run, rule)
     if secret is None or body is None:
-        answer = webhooks.Answer(0, "there is no secret" if secret is None else "the customer is gone", True)
+        why = _("there is no secret") if secret is None else _("the customer is gone")
+        answer = webhooks.Answer(0, why, True)
     else:
         answer = await webhooks.call(
             url, secret=secret, message_id=calling.message_id(run_id, action), body=body,

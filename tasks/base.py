@@ -10,7 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from app import db, queue
-from app.domain import jobs
+from app.domain import (
+    jobs,
+    labels,  # noqa: F401 - read by this process too
+)
 from app.domain.config import live
 from app.domain.jobs import Claimed
 from app.errors import AppError

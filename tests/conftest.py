@@ -23,7 +23,7 @@ from app import db, links, models, queue
 from app.db import sessions, sqlite
 from app.db.kept import Kept
 from app.domain.config import live
-from app.domain.custom import filtering
+from app.domain.custom import filtering, messages
 from app.domain.sessions import passwords
 from app.localrun import redis_server
 from app.migrations import upgrade_url
@@ -186,6 +186,7 @@ async def database(database_url: str) -> AsyncIterator[str]:
     yield database_url
     actor.reset(token)
     filtering.declare([])  # the custom fields of this database
+    messages.declare([])
     await db.dispose()
 
 

@@ -36,6 +36,7 @@ from app.models.discounts import Discount
 from app.models.imports import ImportRun
 from app.models.inbound import InboundMail, InboundState
 from app.models.jobs import Job
+from app.models.labels import Label
 from app.models.ledger import Account, AccountKind, TransactionKind
 from app.models.messaging import (
     Campaign,
@@ -96,6 +97,11 @@ async def create_customer(session: AsyncSession, **kw: Any) -> Customer:
 async def create_view(session: AsyncSession, **kw: Any) -> SavedView:
     """A saved view of the customers that everybody sees."""
     return await _save(session, SavedView(**{"screen": "customer", "name": "A view", "kind": ViewKind.SHARED} | kw))
+
+
+async def create_label(session: AsyncSession, **kw: Any) -> Label:
+    """Another name for the e-mail of staff."""
+    return await _save(session, Label(**{"screen": "staff", "item": "email", "language": "en", "text": "Mail"} | kw))
 
 
 async def create_user(session: AsyncSession, **kw: Any) -> User:

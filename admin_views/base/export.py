@@ -14,7 +14,8 @@ from wtforms import RadioField, validators
 
 from admin_views.base.buttons import Button, Done, Flow, Press
 from admin_views.base.fields import AppForm, ListField
-from admin_views.base.listing import Asked, beyond, conditions, count, keys_of, order_by
+from admin_views.base.keyset import beyond, keys_of, order_by
+from admin_views.base.listing import Asked, conditions, count
 from admin_views.base.plan import Plan, plan_of
 from app import db
 from app.domain.bulk.exporting import add_export

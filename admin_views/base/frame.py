@@ -19,7 +19,7 @@ from app import db, flash
 from app.db import utcnow
 from app.domain.previews import Preview
 from app.errors import AppError
-from app.i18n import LANGUAGES, _, gettext, language, show_number
+from app.i18n import LANGUAGES, _, gettext, language, named, show_number
 from app.models import scope
 from app.models.customers import Customer
 from app.observe import actor
@@ -27,8 +27,13 @@ from app.render import initials, page
 
 PIN_COOKIE = "bursar_pin"
 SITE = "Bursar"
-GROUPS = (_("Customers"), _("Money"), _("Messages"), _("Configuration"))
-HOME = (_("Dashboard"), "/admin/", "layout-dashboard", "h")
+MENU = "menu"
+"""The screen under which the headings of the menu can be renamed."""
+GROUPS = tuple(
+    named(heading, MENU, str.__str__(heading))
+    for heading in (_("Customers"), _("Money"), _("Messages"), _("Configuration"))
+)
+HOME = (named(_("Dashboard"), MENU, "Dashboard"), "/admin/", "layout-dashboard", "h")
 """The first page: label, address, icon, and its key after "g"."""
 
 
@@ -130,7 +135,7 @@ async def _menu(
     for label, address, icon, name in PAGES if configures(request) else ():
         groups.setdefault("Configuration", []).append((gettext(label), address, icon, name == current, None))
     home = (str(HOME[0]), *HOME[1:3], current == "index", None)
-    return ((None, (home,)), *((gettext(g), tuple(groups[g])) for g in GROUPS if g in groups))
+    return ((None, (home,)), *((str(g), tuple(groups[g])) for g in GROUPS if g in groups))
 
 
 @lru_cache(maxsize=256)

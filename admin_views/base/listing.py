@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, Enum, Select, String, func, literal, select, tuple_, type_coerce
+from sqlalchemy import ColumnElement, Select, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_views.base.asked import ALL, NOTHING, PLAIN, SIZES, Saved
+from admin_views.base.asked import Asked as Asked
+from admin_views.base.keyset import Key, bad, beyond, cursor, encode, keys_of, marker, order_by
 from app import db, filters
-from app.db import UtcDateTime
-from app.domain.views import MOST_COLUMNS, WIDTHS, Columns, Shape, View
-from app.errors import AppError
+from app.domain.views import MOST_COLUMNS, WIDTHS, Columns
 from app.i18n import _, show_number
 from app.models import scope
 from app.observe import actor
@@ -28,7 +22,6 @@ if TYPE_CHECKING:
     from admin_views.base.plan import Plan
     from admin_views.base.screen import AppView
 
-SIZES = (25, 50, 100)
 COUNTED = 10_000
 """Above so many matches the list says "10,000+" instead of counting on."""
 STILL_LONG = 10.0
@@ -39,136 +32,6 @@ OWN = {
     "query",
 }  # fmt: skip
 """Parameters of the list itself; whatever else is in the address belongs to the filter."""
-
-
-ALL = "all"
-"""``view=all``: no saved view, not even the one that would open by itself."""
-PLAIN = Shape()
-
-
-@dataclass(frozen=True, eq=False)
-class Opened:
-    """A saved view as the reader may use it. params: its filter as an address says it. problem: why its filter cannot
-    be used; it then matches nobody. gone: how many of its columns are left out."""
-
-    id: int
-    name: str
-    shape: Shape
-    search: str = ""
-    params: tuple[tuple[str, str], ...] = ()
-    condition: filters.Condition | None = None
-    problem: str = ""
-    gone: int = 0
-    mine: bool = True
-
-
-@dataclass(frozen=True, eq=False)
-class Saved:
-    """What the reader has saved for a list. look: how they want it when no view is open. named: an address that says
-    nothing else must say ``view=all`` for that. tabs: the views there are."""
-
-    look: Shape = PLAIN
-    view: Opened | None = None
-    named: bool = False
-    tabs: tuple[View, ...] = ()
-
-
-NOTHING = Saved()
-_ANOTHER = filters.Not(filters.All())
-"""Stands for a condition that was not read: no view has it."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the address of a list asks for. In a saved view the address names it, and when something is different from
-    it says ``changed=1`` and then everything."""
-
-    search: str = ""
-    sort: str = ""
-    descending: bool = True
-    size: int = SIZES[0]
-    after: list[Any] | None = None
-    before: list[Any] | None = None
-    last: bool = False
-    start: int = 1
-    filter_params: tuple[tuple[str, str], ...] = ()
-    condition: filters.Condition | None = None
-    pin: tuple[int, ...] = ()
-    columns: Columns = ()
-    saved: Saved = NOTHING
-
-    def query(self, **changes: Any) -> str:
-        """The query string of the same list, with `changes`; paging starts anew unless it is among them."""
-        if "filter_params" in changes:
-            changes.setdefault("condition", _ANOTHER)
-        asked = replace(self, after=None, before=None, last=False, start=1, **changes)
-        return asked.sorted_by(asked.sort, asked.descending)
-
-    def sorted_by(self, sort: str, descending: bool) -> str:
-        """The query string of the same list in another order, from its beginning."""
-        before, behind = self._around
-        same = (self.usual.sort, self.usual.descending) == (sort, descending)
-        order = f"sort={'-' if descending else ''}{sort}" if sort and not same else ""
-        if (view := self.saved.view) is not None:
-            stays = (view.shape.sort, view.shape.descending) == (sort, descending) and not self._differs
-            pin = urlencode([("pin", ",".join(map(str, self.pin)))] if self.pin else [])
-            parts = (f"view={view.id}", *((pin,) if stays else ("changed=1", before, order, behind)))
-        else:
-            parts = (before, order, behind)
-        query = "&".join(part for part in parts if part)
-        return query or (f"view={ALL}" if self.saved.named else "")
-
-    def complete(self) -> str:
-        """The query string that means these rows whatever becomes of the saved views."""
-        query = replace(self, saved=NOTHING).query()
-        return f"view={ALL}&{query}".rstrip("&") if self.saved.named or self.saved.view else query
-
-    @property
-    def usual(self) -> Shape:
-        """What need not be said: how the reader wants the list; beside a view that was changed everything is said."""
-        return self.saved.look if self.saved.view is None else PLAIN
-
-    @property
-    def shape(self) -> Shape:
-        return Shape(self.columns, self.sort, self.descending, self.size)
-
-    @cached_property
-    def _around(self) -> tuple[str, str]:
-        """What stands before and behind the order."""
-        before = [("search", self.search)] if self.search else []
-        behind = [urlencode({"size": self.size})] if self.size != (self.usual.size or SIZES[0]) else []
-        if self.columns != self.usual.columns:
-            behind.append(f"columns={column_text(self.columns)}")
-        if self.pin:
-            behind.append(urlencode({"pin": ",".join(map(str, self.pin))}))
-        return urlencode([*before, *self.filter_params]), "&".join(behind)
-
-    @cached_property
-    def _differs(self) -> bool:
-        """Something but the order is not as in the view."""
-        return any(part != "sort" for part in self.differences)
-
-    @cached_property
-    def differences(self) -> tuple[str, ...]:
-        """What is not as in the view: any of columns, sort, size, search, filter."""
-        view = self.saved.view
-        if view is None:
-            return ()
-        same = {
-            "search": self.search == view.search,
-            "filter": _alike(self.condition, view.condition),
-            "sort": (self.sort, self.descending) == (view.shape.sort, view.shape.descending),
-            "columns": self.columns == view.shape.columns,
-            "size": self.size == (view.shape.size or SIZES[0]),
-        }
-        return tuple(name for name, holds in same.items() if not holds)
-
-
-def _alike(one: filters.Condition | None, other: filters.Condition | None) -> bool:
-    """The same conditions, in whatever order."""
-    if isinstance(one, filters.All) and isinstance(other, filters.All):
-        return Counter(one.of) == Counter(other.of)
-    return one == other
 
 
 @dataclass
@@ -192,25 +55,16 @@ def total_text(total: int, capped: bool) -> str:
     return show_number(COUNTED) + "+" if capped else show_number(total)
 
 
-def _bad(what: str) -> AppError:
-    return AppError(_("The address of this list is not valid: %(what)s.") % {"what": what}, 400)
-
-
 def parse_ids(text: str) -> tuple[int, ...]:
     """Ids from "1,2,3"; raises AppError 400 for anything else."""
     ids = []
     for part in (p.strip() for p in text.split(",") if p.strip()):
         if not (part.isascii() and part.isdecimal() and len(part) < 19):
-            raise _bad(_("an ID is not a number"))
+            raise bad(_("an ID is not a number"))
         ids.append(int(part))
     if len(ids) > 1000:
-        raise _bad(_("more than 1,000 IDs"))
+        raise bad(_("more than 1,000 IDs"))
     return tuple(dict.fromkeys(ids))
-
-
-def column_text(columns: Columns) -> str:
-    """Columns as an address says them."""
-    return ",".join(f"{key}:{width}" if width else key for key, width in columns) or ALL
 
 
 def parse_columns(plan: Plan, text: str) -> Columns:
@@ -218,14 +72,14 @@ def parse_columns(plan: Plan, text: str) -> Columns:
     if text in ("", ALL):
         return ()
     if text.count(",") >= MOST_COLUMNS:
-        raise _bad(_("more than %(n)s columns") % {"n": MOST_COLUMNS})
+        raise bad(_("more than %(n)s columns") % {"n": MOST_COLUMNS})
     known, found = {c.key for c in plan.offered}, {}
     for part in text.split(","):
         key, _colon, width = part.partition(":")
         if key not in known:
-            raise _bad(_("unknown column"))
+            raise bad(_("unknown column"))
         if width not in WIDTHS:
-            raise _bad(_("unknown width of a column"))
+            raise bad(_("unknown width of a column"))
         found[key] = width
     return tuple(found.items())
 
@@ -234,22 +88,22 @@ def read(plan: Plan, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = (
     """Read the query parameters of a list. Raises AppError 400 with a sentence."""
     own = {name: value for name, value in params if name in OWN}
     if any("\0" in name or "\0" in value for name, value in params):
-        raise _bad(_("a NUL character"))
+        raise bad(_("a NUL character"))
     search = own.get("search", "").strip()
     if len(search) > 1000:
-        raise _bad(_("the search is longer than 1,000 characters"))
+        raise bad(_("the search is longer than 1,000 characters"))
     view = saved.view
     if view is None and own.get("view", ALL) != ALL:
-        raise _bad(_("saved views are not known here"))
+        raise bad(_("saved views are not known here"))
     said = own.get("changed") == "1"  # then the address says everything, and the view nothing
     shape = saved.look if view is None else PLAIN if said else view.shape
     sort = own.get("sort", shape.order)
     name = sort.removeprefix("-")
     if name and name not in plan.sortable:
-        raise _bad(_("unknown sort column"))
+        raise bad(_("unknown sort column"))
     size = own.get("size", str(shape.size or SIZES[0]))
     if size not in map(str, SIZES):
-        raise _bad(_("unknown page size"))
+        raise bad(_("unknown page size"))
     start = own.get("from", "1")
     rest = tuple((n, v) for n, v in params if n not in OWN and v.strip())
     condition = filters.from_query(rest, plan.view.model, plan.may_filter)
@@ -262,8 +116,8 @@ def read(plan: Plan, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = (
         sort=name,
         descending=sort.startswith("-") if name else True,
         size=int(size),
-        after=_cursor(own.get("after")),
-        before=_cursor(own.get("before")),
+        after=cursor(own.get("after")),
+        before=cursor(own.get("before")),
         last=own.get("last") == "1",
         start=int(start) if start.isascii() and start.isdecimal() and len(start) < 10 else 1,
         filter_params=rest,
@@ -272,100 +126,6 @@ def read(plan: Plan, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = (
         columns=parse_columns(plan, own["columns"]) if "columns" in own else shape.columns,
         saved=saved,
     )
-
-
-def _cursor(text: str | None) -> list[Any] | None:
-    if not text:
-        return None
-    try:
-        values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, binascii.Error, RecursionError):
-        raise _bad(_("the page marker is damaged")) from None
-    simple = isinstance(values, list) and 1 <= len(values) <= 6
-    if not simple or any(not isinstance(v, str | int) or (isinstance(v, int) and abs(v) >= 2**63) for v in values):
-        raise _bad(_("the page marker is damaged"))
-    return list(values)
-
-
-def _encode(values: list[Any]) -> str:
-    plain = [v.isoformat() if isinstance(v, datetime | date) else v for v in values]
-    return base64.urlsafe_b64encode(json.dumps(plain, default=str).encode()).decode().rstrip("=")
-
-
-@dataclass(frozen=True)
-class _Key:
-    """One expression of the sort order; `attr` is the name of the same value in a row."""
-
-    expression: ColumnElement[Any]
-    attr: str
-    empty: Any
-    descending: bool
-
-    def value(self, stored: Any) -> Any:
-        return self.empty if stored is None else stored
-
-    def of(self, row: Any) -> Any:
-        return self.value(getattr(row, self.attr))
-
-    def parse(self, value: Any) -> Any:
-        wanted = type(self.empty)
-        try:
-            if wanted is datetime:
-                return datetime.fromisoformat(value)
-            if wanted is date:
-                return date.fromisoformat(value)
-        except (TypeError, ValueError):
-            raise _bad(_("the page marker is damaged")) from None
-        if not isinstance(value, wanted) or isinstance(value, bool) is not (wanted is bool):
-            raise _bad(_("the page marker is damaged"))
-        return value
-
-
-def _empty(kind: Any) -> Any:
-    if isinstance(kind, UtcDateTime):
-        return datetime(1, 1, 2, tzinfo=UTC)
-    python = kind.python_type
-    return date(1, 1, 2) if python is date else (False if python is bool else (0 if python is int else ""))
-
-
-def keys_of(plan: Plan, asked: Asked) -> list[_Key]:
-    """The sort order: the asked column, then the primary key as a tie-breaker, all in one direction."""
-    view = plan.view
-    names = [p.key for p in view.pk_props]
-    if asked.sort and asked.sort not in names:
-        names.insert(0, plan.sortable[asked.sort])
-    elif asked.sort:
-        names = [asked.sort, *(n for n in names if n != asked.sort)]
-    keys = []
-    for name in names:
-        column = view.mapper.column_attrs[name].columns[0]
-        expression: ColumnElement[Any] = getattr(view.model, name)
-        empty = _empty(column.type)
-        if column.nullable:
-            kind = String() if isinstance(column.type, Enum) else column.type  # none of its members is empty
-            expression = func.coalesce(type_coerce(expression, kind), literal(empty, kind))
-        keys.append(_Key(expression, name, empty, asked.descending))
-    return keys
-
-
-def order_by(keys: list[_Key], descending: bool) -> list[ColumnElement[Any]]:
-    return [k.expression.desc() if descending else k.expression.asc() for k in keys]
-
-
-def beyond(keys: list[_Key], *, backwards: bool = False) -> ColumnElement[bool]:
-    """Rows behind (or before) the row whose values are the parameters `marker` names."""
-    # compared as a whole it is one range of an index; taken apart into ANDs and ORs both databases read the index
-    # from its beginning. Keys are never NULL.
-    here = tuple_(*(k.expression for k in keys))
-    there = tuple_(*(db.given(f"key_{i}", k.expression.type) for i, k in enumerate(keys)))
-    return here < there if keys[0].descending is not backwards else here > there
-
-
-def marker(keys: list[_Key], values: list[Any]) -> dict[str, Any]:
-    """The parameters of `beyond` for the row that had these values. Raises AppError 400."""
-    if len(values) != len(keys):
-        raise _bad(_("the page marker is damaged"))
-    return {f"key_{i}": k.parse(v) for i, (k, v) in enumerate(zip(keys, values, strict=True))}
 
 
 def conditions(view: AppView, asked: Asked) -> list[ColumnElement[bool]]:
@@ -429,7 +189,7 @@ class _Query:
         inner = select(literal(1).label("one")).select_from(self.plan.view.model).where(*await self.where())
         return select(func.count().label("n")).select_from(inner.limit(COUNTED + 1).subquery())
 
-    async def page(self, keys: list[_Key], flip: bool) -> Sequence[Any]:
+    async def page(self, keys: list[Key], flip: bool) -> Sequence[Any]:
         asked = self.asked
         at = asked.before or asked.after
         values = marker(keys, at) if at is not None else {}
@@ -479,8 +239,8 @@ async def fetch(session: AsyncSession, plan: Plan, asked: Asked, *, only: Column
     page.has_previous = more if backwards else asked.after is not None
     page.has_next = more if not backwards else not asked.last
     if rows:
-        page.first_key = _encode([k.of(rows[0]) for k in keys])
-        page.last_key = _encode([k.of(rows[-1]) for k in keys])
+        page.first_key = encode([k.of(rows[0]) for k in keys])
+        page.last_key = encode([k.of(rows[-1]) for k in keys])
     return page
 
 

@@ -14,8 +14,6 @@ from sqlalchemy import JSON, ColumnElement, Select, Text, func, inspect, or_, se
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import ColumnProperty, Mapper, joinedload
 from starlette.requests import Request
-from wtforms import Form
-from wtforms.fields.core import UnboundField
 
 from admin_views.access import granted
 from admin_views.base import custom, inplace, paths
@@ -23,23 +21,25 @@ from admin_views.base.bulk import EDIT_SEVERAL
 from admin_views.base.buttons import DELETE, PLACES, Button
 from admin_views.base.cells import Cell, badge, cell_of, copied, copyable, mail, ready, relation_of
 from admin_views.base.export import EXPORT
-from admin_views.base.fields import AppForm, Converter, LookupField
+from admin_views.base.fields import AppForm, Converter
 from admin_views.base.hooks import Hooks
 from admin_views.base.importing import IMPORT
-from admin_views.base.needed import still_used
 from admin_views.base.pinning import PIN
 from admin_views.base.plan import Column, Plan, plan_of
 from admin_views.base.related import Related
+from admin_views.base.writing import Writing
 from app import filters
-from app.db import Base, Searchable, Versioned, fold, like
+from app.db import Base, Searchable, fold, like
 from app.domain.config import live, modules
 from app.domain.sessions import Grants
-from app.errors import Invalid, NotFound
-from app.i18n import _, gettext
+from app.errors import NotFound
+from app.i18n import _, gettext, named
 
 if TYPE_CHECKING:
     from admin_views.base.news import News
 
+ONE, MANY = "@one", "@many"
+"""Under which the names of the screen itself can be changed."""
 PLANS = 100
 """Sets of grants whose plans are kept; there are about as many as roles."""
 
@@ -53,10 +53,11 @@ class _ScreenMeta(ModelViewMeta):
             cls.form_columns = tuple(cls._form_names())
             cls.column_list = [p.key for p in cls._listed()]
             cls.column_details_list = cls.column_list
+            cls.name, cls.name_plural = named(cls.name, cls.identity, ONE), named(cls.name_plural, cls.identity, MANY)
         return cls
 
 
-class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
+class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
     """Attributes a screen may set: `name`, `name_plural`, `icon`, `category`, `columns`, `readonly`, `leave_out`,
     `buttons`, `related`, `can_*`, `help`. Methods that a screen with rules overrides: `save`, `remove`, `attached`,
     `refusals`, `form_fields`, `initial`, and for the card `title`, `facts`, `tags`, `strip`, `side`."""
@@ -154,6 +155,8 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
             if len(self._plans) > PLANS or any(made[0] != key[0] for made in self._plans):
                 self._plans.clear()
             plan = self._plan(grants)
+            columns = (c if c.stored else replace(c, label=named(c.label, self.identity, c.key)) for c in plan.columns)
+            plan = replace(plan, columns=tuple(columns))
             offered = self.all_columns(plan)
             sortable = {c.key: c.sort for c in offered if c.sort}
             plan = self._plans[key] = replace(plan, offered=offered, sortable=sortable)
@@ -162,8 +165,10 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
     def all_columns(self, plan: Plan) -> tuple[Column, ...]:
         """Every column that a list of this screen can show to whoever has this plan: its usual ones, then the others.
         Whatever adds columns adds them here."""
-        usual = {c.key for c in plan.columns}
-        return (*plan.columns, *(self._column(p) for p in self._props() if p.key not in usual))
+        hidden, usual = modules.hidden(), {c.key for c in plan.columns}
+        stored = (self._column(p) for p in self._props() if not hidden.column(self.identity, p.key))
+        others = (*stored, *(c for c, _listed in custom.columns(self.model)))
+        return (*plan.columns, *(c for c in others if c.key not in usual))
 
     @cached_property
     def _plans(self) -> dict[tuple[int, Grants], Plan]:
@@ -185,7 +190,7 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
             fields.setdefault(str.__str__(info.get("group", "")), []).append(str(name))
         own = custom.columns(self.model)
         if own:
-            columns += tuple(c for c, listed in own if listed)
+            columns = custom.beside(columns, [c for c, listed in own if listed])
             sections[custom.SECTION] = [c for c, _listed in own]
             fields[custom.SECTION] = [c.key for c, _listed in own]
         may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)]
@@ -353,80 +358,6 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
         """The row for its card, in the scope of the acting person. Raises NotFound."""
         return await self.load(session, pk, *self.card_options())
 
-    # ---- writing -------------------------------------------------------------------------------------------------
-
-    async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
-        """Fields beside those of the columns; `obj` is None on create."""
-        return {}
-
-    async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
-        """Values of the extra fields when editing, or defaults when creating."""
-        return {}
-
-    async def form_class(self, session: AsyncSession, obj: Any) -> type[AppForm]:
-        """The form of this request. SQLAdmin makes the columns' fields through `Converter`."""
-        generated = await self.scaffold_form()
-        more: dict[str, Any] = {**custom.form_fields(self.model, obj), **await self.form_fields(session, obj)}
-        if obj is None:
-            more |= dict.fromkeys(self.leave_out_new)
-        hidden = modules.hidden().columns
-        more |= {str(name): None for name in self.form_columns if (self.identity, name) in hidden}
-        return type(f"{self.model.__name__}Form", (generated,), more)
-
-    def form_data(self, obj: Any) -> dict[str, Any]:
-        """The row's values by field name; relations by their id."""
-        data = {}
-        for name in map(str, self.form_columns):
-            if name in self.mapper.relationships:
-                column = next(iter(self.mapper.relationships[name].local_columns))
-                data[name] = getattr(obj, self.mapper.get_property_by_column(column).key)
-            else:
-                data[name] = getattr(obj, name)
-        return data | custom.form_data(self.model, obj)
-
-    def values(self, form: Form) -> dict[str, Any]:
-        """What was entered, by column name; look-ups of relations become foreign keys. Extra fields keep their name."""
-        values = {}
-        for name, value in form.data.items():
-            if name in self.mapper.relationships and isinstance(form[name], LookupField) and not form[name].multiple:  # type: ignore[attr-defined]
-                column = next(iter(self.mapper.relationships[name].local_columns))
-                values[self.mapper.get_property_by_column(column).key] = value
-            else:
-                values[name] = value
-        return custom.gathered(self.model, values)
-
-    async def save(self, session: AsyncSession, obj: Base | None, values: dict[str, Any]) -> Any:
-        """What creating (obj is None) and editing mean; a screen with rules calls a verb. Returns the row."""
-        if obj is None:
-            obj = self.model(**values)
-            session.add(obj)
-        else:
-            for name, value in values.items():
-                setattr(obj, name, value)
-        await session.flush()
-        return obj
-
-    async def form_context(self, session: AsyncSession, obj: Any, form: Form) -> dict[str, Any]:
-        """More for the template of the form."""
-        return {}
-
-    async def attached(self, session: AsyncSession, obj: Any) -> list[Mapping[str, Any]]:
-        """What is deleted along with it: [{label, n, url}]."""
-        return []
-
-    async def refusals(self, session: AsyncSession, obj: Any) -> list[str]:
-        """Why it cannot be deleted; empty when it can. The usual: rows of other tables that need it."""
-        return await still_used(session, self, obj)
-
-    async def remove(self, session: AsyncSession, obj: Any) -> None:
-        if reasons := await self.refusals(session, obj):
-            raise Invalid(" ".join(reasons))
-        await session.delete(obj)
-        await session.flush()
-
-    def version_of(self, obj: Any) -> int | None:
-        return obj.version if isinstance(obj, Versioned) else None
-
     # ---- the card ------------------------------------------------------------------------------------------------
 
     def title(self, obj: Any) -> str:
@@ -438,19 +369,12 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
                 return ready(badge(getattr(obj, name)))
         return None
 
-    def hue(self, obj: Any) -> int | None:
-        return getattr(obj, "hue", None)
-
     def facts(self, obj: Any) -> list[Markup | str]:
         return [self.shown_id(obj)]
 
     def shown_id(self, obj: Any) -> Markup:
         pk = self.pk_of(obj)
         return ready(copyable(pk, f"#{pk}"))
-
-    async def strip(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
-        """At most five figures: [{label, value, note}]."""
-        return []
 
     async def sections(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         """The main column of the summary; the usual: the columns, by group."""
@@ -460,19 +384,6 @@ class AppView(Hooks, ModelView, metaclass=_ScreenMeta):
             if items:
                 shown.append({"label": gettext(label) if label else gettext("Details"), "kind": "kv", "items": items})
         return shown
-
-    async def side(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
-        return []
-
-    async def tab_sections(
-        self, session: AsyncSession, obj: Any, request: Request, tab: Related
-    ) -> list[dict[str, Any]]:
-        """What stands below the list of a tab."""
-        return []
-
-    async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
-        """More for the template of the card, such as the progress of a campaign."""
-        return {}
 
     @property
     def plain(self) -> bool:

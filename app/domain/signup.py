@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import utcnow
-from app.domain import brands, checks, customers, users
+from app.domain import brands, checks, custom, customers, users
 from app.domain.brands import PREFIX, Brand
 from app.domain.customers.fields import cleaned
 from app.domain.sessions import USER_PASSWORD, check_new_password, hash_password, links, throttle
@@ -106,6 +106,8 @@ class Wish:
     kind: str = CustomerKind.INDIVIDUAL.value
     language: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
+    custom: Mapping[str, Any] = field(default_factory=dict)
+    """Of custom fields, by key, as they are kept."""
     terms: bool = False
     came_from: str = ""
 
@@ -125,11 +127,12 @@ def check(brand: Brand, wish: Wish) -> dict[str, Any]:
         wrong["terms"] = gettext("Without accepting the terms there is no account.")
     language = wish.language if wish.language in brand.languages else brand.language
     values: dict[str, Any] = {**given, "kind": kind.value, "language": language, "email": wish.email}
+    values["custom"] = dict(wish.custom)
     values["name"] = given.get("legal_name") or given.get("contact_person") or wish.email
     for look in (
         lambda: checks.at("email", checks.required_email, wish.email),
         lambda: check_new_password(wish.password, least=USER_PASSWORD),
-        lambda: cleaned(values),
+        lambda: cleaned(values, custom_of=custom.SIGNING_UP),
     ):
         try:
             look()
@@ -234,6 +237,8 @@ async def confirm(session: AsyncSession, *, token: str) -> Customer:
     wanted = settings_of(project.signup).groups
     groups = list(await session.scalars(select(Group.id).where(Group.id.in_(wanted)))) if wanted else []
     values = {name: value for name, value in row.fields.items() if name != "email"}
+    known = custom.by_key(Customer)  # a field may have been removed meanwhile
+    values["custom"] = {key: value for key, value in values.get("custom", {}).items() if key in known}
     customer = await customers.register_customer(
         session, project_id=project.id, email=row.email, groups=groups, send_welcome=True,
         terms_accepted_at=row.terms_at, **values,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from zoneinfo import available_timezones
@@ -22,7 +22,18 @@ from app.filters.conditions import All as AllOf
 from app.filters.conditions import Condition, FilterProblem, Leaf, Not, walk
 from app.filters.when import and_more
 from app.filters.when import say as say_when
-from app.i18n import LANGUAGES, _, countries, gettext, language, language_name, show_amount, show_decimal, show_number
+from app.i18n import (
+    LANGUAGES,
+    _,
+    countries,
+    gettext,
+    language,
+    language_name,
+    named,
+    show_amount,
+    show_decimal,
+    show_number,
+)  # fmt: skip
 
 Model = type[Base]
 Entity = t.Any
@@ -308,7 +319,7 @@ def _declare(new: Field) -> None:
     of_model = _declared.setdefault(new.model, {})
     if new.name in of_model:
         raise ValueError(f"{new.model.__name__}.{new.name} is declared twice")
-    of_model[new.name] = new
+    of_model[new.name] = replace(new, label=named(new.label, new.model.__tablename__, new.name))
     _known.pop(new.model, None)
 
 

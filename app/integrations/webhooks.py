@@ -19,12 +19,15 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from app.i18n import _
+
 WAIT = 10.0
 """Seconds for all of it, from the name to the answer."""
 KEPT = 500
 """Characters of the answer that are kept."""
 LONGEST = 2000
 PREFIX = "whsec_"
+UNREACHED = _("it cannot be reached")
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -73,11 +76,11 @@ def split(url: str) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise Refused("this is not an address") from None
+        raise Refused(_("this is not an address")) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise Refused("it must begin with https://")
+        raise Refused(_("it must begin with https://"))
     if parts.username or parts.password or parts.fragment or len(url) > LONGEST or not url.isprintable() or " " in url:
-        raise Refused("it holds something that does not belong there")
+        raise Refused(_("it holds something that does not belong there"))
     return parts
 
 
@@ -100,7 +103,7 @@ async def _resolve(host: str, port: int, *, private: bool) -> str:
     loop = asyncio.get_running_loop()
     found = [str(info[4][0]) for info in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     if not private and not all(map(public, found)):
-        raise Refused("the address is not a public one")
+        raise Refused(_("the address is not a public one"))
     return found[0]
 
 
@@ -111,11 +114,13 @@ async def call(url: str, *, secret: str, message_id: str, body: dict[str, Any], 
         async with asyncio.timeout(WAIT):
             return await _call(url, secret, message_id, body, private)
     except TimeoutError:
-        return Answer(0, "no answer in time", False)
+        return Answer(0, _("it has not answered in time"), False)
     except Refused as problem:
         return Answer(0, str(problem), True)
-    except OSError as problem:
-        return Answer(0, f"cannot be reached: {type(problem).__name__}", False)
+    except socket.gaierror:
+        return Answer(0, _("nobody knows this name"), False)
+    except OSError:
+        return Answer(0, UNREACHED, False)
 
 
 async def _call(url: str, secret: str, message_id: str, body: dict[str, Any], private: bool) -> Answer:
@@ -145,7 +150,7 @@ async def _call(url: str, secret: str, message_id: str, body: dict[str, Any], pr
                     break
             status = answer.status_code
     except (httpx.HTTPError, httpx.InvalidURL) as problem:
-        return Answer(0, f"cannot be reached: {type(problem).__name__}", isinstance(problem, httpx.InvalidURL))
+        return Answer(0, UNREACHED, isinstance(problem, httpx.InvalidURL))
     text = "".join(c for c in got[: 4 * KEPT].decode("utf-8", "replace") if c.isprintable() or c in "\n\t")[:KEPT]
     final = 300 <= status < 500 and status not in (408, 425, 429)
     return Answer(status, text, final)

@@ -46,7 +46,7 @@ class Rule(Base, Versioned, Stamped):
     name: Mapped[str] = mapped_column(Name, unique=True, info=about(_("Name"), listed=True, searched=True, css="lead"))
     project_id: Mapped[int | None] = mapped_column(
         ForeignKey("project.id", ondelete="CASCADE"), index=True,
-        info=about(_("Project"), listed=True, css="lesser", help=_("Empty: for all projects.")),
+        info=about(_("Project"), listed=True, css="least", help=_("Empty: for all projects.")),
     )  # fmt: skip
     position: Mapped[int] = mapped_column(
         default=0, server_default="0",
@@ -54,7 +54,7 @@ class Rule(Base, Versioned, Stamped):
     )  # fmt: skip
     trigger: Mapped[Trigger] = mapped_column(
         choice(Trigger), default=Trigger.REGISTERED,
-        info=about(_("What happens"), listed=True, css="text full", group=_("When")),
+        info=about(_("What happens"), listed=True, css="sentence full", group=_("When")),
     )  # fmt: skip
     days: Mapped[int] = mapped_column(
         default=7, server_default="7",
@@ -98,7 +98,7 @@ class Rule(Base, Versioned, Stamped):
     actions: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list, info={"hidden": True})
     names: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, info={"hidden": True})
     enabled: Mapped[bool] = mapped_column(
-        default=False, server_default=false(), index=True, info=about(_("In use"), listed=True)
+        default=False, server_default=false(), index=True, info=about(_("In use"), listed=True, css="state")
     )
     enabled_at: Mapped[datetime | None] = mapped_column(info=about(_("In use since"), css="when"))
     armed: Mapped[bool] = mapped_column(default=False, server_default=false(), info={"hidden": True})
@@ -141,7 +141,7 @@ class RuleRun(Base):
     )
     reason: Mapped[str] = mapped_column(String(300), default="", server_default="", info={"hidden": True})
     done: Mapped[dict[str, Any]] = mapped_column(
-        Json, default=dict, info=about(_("What was done"), listed=True, filtered=False, css="text full")
+        Json, default=dict, info=about(_("What was done"), listed=True, filtered=False, css="sentence full")
     )
     held: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, info={"hidden": True})
     chain: Mapped[str] = mapped_column(String(80), default="", server_default="", info={"hidden": True})

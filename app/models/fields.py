@@ -56,9 +56,8 @@ def _has_active_service(customer: Any) -> Source:
 
 
 def _doubled(customer: Any) -> Source:
-    """Whether another customer of the project has the same e-mail, phone or VAT number.
-
-    An index alone says which values stand there twice; of these few it is looked who has them."""
+    """Whether another customer of the project has the same e-mail, phone or VAT number. An index alone says which
+    values stand there twice; of these few it is looked who has them."""
     ids = []
     for key in ("email_folded", "phone", "vat_number"):
         one, other, listed = aliased(Customer), aliased(Customer), Customer.__table__.alias().c[key]

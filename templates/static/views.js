@@ -4,7 +4,8 @@
    a[data-columns]            opens the drawer #columns with the form of its address
    [data-live]                the form is sent by itself when it changes; the list behind it follows (list.js)
    [data-picks] > [data-pick] columns in order: dragged by the mouse, moved by [data-step] and by Alt with an arrow key
-   [data-columns-find]        shows only the columns whose name holds what is typed
+   [data-find-in="#list"]     shows only the [data-label] inside whose words hold what is typed
+   select[data-go]            sends its form when another one is chosen
    [data-counts="URL"]        asked for {id: figure} for each [data-count=id] inside */
 (function () {
   "use strict";
@@ -83,10 +84,11 @@
   on("pointerup", drop); on("pointercancel", drop);
 
   on("input", function (event) {
-    if (!event.target.matches("[data-columns-find]")) return;
-    var wanted = event.target.value.trim().toLocaleLowerCase(); event.stopPropagation();
-    each("[data-pick]", form(), function (item) { item.hidden = item.dataset.label.toLocaleLowerCase().indexOf(wanted) < 0; });
+    if (!event.target.matches("[data-find-in]")) return;
+    var wanted = event.target.value.trim().toLocaleLowerCase();
+    each("[data-label]", one(event.target.dataset.findIn), function (item) { item.hidden = item.dataset.label.toLocaleLowerCase().indexOf(wanted) < 0; });
   });
+  on("change", function (event) { if (event.target.matches("select[data-go]")) event.target.form.requestSubmit(); });
 
   /* ---- Figures of the tabs ------------------------------------------------------------------------------------------ */
   function figures() {

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app import db
+from app.domain.config import setup
 from app.domain.sessions import passwords
 from app.models.projects import Project
 from app.models.staff import Staff
@@ -62,7 +63,17 @@ async def create_staff(grants: list[tuple[str, str]], *, projects: tuple[Project
 
 @pytest.fixture
 async def owner(database: str) -> Staff:
+    """The first page does not lead them through setting up (tests/admin_views/test_setup.py)."""
+    async with db.unit() as session:
+        await setup.leave(session, hide=True)
     return await create_staff([("*", "*")], full_name="Olga Owner")
+
+
+@pytest.fixture
+async def settled(database: str) -> None:
+    """The first steps are over: the first page is the dashboard."""
+    async with db.unit() as session:
+        await setup.leave(session)
 
 
 @pytest.fixture

@@ -17,6 +17,9 @@ from tests.generated.world import CLIENTS, STAFF, World
 MATRIX = Path(__file__).with_name("matrix.txt")
 TABLES = {"panel": (*STAFF, "nobody"), "client": (*CLIENTS, "nobody")}
 
+AS_LIST = ("columns", "view", "views")
+"""Whoever sees a list chooses its columns and keeps views of it: the line of the list holds for these."""
+
 
 @dataclass
 class Line:
@@ -27,7 +30,11 @@ class Line:
     used: bool = False
 
     def holds_for(self, way: Way) -> bool:
-        return way.method in self.methods and any(fnmatchcase(way.label, r) for r in self.routes)
+        method, label = way.method, way.label
+        screen, _slash, route = label.partition("/")
+        if route in AS_LIST:
+            method, label = "GET", f"{screen}/list"
+        return method in self.methods and any(fnmatchcase(label, r) for r in self.routes)
 
 
 CELLS = {

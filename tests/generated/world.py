@@ -247,6 +247,7 @@ async def _shared(session: AsyncSession, world: World, owner: Staff) -> None:
         "payment_method": (await factories.create_payment_method(session, name="Card")).id,
         "exchange_rate": (await factories.create_exchange_rate(session)).id,
         "job": (await factories.create_job(session, state="failed", error="it broke", owner_id=owner.id)).id,
+        "label": (await factories.create_label(session)).id,
         "saved_view": (await factories.create_view(session, name="Spare view")).id,
     }
 

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from app import db
 from app.db import Base, utcnow
+from app.domain.config import modules
 from app.integrations.storage import DirectoryStorage
 from app.models.attachments import Attachment
 from app.models.catalog import ServiceStatus
@@ -551,3 +552,18 @@ async def test_who_may_not_come_in_any_more_is_out_at_once(ada: httpx.AsyncClien
         answer = await ada.get("/client/messages")
     assert answer.headers["location"] == "/client/login?next=%2Fclient%2Fmessages"
     assert "bursar_client" not in ada.cookies
+
+
+async def test_what_is_switched_off_is_not_offered(ada: httpx.AsyncClient) -> None:
+    async with db.unit() as session:
+        await modules.switch(session, states={"tickets": False, "money": False, "phone": False})
+    page = (await ada.get("/client/")).text
+    for path in ("/client/invoices", "/client/payments", "/client/tickets/new", "/client/profile/phone"):
+        assert f'href="{path}"' not in page
+        answer = await ada.get(path)
+        assert answer.status_code == 404 and "This page is not offered here." in answer.text
+    assert (await ada.post("/client/tickets/new", data={"subject": "x", "text": "y"})).status_code == 404
+    assert (await ada.get("/client/messages")).status_code == 200
+    async with db.unit() as session:
+        await modules.switch(session, states=dict.fromkeys(modules.MODULES, True))
+    assert (await ada.get("/client/invoices")).status_code == 200

@@ -222,5 +222,4 @@ async def look_once(session: AsyncSession, *, rule_id: int, now: datetime) -> bo
 
 
 async def in_use(session: AsyncSession) -> list[int]:
-    rows = await session.scalars(select(Rule.id).where(Rule.enabled).order_by(Rule.position, Rule.id))
-    return list(rows)
+    return [rule.id for rule in await rules.enabled(session, *Trigger)]

@@ -103,7 +103,7 @@ _read: tuple[object, dict[Model, dict[str, Spec]], dict[Model, dict[str, Spec]]]
 @live.loader
 async def _load(session: AsyncSession) -> None:
     global _read
-    from app.domain.custom import filtering
+    from app.domain.custom import filtering, messages
 
     rows = await session.scalars(select(CustomField).order_by(CustomField.position, CustomField.id))
     active: dict[Model, dict[str, Spec]] = {}
@@ -112,7 +112,9 @@ async def _load(session: AsyncSession) -> None:
         spec = spec_of(row)
         (active if row.archived_at is None else removed).setdefault(spec.model, {})[spec.key] = spec
     _read = (db.database(), active, removed)
-    filtering.declare([spec for specs in active.values() for spec in specs.values()])
+    specs = [spec for of_model in active.values() for spec in of_model.values()]
+    filtering.declare(specs)
+    messages.declare(specs)
 
 
 def by_key(model: Model) -> Mapping[str, Spec]:

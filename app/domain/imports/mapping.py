@@ -10,10 +10,12 @@ from hashlib import sha256
 from typing import Any
 
 from app.db import fold
+from app.domain import custom
 from app.domain.imports.places import country_code
 from app.errors import Invalid
 from app.i18n import gettext
 from app.integrations.mail import valid_address
+from app.models.customers import Customer
 
 NAMES: dict[str, str] = {
     "ref": (
@@ -120,6 +122,11 @@ class Plan:
         return cls(**{name: kept.get(name) or {} for name in ("columns", "values", "defaults")})
 
 
+def fields() -> tuple[str, ...]:
+    """What a column can be: a field of a customer, or one of the custom fields, as ``custom_<key>``."""
+    return (*FIELDS, *(spec.name for spec in custom.fields(Customer)))
+
+
 def header_key(columns: Sequence[str]) -> str:
     """Files with the same columns have the same one."""
     return sha256("\x1f".join(sorted(map(bare, columns))).encode()).hexdigest()
@@ -136,8 +143,8 @@ def guess(
     _refuse_unknown(columns, given or {})
     found = dict(given or {})
     used = set(found.values())
-    names = {column: bare(column) for column in columns}
-    person = any(_by_name().get(_shorter(name)) in ("first_name", "last_name") for name in names.values())
+    names, by_name = {column: bare(column) for column in columns}, _by_name()
+    person = any(by_name.get(_shorter(name)) in ("first_name", "last_name") for name in names.values())
 
     def take(column: str, wanted: str) -> None:
         if person and wanted == "contact_person" and names[column] in _PERSONS_TOO:
@@ -149,11 +156,11 @@ def guess(
 
     fresh = set[str]()
     for column in columns:
-        take(column, _by_name().get(names[column], ""))
+        take(column, by_name.get(names[column], ""))
     fresh = set[str]()
     for column in columns:
         if not _NEVER.search(names[column]):
-            take(column, _by_name().get(_shorter(names[column]), ""))
+            take(column, by_name.get(_shorter(names[column]), ""))
     rows = [row for row in sample if len(row) >= len(columns)]
     for place, column in enumerate(columns):
         if column not in found and not _NEVER.search(names[column]):
@@ -168,17 +175,17 @@ def _refuse_unknown(columns: Sequence[str], given: Mapping[str, str]) -> None:
             offered = ", ".join(columns[:40])
             said = gettext("The file has no column %(name)s. It has: %(offered)s")
             raise Invalid(mapping=said % {"name": column, "offered": offered})
-        if wanted not in (*FIELDS, IGNORE):
+        if wanted not in (*fields(), IGNORE):
             raise Invalid(
                 mapping=gettext("There is no field %(name)s. There are: %(offered)s")
-                % {"name": wanted, "offered": ", ".join(FIELDS)}
+                % {"name": wanted, "offered": ", ".join(fields())}
             )
 
 
 def known(cells: Iterable[str]) -> int:
     """How many of these look like names of columns that mean something to us."""
-    names = map(bare, cells)
-    return len({f for n in names if (f := _by_name().get(n) or _by_name().get(_shorter(n)))})
+    names, by_name = map(bare, cells), _by_name()
+    return len({f for n in names if (f := by_name.get(n) or by_name.get(_shorter(n)))})
 
 
 def bare(name: str) -> str:
@@ -189,8 +196,18 @@ def _shorter(name: str) -> str:
     return _BEFORE.sub("", name, count=1) if _BEFORE.match(name) else name
 
 
-@lru_cache
 def _by_name() -> dict[str, str]:
+    """Bare name -> field. Custom fields go by their key and their names in all languages."""
+    own = {
+        bare(text): spec.name
+        for spec in custom.fields(Customer)
+        for text in (spec.name, spec.key, *spec.label.texts.values())
+    }
+    return {**own, **_usual()} if own else _usual()
+
+
+@lru_cache
+def _usual() -> dict[str, str]:
     return {fold(name).strip(): wanted for wanted, names in NAMES.items() for name in names.split()}
 
 

@@ -20,7 +20,7 @@ from app.db import fold, reads, unit, utcnow
 from app.domain import keeping
 from app.domain.imports.choices import Choices
 from app.domain.imports.customers import import_customers
-from app.domain.imports.mapping import FIELDS, IGNORE, Plan
+from app.domain.imports.mapping import IGNORE, Plan, fields
 from app.domain.imports.reading import look_at, rows
 from app.domain.imports.report import ImportReport
 from app.errors import AppError, Conflict, Invalid, NotFound, TooLarge
@@ -95,7 +95,7 @@ async def plan_import(
     _refuse_unless(run, BEFORE)
     names = [column["name"] for column in run.looked.get("columns", ())]
     wanted = {name: columns.get(name, IGNORE) for name in names}
-    if bad := set(wanted.values()) - {*FIELDS, IGNORE}:
+    if bad := set(wanted.values()) - {*fields(), IGNORE}:
         raise Invalid(columns=gettext("There is no such field.") + f" {sorted(bad)[0]}")
     if not set(wanted.values()) & set(WHO):
         raise Invalid(columns=gettext("Say which column holds the company, a name, or the e-mail address."))

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from app.domain import customers
+from app.domain import custom, customers
+from app.domain.checks import Bad
 from app.domain.customers import Newcomer
 from app.domain.imports.choices import Choices
 from app.domain.imports.places import language_of
 from app.domain.imports.reading import Record, Sheet
 from app.errors import AppError, Invalid
 from app.i18n import gettext
-from app.models.customers import CustomerKind
+from app.models.customers import Customer, CustomerKind
 from app.models.projects import Project
 
 _GERMAN = re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})")
@@ -78,6 +79,7 @@ class Understanding:
             if column in mapping:
                 self.places.setdefault(mapping[column], []).append(place)
         self.order = [(name, place) for name, places in self.places.items() for place in places]
+        self.custom = [spec for spec in custom.fields(Customer) if spec.name in self.places]
         self.seen = _Seen()
 
     def pass_over(self, records: Iterable[Record]) -> None:
@@ -143,6 +145,8 @@ class Understanding:
             "registration_number": one("registration_number"), "note": "\n".join(all_of("note")),
             "kind": choice("kind"), "registered_at": _moment(one("registered_at")),
         }  # fmt: skip
+        if self.custom:
+            read["custom"] = self._custom(found)
         values = {name: value for name, value in read.items() if value}
         if "name" not in values:
             raise Invalid(gettext("This row names nobody: no company, no person, no e-mail."))
@@ -156,6 +160,19 @@ class Understanding:
         derived = {name: value for name, value in derived.items() if value and name not in values}
         group = choice("group") or defaults.get("group", "")
         return Row(record.line, ref, values, derived, one("username"), (int(group),) if group else ())
+
+    def _custom(self, found: Mapping[str, list[str]]) -> dict[str, Any]:
+        """The values of custom fields, by key, of the cells that are filled in."""
+        values, wrong = {}, {}
+        for spec in self.custom:
+            if spec.name in found:
+                try:
+                    values[spec.key] = custom.read(spec, found[spec.name][0])
+                except Bad as bad:
+                    wrong[spec.name] = str(bad)
+        if wrong:
+            raise Invalid(**wrong)
+        return values
 
     def _ref(self, record: Record, given: str, email: str) -> str:
         """What the row is known by: its id, else its e-mail, else a hash of all cells."""

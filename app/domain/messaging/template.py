@@ -121,6 +121,11 @@ def parse(source: str, more: Collection[MacroSpec] = ()) -> Template:
     return _parsed(_Key(digest, tuple(more), source))
 
 
+def forget() -> None:
+    """The fields that there are have changed: texts are checked anew."""
+    _parsed.cache_clear()
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class _Key:
     """A text, known by its digest: what is kept does not hold the text itself."""

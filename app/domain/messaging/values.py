@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,9 @@ SOURCES: dict[str, Any] = {
 }
 """Field -> where it stands. `staff.name` is the same for a whole campaign and comes from there."""
 
+SAID: dict[str, Callable[[str, Any], str]] = {}
+"""Custom fields: what is said in a language for what stands there."""
+
 SENDER = frozenset({"project.sender_name", "project.sender_email"})
 """Frozen with each delivery, so that it can be read again with the sender that it had."""
 
@@ -69,9 +72,10 @@ class Reader:
         self._own = sorted(field for field in used if field in SOURCES and field not in OF_PROJECT)
         self._projects: dict[int, dict[str, str]] = {}
         self._bases: dict[tuple[int, str], dict[str, str]] = {}
-        self._places: dict[str, list[tuple[str, int]]] = {}
+        self._places: dict[str, list[tuple[str, int, Callable[[str, Any], str] | None]]] = {}
         for language, fields in macros.items():
-            self._places[language] = [(field, n) for n, field in enumerate(self._own) if field in fields]
+            own = enumerate(self._own)
+            self._places[language] = [(field, n, SAID.get(field)) for n, field in own if field in fields]
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -103,8 +107,8 @@ class Reader:
             base = {field: value for field, value in sorted(everything.items()) if field in kept}
             self._bases[project_id, language] = base
         values = base.copy()
-        for field, n in self._places[language]:
-            values[field] = row[n + 3] or ""
+        for field, n, said in self._places[language]:
+            values[field] = said(language, row[n + 3]) if said else row[n + 3] or ""
         return Recipient(values, self._projects[project_id], row[2] or row[1])
 
 
@@ -143,8 +147,10 @@ async def of_customer(
     if row is None:
         raise NotFound
     found = list(row)
-    own = found[len(more) :]
-    return found[: len(more)], {name: str(value or "") for name, value in zip(SOURCES, own, strict=True)}
+    own = dict(zip(SOURCES, found[len(more) :], strict=True))
+    language = str(own["customer.language"] or "")
+    own |= {name: said(language, own[name]) for name, said in SAID.items()}
+    return found[: len(more)], {name: str(value or "") for name, value in own.items()}
 
 
 def of_project(project: Project) -> dict[str, str]:

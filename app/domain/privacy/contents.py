@@ -13,6 +13,7 @@ from sqlalchemy.orm import aliased
 
 from app import db
 from app.db import Choice
+from app.domain import custom
 from app.domain.customers.merging import family
 from app.domain.messaging.content import as_sent, load_content
 from app.domain.messaging.render import TemplateProblem
@@ -24,6 +25,7 @@ from app.models.attachments import Attachment
 from app.models.billing import Document, Expense, Invoice, InvoiceLine, InvoiceStatus, Payer, Payment, PaymentMethod
 from app.models.catalog import Product, Service
 from app.models.consent import Subscription
+from app.models.custom import CustomAccess
 from app.models.customers import Customer
 from app.models.ledger import Account, Entry, Transaction
 from app.models.messaging import Category, Delivery, DeliveryState
@@ -55,9 +57,11 @@ Part = Callable[[Source], AsyncIterator[Row]]
 
 
 async def _rows(
-    statement: Any, key: Any, *, amounts: tuple[str, ...] = (), currency: str = "currency"
+    statement: Any, key: Any, *, amounts: tuple[str, ...] = (), currency: str = "currency", of: Any = None
 ) -> AsyncIterator[Row]:
-    """The rows of a statement by its column `id`; amounts: columns in minor units."""
+    """The rows of a statement by its column `id`; amounts: columns in minor units. of: the model whose custom fields
+    come along, as far as the customer sees them."""
+    statement = statement if of is None else statement.add_columns(of.custom)
     after: int | None = None
     while True:
         chunk = statement if after is None else statement.where(key > after)
@@ -68,10 +72,15 @@ async def _rows(
             for name in amounts:
                 if plain[name] is not None:
                     plain[name] = money(plain[name], plain[currency])
-            yield plain
+            held = plain.pop("custom") if of is not None else {}
+            yield plain | {s.name: custom.plain(s, held.get(s.key)) for s in _seen(of)}
         if len(found) < CHUNK:
             return
         after = found[-1]["id"]
+
+
+def _seen(model: Any) -> list[custom.Spec]:
+    return [spec for spec in custom.fields(model) if spec.access is not CustomAccess.STAFF]
 
 
 def _plain(value: Any) -> Any:
@@ -93,7 +102,7 @@ def profile(source: Source) -> AsyncIterator[Row]:
         "timezone legal_name vat_number registration_number director registered_at registration_ip"
     )
     statement = select(*_columns(Customer, names), Project.name.label("project"))
-    return _rows(statement.join(Customer.project).where(Customer.id == source.customer_id), Customer.id)
+    return _rows(statement.join(Customer.project).where(Customer.id == source.customer_id), Customer.id, of=Customer)
 
 
 def users(source: Source) -> AsyncIterator[Row]:
@@ -104,7 +113,7 @@ def users(source: Source) -> AsyncIterator[Row]:
         .outerjoin(CustomerRole, CustomerRole.id == UserCustomer.own_role_id)
         .where(UserCustomer.customer_id == source.customer_id)
     )
-    return _rows(statement, User.id)
+    return _rows(statement, User.id, of=User)
 
 
 def payers(source: Source) -> AsyncIterator[Row]:
@@ -112,7 +121,8 @@ def payers(source: Source) -> AsyncIterator[Row]:
         "id kind name contact phone email country postal_address legal_address vat_number director position grounds "
         "created_at"
     )
-    return _rows(select(*_columns(Payer, names)).where(Payer.customer_id == source.customer_id), Payer.id)
+    mine = select(*_columns(Payer, names)).where(Payer.customer_id == source.customer_id)
+    return _rows(mine, Payer.id, of=Payer)
 
 
 # ---- what they have and pay -----------------------------------------------------------------------------------------
@@ -121,7 +131,8 @@ def payers(source: Source) -> AsyncIterator[Row]:
 def services(source: Source) -> AsyncIterator[Row]:
     names = "id name status price setup_fee currency period started_on next_charge_on auto_renew created_at"
     statement = select(*_columns(Service, names), Product.name.label("product")).join(Service.product)
-    return _rows(statement.where(Service.customer_id == source.customer_id), Service.id, amounts=("price", "setup_fee"))
+    mine = statement.where(Service.customer_id == source.customer_id)
+    return _rows(mine, Service.id, amounts=("price", "setup_fee"), of=Service)
 
 
 def accounts(source: Source) -> AsyncIterator[Row]:

@@ -12,12 +12,14 @@ from wtforms import BooleanField, Field, RadioField, SelectField, StringField, T
 from wtforms.validators import DataRequired, Length
 
 from app import db
+from app.domain import custom
 from app.domain.billing import payers
 from app.errors import Conflict, NotFound
 from app.flash import flash
 from app.i18n import _, gettext
 from app.models.billing import Payer, PayerKind
 from app.web.auth import see_other
+from app.web.client import custom as own
 from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
 from app.web.client.profile import country_choices
@@ -66,7 +68,10 @@ def _form(payer: Payer | None = None, data: Any = None) -> PayerForm:
         if payer
         else {"kind": PayerKind.INDIVIDUAL, "country": ""}
     )
-    form = PayerForm(data, data=now)
+    asked = own.specs(Payer)
+    if payer is not None:
+        now |= own.data_of(asked, payer)
+    form: PayerForm = own.form_of(PayerForm, asked, payer)(data, data=now)
     form.kind.choices = choices([(kind.value, kind.label) for kind in PayerKind])
     form.country.choices = country_choices(payer.country if payer else "")
     if payer is not None:
@@ -111,6 +116,7 @@ async def _page(
         request, session, "client/payer.html", status, form=form, payer=_shown(payer) if payer else None, error=error,
         base=f"{URL}/{payer.id}" if payer else None, list_url=URL, read_only=why_not(view, "client.payer.save"),
         kept=await payers.refusals(session, payer) if payer else [],
+        items=own.items(Payer, payer, but=own.specs(Payer), account=payer.kind) if payer else [],
     )  # fmt: skip
 
 
@@ -123,10 +129,12 @@ async def _saved(request: Asked, key: str | None) -> Response[Any]:
 
         async def save() -> None:
             values = {name: form.data[name] for name in FIELDS}
+            if asked := own.specs(Payer):
+                values["custom"] = own.given(form, asked)
             if payer is None:
                 await payers.add_own(session, customer_id=customer_id, values=values | {"usual": form.usual.data})
             else:
-                await payers.save_payer(session, values=values, payer=payer)
+                await payers.save_payer(session, values=values, payer=payer, custom_of=custom.CUSTOMER)
 
         refused = await saved(session, form, save, at="name", row=payer)
     if refused is None:

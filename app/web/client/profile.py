@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
-from app.domain import confirmations, customers, sessions
+from app.domain import confirmations, custom, customers, sessions
+from app.domain.custom import Spec
 from app.domain.sessions.person import Person
 from app.domain.sessions.proving import prove_password
 from app.errors import Invalid, NotFound
@@ -19,6 +20,7 @@ from app.models.confirmations import Confirmation, ConfirmationKind
 from app.models.customers import Customer, CustomerKind
 from app.models.users import User
 from app.web.auth import see_other
+from app.web.client import custom as own
 from app.web.client import queries
 from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
@@ -35,11 +37,17 @@ def country_choices(kept: str = "") -> list[tuple[Any, str]]:
     return choices([("", "–"), *found, *more])
 
 
+def _custom(customer: Customer) -> list[Spec]:
+    return own.specs(Customer, account=customer.kind)
+
+
 def _form(customer: Customer, data: Any = None) -> ProfileForm:
-    form = ProfileForm(data, **{name: getattr(customer, name) for name in (*FIELDS, "version")})
+    asked = _custom(customer)
+    now = {name: getattr(customer, name) for name in (*FIELDS, "version")} | own.data_of(asked, customer)
+    form: ProfileForm = own.form_of(ProfileForm, asked, customer)(data, **now)
     form.country.choices = country_choices(customer.country)
-    own = [customer.language] if customer.language else []
-    codes = sorted({*customer.project.languages, *own}, key=lambda code: language_name(code))
+    mine = [customer.language] if customer.language else []
+    codes = sorted({*customer.project.languages, *mine}, key=lambda code: language_name(code))
     default = gettext("As usual here (%(name)s)") % {"name": language_name(customer.project.default_language)}
     form.language.choices = choices([("", default), *((code, language_name(code)) for code in codes)])
     zones = timezones()
@@ -65,7 +73,7 @@ def kind_items(customer: Customer) -> list[dict[str, Any]]:
         ]
     if customer.kind is CustomerKind.COMPANY:
         items += [{"label": gettext("Director"), "value": customer.director}]
-    return items
+    return items + own.items(Customer, customer, but=_custom(customer), account=customer.kind)
 
 
 async def pending(session: AsyncSession, customer_id: int, kind: ConfirmationKind, user_id: int | None) -> str:
@@ -86,7 +94,8 @@ async def _page(
         login = {"username": user.username, "email": user.email, "waits": waits, "several": several}
     return await respond(
         request, session, "client/account.html", status, form=form, login=login, customer=customer,
-        error=error, read_only=why_not(view, "client.profile.save"), kind_items=kind_items(customer),
+        error=error, read_only=why_not(view, "client.profile.save"), custom=[s.name for s in _custom(customer)],
+        kind_items=kind_items(customer),
         waits=await pending(session, customer_id, ConfirmationKind.ACCOUNT_EMAIL, None),
         verified=verified(customer), may_verify=may(view, "client.profile.phone"),
         may_type=may(view, "client.profile.type.save"), may_email=may(view, "client.profile.email"),
@@ -111,8 +120,10 @@ async def save(request: Asked) -> Response[Any]:
 
         async def change() -> None:
             values = {name: form.data[name] for name in FIELDS}
+            if asked := _custom(customer):
+                values["custom"] = own.given(form, asked)
             try:
-                await customers.change_customer(session, customer=customer, values=values)
+                await customers.change_customer(session, customer=customer, values=values, custom_of=custom.CUSTOMER)
             except Invalid as problem:  # the number is not on this page: what does not fit it is the country
                 raise Invalid(**{"country" if f == "vat_number" else f: t for f, t in problem.fields.items()}) from None
 

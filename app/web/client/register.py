@@ -13,17 +13,19 @@ from wtforms import BooleanField, PasswordField, RadioField, SelectField, String
 from wtforms.validators import EqualTo, InputRequired
 
 from app import db
-from app.domain import brands, signup
+from app.domain import brands, custom, signup
 from app.domain.brands import Brand
+from app.domain.custom import Spec
 from app.domain.sessions import USER_PASSWORD
 from app.domain.sessions.links import Gone
 from app.domain.signup import OF_COMPANY, SignUp, Wish, settings_of
 from app.errors import AppError, Conflict, Invalid, NotFound, TooMany
 from app.flash import flash
 from app.i18n import _, best, countries, gettext, language, language_name
-from app.models.customers import CustomerKind
+from app.models.customers import Customer, CustomerKind
 from app.observe import actor
 from app.web.branding import brand_of
+from app.web.client import custom as own
 from app.web.forms import REQUIRED, AppForm, choices, only_text, posted, stripped
 from app.web.passwords import gone, step_page
 from app.web.second import door
@@ -45,6 +47,11 @@ def _brand(request: Asked) -> tuple[Brand, SignUp]:
     if brand is None or not how.open:
         raise NotFound(gettext("Nobody can register here. Please write to us."))
     return brand, how
+
+
+def _custom(how: SignUp) -> list[Spec]:
+    """The custom fields that are asked of those who may register here."""
+    return [s for s in own.specs(Customer, asked=custom.SIGNING_UP) if any(s.applies(kind) for kind in how.kinds)]
 
 
 def _form(request: Asked, brand: Brand, how: SignUp, given: Any = None) -> AppForm:
@@ -72,6 +79,10 @@ def _form(request: Asked, brand: Brand, how: SignUp, given: Any = None) -> AppFo
         else:
             kw |= {"type": "tel", "inputmode": "tel"} if name == "phone" else {}
             fields[name] = StringField(label, checks, filters=[stripped], render_kw=kw, **more)
+    for spec in _custom(how):
+        fields[spec.name] = own.field_of(spec)
+        if len(how.kinds) == 1:
+            fields[spec.name].kwargs["render_kw"].pop("data-when", None)
     fields["email"] = StringField(
         _("E-mail"), [only_text, InputRequired(REQUIRED)], filters=[stripped],
         description=_("You sign in with it. We send a link there to confirm it."),
@@ -87,9 +98,9 @@ def _form(request: Asked, brand: Brand, how: SignUp, given: Any = None) -> AppFo
         render_kw={"autocomplete": "new-password"},
     )  # fmt: skip
     if len(brand.languages) > 1:
-        own = best(language(), brand.languages) or brand.language
+        usual = best(language(), brand.languages) or brand.language
         tongues = choices([(code, language_name(code)) for code in brand.languages])
-        fields["language"] = SelectField(_("Language"), choices=tongues, default=own)
+        fields["language"] = SelectField(_("Language"), choices=tongues, default=usual)
     if brand.terms.strip():
         link = Markup('<a href="{}" target="_blank">{}</a>').format(
             door(request.scope, "/terms"), gettext("Read the terms")
@@ -141,7 +152,8 @@ async def save(request: Asked) -> Response[Any]:
     wish = Wish(
         email=str(data["email"] or ""), password=str(data["password"] or ""),
         kind=str(data.get("kind") or how.kinds[0].value), language=str(data.get("language") or ""),
-        values={name: str(data.get(name) or "") for name in how.fields()}, terms=bool(data.get("terms")),
+        values={name: str(data.get(name) or "") for name in how.fields()},
+        custom=own.given(form, _custom(how)), terms=bool(data.get("terms")),
         came_from=" – ".join(filter(None, (request.headers.get("host", "")[:100], came_from))),
     )  # fmt: skip
     try:

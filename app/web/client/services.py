@@ -18,6 +18,7 @@ from app.flash import flash
 from app.i18n import gettext, show_date, show_money
 from app.models.catalog import Period, Service, ServiceStatus
 from app.web.auth import see_other
+from app.web.client import custom as own
 from app.web.client import queries
 from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
@@ -120,7 +121,7 @@ def _items(service: Service, cost: Any) -> list[dict[str, Any]]:
         else:
             items.append({"label": gettext("Next payment"), "value": show_date(service.next_charge_on)})
             items.append({"label": gettext("Amount then"), "value": show_money(cost.gross, service.currency)})
-    return items
+    return items + own.items(Service, service)
 
 
 def _ahead(service: Service, cost: Any) -> dict[str, Any]:

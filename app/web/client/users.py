@@ -12,15 +12,17 @@ from wtforms import BooleanField, HiddenField, RadioField, StringField
 from wtforms.validators import DataRequired, Length
 
 from app import db
-from app.domain import members
+from app.domain import custom, members, users
+from app.domain.custom import Spec
 from app.domain.members import By
 from app.domain.sessions import SessionView
 from app.errors import AppError, Conflict, TooMany
 from app.flash import flash
 from app.i18n import _, gettext
 from app.models.confirmations import Confirmation
-from app.models.users import Right, UserCustomer
+from app.models.users import Right, User, UserCustomer
 from app.web.auth import see_other
+from app.web.client import custom as own
 from app.web.client import queries
 from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
@@ -118,13 +120,23 @@ async def _page(
         request, session, "client/user.html", status, form=form or await _form(session, link, by), error=error,
         user=_line(link, view), fixed=fixed, read_only=why_not(view, "client.user.save"), elsewhere=elsewhere,
         enabled=link.user.enabled, without=link.user.enabled and link.user.password_hash is None,
-        rights=say_rights(link.rights), base=f"{URL}/{link.user_id}", list_url=URL,
+        rights=say_rights(link.rights), items=own.items(User, link.user, but=await _custom(session, link)),
+        base=f"{URL}/{link.user_id}", list_url=URL,
     )  # fmt: skip
+
+
+async def _custom(session: AsyncSession, link: UserCustomer) -> list[Spec]:
+    """The custom fields that may be changed: of one who serves other accounts too, none."""
+    return [] if await members.serves_others(session, link) else own.specs(User)
 
 
 async def _form(session: AsyncSession, link: UserCustomer, by: By, data: Any = None) -> UserForm:
     now = members.offer_of(link)
-    form = UserForm(data, data={"role": now.word, "receives": link.receives, "seen": now.word})
+    asked = await _custom(session, link)
+    kept = own.data_of(asked, link.user)
+    form: UserForm = own.form_of(UserForm, asked, link.user)(
+        data, data={"role": now.word, "receives": link.receives, "seen": now.word, **kept}
+    )
     offered = await members.offers(session, link.customer_id, by)
     if members.why_not(link, by) is not None:
         del form.role
@@ -152,6 +164,9 @@ async def save(request: Asked, key: FromPath[str]) -> Response[Any]:
                 session, link=link, by=by_of(view), role=form.role.data if "role" in form else None,
                 receives=form.receives.data, seen=form.seen.data or None,
             )  # fmt: skip
+            if asked := await _custom(session, link):
+                values = {"custom": own.given(form, asked)}
+                await users.change_user(session, user=link.user, values=values, custom_of=custom.CUSTOMER)
 
         refused = await saved(session, form, change, at="receives", refusals=(Conflict,))
         if refused is not None and refused.said:
