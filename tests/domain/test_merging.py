@@ -267,3 +267,21 @@ async def test_the_filter_finds_those_who_share_an_address_a_phone_or_a_vat_numb
     assert not await doubled(False) & found and made["vat"] in await doubled(False)
     with acting(Actor(Kind.STAFF, 1, projects=frozenset({far.id}))):
         assert await doubled(True) == set()
+
+
+async def test_members_by_rule_follow_the_rule_and_a_merged_customer_is_no_double() -> None:
+    async with db.unit() as session:
+        kept = await make.create_customer(session, country="", email="a@example.org")
+        gone = await make.create_customer(session, country="DE", email="a@example.org")
+        rule = {"field": "country", "op": "in", "value": ["DE"]}
+        group = await make.create_group(session, condition=rule)
+        session.add(Membership(customer_id=gone.id, group_id=group.id, by_rule=True))
+    await _merge(kept.id, gone.id, {"country"})
+    members = select(Membership.customer_id).where(Membership.group_id == group.id)
+    async with db.reads() as session:
+        assert kept.id in set(await session.scalars(members))
+        found = await customers.duplicates(session, email="a@example.org", except_id=kept.id)
+        assert found == []
+    await _unmerge(gone.id)
+    async with db.reads() as session:
+        assert list(await session.scalars(members)) == [gone.id]
