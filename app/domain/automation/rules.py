@@ -13,6 +13,7 @@ from app import filters, i18n
 from app.db import utcnow
 from app.domain import checks
 from app.domain.automation import actions, calling, fields
+from app.domain.config import modules
 from app.errors import Conflict, Invalid
 from app.filters import FilterProblem
 from app.i18n import gettext
@@ -203,7 +204,9 @@ async def new_secret(session: AsyncSession, *, rule: Rule, secret: str) -> None:
 
 
 async def enabled(session: AsyncSession, *triggers: Trigger) -> Sequence[Rule]:
-    """The rules that wait for one of these, in their order."""
+    """The rules that wait for one of these, in their order; none while automation is switched off."""
+    if not modules.on("automation"):
+        return []
     query = select(Rule).where(Rule.enabled, Rule.trigger.in_(triggers)).order_by(Rule.position, Rule.id)
     return (await session.scalars(query.execution_options(unscoped=True))).all()
 
