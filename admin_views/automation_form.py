@@ -20,9 +20,8 @@ BLANK = 2
 TYPED = ("contact_person", "phone", "legal_name", "vat_number", "registration_number", "director")
 """Fields that a rule sets to a line of text."""
 AREAS = ("address", "note")
-ROWS = {"attitude_id": "attitude", "responsible_id": "staff"}
-"""Fields that a rule sets to a row of a table."""
-SETTABLE = tuple(name for name, _label in fields.settable() if name != "timezone")
+UNSET = ("timezone",)
+"""What is not worth a list of five hundred choices in every row."""
 WHEN = ("trigger", "days", "hours", "amount", "currency", "field", "was", "becomes", "clock")
 
 
@@ -37,8 +36,8 @@ def kinds() -> list[tuple[str, str]]:
         ("", gettext("Choose what is to be done")),
         *((n, str(k.label)) for n, k in actions.KINDS.items() if n != "set"),
     ]
-    labels = dict(fields.settable())
-    return made + [(f"set_{n}", gettext("Set: %(field)s") % {"field": labels[n]}) for n in SETTABLE]
+    offered = [(name, label) for name, label in fields.settable() if name not in UNSET]
+    return made + [(f"set_{name}", gettext("Set: %(field)s") % {"field": label}) for name, label in offered]
 
 
 def fields_of(rule: Any) -> dict[str, UnboundField[Any]]:
@@ -65,6 +64,7 @@ def _row(kind: str) -> dict[str, Any]:
         return LookupField(label, [validators.Optional()], target=target, render_kw=on(*names), description=help)
 
     labels = dict(fields.settable())
+    typed = (*TYPED, *(name for name in labels if name.startswith(fields.CUSTOM)))
     optional = [validators.Optional()]
     return {
         "key": HiddenField(),
@@ -83,7 +83,7 @@ def _row(kind: str) -> dict[str, Any]:
         "role": look(_("Everybody with the role"), "role", "notify"),
         "mail": BooleanField(_("By e-mail too"), render_kw=on("notify"), description=_("The bell tells it anyway.")),
         "url": line(_("Address"), 2000, "webhook", help=_("It is called with POST, signed as a Standard Webhook.")),
-        "value": line(_("Value"), 200, *(f"set_{n}" for n in TYPED), help=_("Empty: the field is emptied.")),
+        "value": line(_("Value"), 200, *(f"set_{n}" for n in typed), help=_("Empty: the field is emptied.")),
         "long_value": area(_("Value"), *(f"set_{n}" for n in AREAS)),
         "account_kind": ChoiceField(label=labels["kind"], kind=CustomerKind, blank=True, validators=optional,
                                     render_kw=on("set_kind")),
@@ -95,7 +95,11 @@ def _row(kind: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-NAMES = tuple(_row("kind"))
+NAMES = (
+    "key", "kind", "template", "group", "subject", "text", "to_customer", "category", "assigned", "staff", "role",
+    "mail", "url", "value", "long_value", "account_kind", "country", "language", "attitude", "responsible",
+)  # fmt: skip
+"""The fields of a row, in their order."""
 
 
 def condition_fields() -> dict[str, UnboundField[Any]]:
@@ -146,12 +150,13 @@ def _shown(action: Mapping[str, Any]) -> dict[str, Any]:
         row |= {name.removesuffix("_id"): value for name, value in action.items() if name not in ("key", "kind")}
         return row
     field = action["field"]
-    return row | {"kind": f"set_{field}", _place(field): action["value"]}
+    value = fields.typed(field, action["value"]) if field.startswith(fields.CUSTOM) else action["value"]
+    return row | {"kind": f"set_{field}", _place(field): value}
 
 
 def _place(field: str) -> str:
     """The field of a row where the value of a customer's field is typed."""
-    if field in TYPED:
+    if field in TYPED or field.startswith(fields.CUSTOM):
         return "value"
     if field in AREAS:
         return "long_value"
@@ -189,6 +194,6 @@ def placed(problem: Invalid) -> Invalid:
     moved = {}
     for name, said in problem.fields.items():
         at, under, field = name.partition("_")
-        settable = under and at[:1] == "a" and at[1:].isdecimal() and field in SETTABLE
+        settable = under and at[:1] == "a" and at[1:].isdecimal() and field != "kind" and field in fields.watched()
         moved[f"{at}_{_place(field)}" if settable else name] = said
     return Invalid(**moved)

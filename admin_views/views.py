@@ -14,10 +14,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from wtforms import RadioField, SelectField, StringField, validators
 
 from admin_views.base import AppForm, AppView
+from admin_views.base.asked import ALL, SIZES, Asked
 from admin_views.base.cells import esc
 from admin_views.base.fields import focus_of, plain
 from admin_views.base.frame import pinned
-from admin_views.base.listing import ALL, SIZES, Asked
 from admin_views.base.lists import PART
 from admin_views.base.pages import place_errors
 from admin_views.base.panel import Crumbs, PanelBase, packed, posted_form

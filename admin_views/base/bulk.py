@@ -6,7 +6,7 @@ Both are checked in the background first; what they would do is shown before any
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from wtforms import BooleanField, SelectField, validators
@@ -17,11 +17,15 @@ from admin_views.base.export import asked_of, chosen_by
 from admin_views.base.fields import AppForm
 from admin_views.base.listing import count, total_text
 from admin_views.base.plan import plan_of
+from app.domain import custom
 from app.domain.bulk.editing import add_edit
 from app.domain.bulk.kinds import EDITABLE
 from app.errors import Invalid
 from app.i18n import _, gettext
 from app.models.bulk import BulkRun
+
+if TYPE_CHECKING:
+    from admin_views.base.screen import AppView
 
 HOW = "how_"
 """Before the name of a field: the name of the choice that says what is done with it."""
@@ -49,6 +53,11 @@ class ManyFlow(Flow):
         return {"meant": await concerned(press)}
 
 
+def names_of(view: AppView) -> list[str]:
+    """The fields that can be changed: those that the screen names, and what people have added."""
+    return [*view.bulk, *(spec.name for spec in custom.fields(view.model))]
+
+
 class BulkForm(AppForm):
     def validate(self, extra_validators: Any = None) -> bool:
         """What is left as it is may hold anything: nobody takes it."""
@@ -66,14 +75,15 @@ class EditFlow(ManyFlow):
         made = await press.view.form_class(press.session, None)
         many = EDITABLE[press.view.identity].many
         fields: dict[str, Any] = {}
-        for name in press.view.bulk:
+        for name in names_of(press.view):
             field = cast("UnboundField[Any]", getattr(made, name))
             fields |= _of(name, field, several=name in many)
         return cast(AppForm, type("EditForm", (BulkForm,), fields)(posted))
 
     def groups(self, press: Press, form: AppForm) -> list[dict[str, Any]]:
         return [
-            {"label": None, "help": None, "fields": [f"{HOW}{name}", name], "more": False} for name in press.view.bulk
+            {"label": None, "help": None, "fields": [f"{HOW}{name}", name], "more": False}
+            for name in names_of(press.view)
         ]
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
@@ -82,7 +92,7 @@ class EditFlow(ManyFlow):
         add: dict[str, Sequence[int]] = {}
         remove: dict[str, Sequence[int]] = {}
         touched = []
-        for name in view.bulk:
+        for name in names_of(view):
             how = form.data[f"{HOW}{name}"]
             if how == KEEP:
                 continue
@@ -92,6 +102,8 @@ class EditFlow(ManyFlow):
                 if not form.data[name]:
                     raise Invalid(**{name: gettext("Choose at least one.")})
                 (add if how == ADD else remove)[name] = form.data[name]
+            elif (spec := custom.named(view.model, name)) is not None:
+                values.setdefault("custom", {})[spec.key] = how == YES if how in (YES, NO) else data["custom"][spec.key]
             else:
                 column = view.prop_of(name).key
                 values[column] = how == YES if how in (YES, NO) else data[column]
@@ -121,7 +133,7 @@ def _of(name: str, field: UnboundField[Any], *, several: bool) -> dict[str, Any]
     given = field.args[1] if len(field.args) > 1 else kwargs.pop("validators", None)
     kwargs.pop("description", None)
     kwargs.pop("validators", None)
-    rules = [v for v in given or () if not isinstance(v, validators.InputRequired | validators.Optional)]
+    rules = [v for v in given or () if not getattr(v, "field_flags", {}).keys() & {"required", "optional"}]
     when = f"{HOW}{name}={ADD}|{REMOVE}" if several else f"{HOW}{name}={SET}"
     kwargs["render_kw"] = {**(kwargs.get("render_kw") or {}), "data-when": when}
     value = field.field_class(

@@ -13,10 +13,12 @@ from wtforms.fields.core import UnboundField
 from admin_views.base.cells import esc, money, ready, words
 from admin_views.base.fields import TYPED, AppForm, DecimalField, ListField, plain
 from admin_views.base.plan import Column
+from app.db import Customised
 from app.domain import custom
 from app.domain.custom import Spec
 from app.domain.custom.values import BIGGEST, LONGEST
-from app.i18n import _
+from app.domain.sessions import Grants, granted
+from app.i18n import _, gettext
 from app.models.custom import CustomKind
 
 SECTION = str.__str__(_("Additional fields"))
@@ -111,29 +113,39 @@ def changed_meanwhile(model: Any, obj: Any, fields: Any) -> list[Any]:
     return lines
 
 
+def add_url(model: Any, grants: Grants) -> str | None:
+    """Where a field of these rows is made, for those who may."""
+    if not issubclass(model, Customised) or not granted(grants, "custom_field", "create"):
+        return None
+    return f"/admin/custom_field/create?target={model.__tablename__}"
+
+
+def offer(groups: list[dict[str, Any]], model: Any, grants: Grants) -> None:
+    """Where custom fields stand in a form, the way to another one."""
+    for group in groups if (url := add_url(model, grants)) else ():
+        if group["label"] == gettext(SECTION):
+            group["help"] = ready('<a href="{}">{}</a>').format(url, gettext("Add a field"))
+
+
 # ---- lists and cards ------------------------------------------------------------------------------------------------
 
 
 def columns(model: Any) -> list[tuple[Column, bool]]:
     """A column for each field, and whether the list shows it as long as nobody chose otherwise."""
     return [
-        (
-            Column(
-                s.name, s.label, CSS.get(s.kind, "lesser"), None, partial(_cell, s), stored=False, of="custom",
-                value=partial(_value, s),
-            ),
-            s.listed,
-        )
+        (Column(s.name, s.label, CSS.get(s.kind, "lesser"), None, partial(_cell, s), stored=False), s.listed)
         for s in custom.fields(model)
-    ]  # fmt: skip
+    ]
+
+
+def beside(present: tuple[Column, ...], own: list[Column]) -> tuple[Column, ...]:
+    """The columns of a list with custom ones behind the state, where they are seen without moving the table."""
+    at = next((i + 1 for i, c in enumerate(present) if "state" in c.css.split()), len(present))
+    return (*present[:at], *own, *present[at:])
 
 
 def _cell(spec: Spec, obj: Any) -> str:
     return cell(spec, (obj.custom or {}).get(spec.key))
-
-
-def _value(spec: Spec, held: Any) -> Any:
-    return custom.plain(spec, (held or {}).get(spec.key))
 
 
 def cell(spec: Spec, value: Any) -> str:

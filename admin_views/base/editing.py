@@ -15,7 +15,7 @@ from wtforms import HiddenField
 from admin_views.base import custom, inplace, pages
 from admin_views.base.cells import ready
 from admin_views.base.conditions import keep_stored
-from admin_views.base.fields import SAFE_INTEGER, AppForm, LookupField, ask_again, focus_of, set_currencies
+from admin_views.base.fields import SAFE_INTEGER, AppForm, ChoiceField, LookupField, ask_again, focus_of, set_currencies
 from admin_views.base.lists import PART
 from admin_views.base.panel import STALE, PanelBase, packed, posted_form
 from admin_views.base.plan import plan_of
@@ -124,6 +124,7 @@ class Editing(PanelBase):
         if sent:
             ask_again(form)
         groups = pages.groups_of(plan_of(request, view), form)
+        custom.offer(groups, view.model, plan_of(request, view).grants)
         inplace.offer_new(request, self.find, form)
         context = {
             "page": {
@@ -185,3 +186,5 @@ def _begin_with(form: Any, request: Request) -> None:
             field.data = min(int(given[:19]), SAFE_INTEGER)
         elif isinstance(field, HiddenField) and given.isascii() and given.isidentifier():
             field.data = given[:40]
+        elif isinstance(field, ChoiceField) and given in [kind.value for kind in field.kind]:
+            field.data = given

@@ -10,9 +10,12 @@ from sqlalchemy import ColumnElement
 from app.observe import actor
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
     from starlette.requests import Request
+    from wtforms import Form
 
     from admin_views.base.plan import Plan
+    from admin_views.base.related import Related
 
 
 class Hooks:
@@ -51,3 +54,31 @@ class Hooks:
 
     def editable(self, obj: Any) -> bool:
         return True  # whether the row may be edited as it is; `save` checks again
+
+    async def form_context(self, session: AsyncSession, obj: Any, form: Form) -> dict[str, Any]:
+        """More for the template of the form."""
+        return {}
+
+    async def attached(self, session: AsyncSession, obj: Any) -> list[Mapping[str, Any]]:
+        """What is deleted along with it: [{label, n, url}]."""
+        return []
+
+    def hue(self, obj: Any) -> int | None:
+        return getattr(obj, "hue", None)
+
+    async def strip(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
+        """At most five figures: [{label, value, note}]."""
+        return []
+
+    async def side(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
+        return []
+
+    async def tab_sections(
+        self, session: AsyncSession, obj: Any, request: Request, tab: Related
+    ) -> list[dict[str, Any]]:
+        """What stands below the list of a tab."""
+        return []
+
+    async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
+        """More for the template of the card, such as the progress of a campaign."""
+        return {}

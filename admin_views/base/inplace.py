@@ -53,7 +53,9 @@ class PlaceFlow(Flow):
         rest = {f.name: None for f in cast("Iterable[Any]", kind()) if f.name not in press.view.in_place}
         small = type(f"Place{press.view.model.__name__}", (kind,), {**rest, "version": HiddenField()})
         version = press.view.version_of(self._row(press)) if not self.new else None
-        made = small(posted) if posted is not None else small(data={**start, "version": version})
+        made = cast(Any, small(posted) if posted is not None else small(data={**start, "version": version}))
+        for field in made:  # the page around it may have fields of the same names
+            field.id = field.label.field_id = f"place-{field.name}"
         return cast(AppForm, made)
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:

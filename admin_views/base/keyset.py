@@ -17,7 +17,7 @@ from app.errors import AppError
 from app.i18n import _
 
 if TYPE_CHECKING:
-    from admin_views.base.listing import Asked
+    from admin_views.base.asked import Asked
     from admin_views.base.plan import Plan
 
 

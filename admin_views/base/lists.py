@@ -11,11 +11,12 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_views.base import inplace, table, views
+from admin_views.base import custom, inplace, table, views
+from admin_views.base.asked import ALL, SIZES, Asked, column_text
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Marker, money, ready
 from admin_views.base.filterform import offers
-from admin_views.base.listing import ALL, SIZES, Asked, Page, column_text, count, total_text, totals
+from admin_views.base.listing import Page, count, total_text, totals
 from admin_views.base.plan import Plan, for_others
 from admin_views.base.reading import names_of
 from admin_views.base.screen import AppView
@@ -127,6 +128,8 @@ async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool 
     for b in sorted(plan.buttons["head"], key=lambda b: b.primary):  # pressed here, it means all that this list shows
         url = f"{b.url(view.identity)}?all=1&{complete}".rstrip("&")
         head.append(offer(b, url)._replace(primary=b.primary and alone))
+    if add_url := custom.add_url(view.model, plan.grants):
+        head.append(Offer(gettext("Add a field"), add_url, "forms", more=True))
     if plan.may_create:
         head.append(_create(view))
     chosen = tuple(offer(b, b.url(view.identity)) for b in plan.buttons["selection"])

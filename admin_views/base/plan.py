@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
@@ -36,10 +36,6 @@ class Column:
     """The search of the list looks into it: what was found is marked."""
     stored: bool = True
     """False: no column of the table; its cell uses what the screen has `computed`."""
-    of: str = ""
-    """For what is no column of the table and exported all the same: the column that holds it, and in `value` what a
-    file says of what is stored there."""
-    value: Callable[[Any], Any] | None = None
 
 
 ROLES = frozenset({"lead", "amount", "meta", "state", "when", "full"})

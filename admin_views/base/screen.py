@@ -165,8 +165,10 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
     def all_columns(self, plan: Plan) -> tuple[Column, ...]:
         """Every column that a list of this screen can show to whoever has this plan: its usual ones, then the others.
         Whatever adds columns adds them here."""
-        usual = {c.key for c in plan.columns}
-        return (*plan.columns, *(self._column(p) for p in self._props() if p.key not in usual))
+        hidden, usual = modules.hidden(), {c.key for c in plan.columns}
+        stored = (self._column(p) for p in self._props() if not hidden.column(self.identity, p.key))
+        others = (*stored, *(c for c, _listed in custom.columns(self.model)))
+        return (*plan.columns, *(c for c in others if c.key not in usual))
 
     @cached_property
     def _plans(self) -> dict[tuple[int, Grants], Plan]:
@@ -188,7 +190,7 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
             fields.setdefault(str.__str__(info.get("group", "")), []).append(str(name))
         own = custom.columns(self.model)
         if own:
-            columns += tuple(c for c, listed in own if listed)
+            columns = custom.beside(columns, [c for c, listed in own if listed])
             sections[custom.SECTION] = [c for c, _listed in own]
             fields[custom.SECTION] = [c.key for c, _listed in own]
         may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)]
@@ -367,19 +369,12 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
                 return ready(badge(getattr(obj, name)))
         return None
 
-    def hue(self, obj: Any) -> int | None:
-        return getattr(obj, "hue", None)
-
     def facts(self, obj: Any) -> list[Markup | str]:
         return [self.shown_id(obj)]
 
     def shown_id(self, obj: Any) -> Markup:
         pk = self.pk_of(obj)
         return ready(copyable(pk, f"#{pk}"))
-
-    async def strip(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
-        """At most five figures: [{label, value, note}]."""
-        return []
 
     async def sections(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
         """The main column of the summary; the usual: the columns, by group."""
@@ -389,19 +384,6 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
             if items:
                 shown.append({"label": gettext(label) if label else gettext("Details"), "kind": "kv", "items": items})
         return shown
-
-    async def side(self, session: AsyncSession, obj: Any, request: Request) -> list[dict[str, Any]]:
-        return []
-
-    async def tab_sections(
-        self, session: AsyncSession, obj: Any, request: Request, tab: Related
-    ) -> list[dict[str, Any]]:
-        """What stands below the list of a tab."""
-        return []
-
-    async def card_context(self, session: AsyncSession, obj: Any, request: Request) -> dict[str, Any]:
-        """More for the template of the card, such as the progress of a campaign."""
-        return {}
 
     @property
     def plain(self) -> bool:

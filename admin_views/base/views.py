@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from admin_views.access import may
-from admin_views.base.listing import ALL, SIZES, Asked, Opened, Saved, count, read, total_text
+from admin_views.base.asked import ALL, SIZES, Asked, Opened, Saved
+from admin_views.base.listing import count, read, total_text
 from admin_views.base.plan import Plan
 from app import db, filters
 from app.domain import views

@@ -6,7 +6,7 @@ A row gets back what it was where it still is as the work left it. What stays is
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import UtcDateTime
+from app.domain import custom
 from app.i18n import _, gettext
 from app.models import audit
 from app.models.audit import Audit, AuditDetail
@@ -99,7 +100,9 @@ async def _put_back(session: AsyncSession, model: Any, changed: Sequence[Deed]) 
             kept[deed.row_id] = ("", gettext("It was deleted since."))
             continue
         for name, (before, after) in deed.changes.items():
-            if name not in columns or audit.plain(getattr(row, name)) != after:
+            if name == "custom":
+                stays += _custom_back(row, before or {}, after or {})
+            elif name not in columns or audit.plain(getattr(row, name)) != after:
                 stays.append(str(columns[name].info.get("label", name)) if name in columns else name)
             else:
                 setattr(row, name, typed(columns[name], before))
@@ -108,6 +111,23 @@ async def _put_back(session: AsyncSession, model: Any, changed: Sequence[Deed]) 
             kept[row.id] = (str(row), said % {"columns": ", ".join(stays)})
     await session.flush()
     return kept
+
+
+def _custom_back(row: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The same field by field for those that people have added. Gives the names of what was changed since."""
+    now, stays = dict(row.custom or {}), []
+    for key in dict.fromkeys([*before, *after]):
+        if before.get(key) == after.get(key):
+            continue
+        if now.get(key) != after.get(key):
+            spec = custom.known(type(row), key)
+            stays.append(str(spec.label) if spec is not None else key)
+        elif key in before:
+            now[key] = before[key]
+        else:
+            now.pop(key, None)
+    row.custom = now
+    return stays
 
 
 def typed(column: ColumnElement[Any], value: Any) -> Any:

@@ -68,6 +68,7 @@
     }
     function take(option) { close(); if (option) how.take(option, input); }
     input.addEventListener("input", function () { look(input.value.trim(), true); });
+    input.addEventListener("focus", function () { input.select(); });
     input.addEventListener("click", function () { if (list.hidden) { input.select(); look("", false); } });
     input.addEventListener("blur", function () { close(); input.value = how.value || ""; });
     input.addEventListener("keydown", function (event) {
@@ -134,39 +135,39 @@
 
   /* ---- The builder ------------------------------------------------------------------------------------------------ */
   function build(holder, offered) {
-    var area = one("textarea", holder), words = offered.words, few = offered.few, id = area.id, label = one("label[for='" + CSS.escape(id) + "']"), tree = null, problem = null, timer = 0, looking = null, waiting = false, quiet = "quiet" in holder.dataset;
+    var area = one("textarea", holder), words = offered.words, few = offered.few, id = area.id, label = one("label[for='" + CSS.escape(id) + "']"), tree = null, problem = null, timer = 0, looking = null, waiting = false, quiet = "quiet" in holder.dataset, draft = area.value;
     var rows = make("div", { "class": "builder-rows" }), said = make("p", { "class": "builder-said", role: "status" }), swap = press(words.text, "braces", "plain sm", function () { if (box.classList.contains("as-text")) rowsAgain(); else asText(true); });
-    var reason = why(holder.dataset.condition, holder.dataset.condition.replace(/condition$/, "lookup"), words, function () { return area.value; }, holder.dataset.whyLabel);
+    var reason = why(holder.dataset.condition, holder.dataset.condition.replace(/condition$/, "lookup"), words, function () { return draft; }, holder.dataset.whyLabel);
     var box = make("div", { "class": "builder", role: "group", tabindex: "-1" }, rows, said, make("div", { "class": "row wrap builder-end" }, reason, swap));
     ["input", "change"].forEach(function (type) { box.addEventListener(type, function (event) { if (event.target !== area) event.stopPropagation(); }); });   // what the form knows is the text alone
     area.id = id + "-text"; box.id = id; if (label) { label.removeAttribute("for"); label.id = id + "-label"; area.setAttribute("aria-labelledby", label.id); box.setAttribute("aria-labelledby", label.id); }
     if (area.hasAttribute("aria-describedby")) box.setAttribute("aria-describedby", area.getAttribute("aria-describedby"));
-    holder.append(box); rows.before(area); area.addEventListener("input", later); area.addEventListener("input", function () { if (!quiet) tell(); });
+    holder.append(box); rows.before(area); area.addEventListener("input", function (event) { event.stopPropagation(); draft = area.value; later(); if (!quiet) tell(); });
 
     function asText(focus) {
       box.classList.add("as-text"); area.hidden = false; rows.hidden = true; swap.lastChild.textContent = words.rows; tree = null;
-      try { if (area.value.trim()) area.value = JSON.stringify(JSON.parse(area.value), null, 2); } catch (e) { /* as it is */ }
+      area.value = draft; try { if (draft.trim()) area.value = JSON.stringify(JSON.parse(draft), null, 2); } catch (e) { /* as it is */ }
       if (focus) area.focus();
     }
     function rowsAgain() {
-      try { tree = area.value.trim() ? rooted(JSON.parse(area.value)) : group("all"); }
+      try { tree = draft.trim() ? rooted(JSON.parse(draft)) : group("all"); }
       catch (e) { asText(false); said.textContent = words.broken; say(words.broken); return; }
       box.classList.remove("as-text"); area.hidden = true; rows.hidden = false; swap.lastChild.textContent = words.text; render();
     }
     function changed(where, focus) {
-      area.value = tree.of.length ? JSON.stringify(write(tree)) : "";
+      draft = tree.of.length ? JSON.stringify(write(tree)) : "";
       later(); if (!quiet) tell();
       if (where) render(focus);
     }
-    function tell() { area.dispatchEvent(new Event("change", { bubbles: true })); }   // a list counts what its form says
+    function tell() { area.value = draft; area.dispatchEvent(new Event("change", { bubbles: true })); }   // a list, which counts what its form says, hears only of what is finished
     function later() { clearTimeout(timer); waiting = true; timer = setTimeout(function () { look(); }, LOOK); }
     function look(then) {
-      if (looking) looking.abort(); looking = new AbortController(); var asked = area.value;
+      if (looking) looking.abort(); looking = new AbortController(); var asked = draft;
       if (!asked.trim()) { if (quiet && waiting) tell(); problem = null; waiting = false; said.textContent = ""; mark(); if (then) then(); return; }
       said.setAttribute("aria-busy", "true");
       post(holder.dataset.condition, { condition: asked }, looking.signal).then(function (found) {
-        var before = Object.keys(names).length; learn(found.names); said.removeAttribute("aria-busy"); if (asked !== area.value) return;
-        problem = found.problem; waiting = false; told(found); if (quiet && !problem) tell();
+        var before = Object.keys(names).length; learn(found.names); said.removeAttribute("aria-busy"); if (asked !== draft) return;
+        problem = found.problem; waiting = false; told(found); if (quiet && !problem && tree) tell();
         if (tree && Object.keys(names).length > before && !rows.contains(doc.activeElement)) render(); else mark();
         if (then) then();
       }).catch(function (e) { if (e.name !== "AbortError") { said.removeAttribute("aria-busy"); said.textContent = words.failed; } });
@@ -194,7 +195,7 @@
     function render(focus) {
       rows.replaceChildren(groupOf(tree, offered, null, words.condition)); mark();
       var target = focus && one("[data-k='" + focus[0] + "'] [data-part='" + focus[1] + "'], [data-k='" + focus[0] + "'][data-part='" + focus[1] + "']", rows);
-      if (target) (target.matches("input, select, button") ? target : one("input, select, button", target) || target).focus();
+      if (target) { target = target.matches("input, select, button") ? target : one("input, select, button", target) || target; target.focus(); if (target.type === "text") target.select(); }
     }
     function groupOf(at, known, outer) {
       var items = make("ol", { "class": "builder-list" }), name = words[at.join];
@@ -323,7 +324,7 @@
       if (waiting) { clearTimeout(timer); look(function () { if (!problem) area.form.requestSubmit(); }); return; }
       var wrong = one("[data-wrong]", box) || one(".builder-problem", box); if (wrong) { wrong.focus(); wrong.scrollIntoView({ block: "center" }); } say(problem.text);
     }, true);
-    rowsAgain(); if (area.value.trim()) look();
+    rowsAgain(); if (draft.trim()) look();
   }
 
   /* ---- Why one row is in or out ----------------------------------------------------------------------------------- */

@@ -48,5 +48,7 @@
 
   /* ---- After a step of a menu the focus is where it was ------------------------------------------------------------ */
   var at = /^#w-\d+$/.test(location.hash) && doc.getElementById(location.hash.slice(1)), menu = at && at.querySelector(".cell-menu > summary");
-  if (menu) menu.focus({ preventScroll: true });
+  function focus() { menu.focus({ preventScroll: true }); }
+  if (menu && doc.readyState === "complete") focus();                   // the browser has gone to the address by then
+  else if (menu) window.addEventListener("load", function () { setTimeout(focus, 0); });
 })();

@@ -70,6 +70,13 @@ async def owner(database: str) -> Staff:
 
 
 @pytest.fixture
+async def settled(database: str) -> None:
+    """The first steps are over: the first page is the dashboard."""
+    async with db.unit() as session:
+        await setup.leave(session)
+
+
+@pytest.fixture
 async def desk(owner: Staff, sign_in: SignIn) -> httpx.AsyncClient:
     """A browser with everything granted."""
     return await sign_in(owner)

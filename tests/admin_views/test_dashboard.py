@@ -111,6 +111,7 @@ async def test_running_work_renews_itself_until_nothing_runs(desk: httpx.AsyncCl
     assert 'data-sure-method="post"' in card and "Stop this import?" in card
 
 
+@pytest.mark.usefixtures("settled")
 async def test_the_health_of_the_workers_is_told(desk: httpx.AsyncClient) -> None:
     async def told() -> str:
         db.database().kept._values.clear()
@@ -133,6 +134,7 @@ async def test_the_health_of_the_workers_is_told(desk: httpx.AsyncClient) -> Non
     assert "1 job has failed." in html and "has waited for 10 min" in html
 
 
+@pytest.mark.usefixtures("settled")
 async def test_without_redis_the_page_says_so(desk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await queue.close()
     monkeypatch.setattr(queue, "_url", "redis://127.0.0.1:1/0")

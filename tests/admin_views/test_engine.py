@@ -214,6 +214,7 @@ async def test_a_form_sent_after_the_session_ended_is_recovered_after_signing_in
     assert forged.status_code == 303
 
 
+@pytest.mark.usefixtures("settled")
 async def test_what_nobody_foresaw_is_a_page_with_a_number_and_without_secrets(
     desk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,8 +14,9 @@ from sqlalchemy import func, select, update
 
 from app import db, links
 from app.db import unit, utcnow
-from app.domain import automation, customers, ledger, tickets
+from app.domain import automation, custom, customers, ledger, tickets
 from app.domain.automation import events, running, trying, watching, words
+from app.domain.config import live, modules
 from app.domain.customers import newcomer, register_many
 from app.domain.ledger import Move
 from app.errors import Conflict, Invalid
@@ -23,6 +24,7 @@ from app.integrations.mail import OutboxMailer
 from app.integrations.storage import DirectoryStorage
 from app.models.automation import BelowAmount, Rule, RuleNotice, RuleRun, RunState
 from app.models.catalog import ServiceStatus
+from app.models.custom import CustomField
 from app.models.customers import Customer, Membership
 from app.models.jobs import Job, JobState
 from app.models.ledger import AccountKind, TransactionKind
@@ -486,3 +488,60 @@ async def test_a_rule_of_a_project_is_for_its_customers_and_its_staff(resources:
     with acting(Actor(Kind.STAFF, None, projects=frozenset({other.id}))):
         async with db.reads() as session:
             assert (await session.scalars(select(Rule))).all() == [] == (await session.scalars(select(RuleRun))).all()
+
+
+async def test_custom_fields_are_watched_and_set_and_break_a_rule_when_they_go(resources: base.Resources) -> None:
+    async with unit() as session:
+        offered = [{"key": "s", "labels": {"en": "Small"}}, {"key": "l", "labels": {"en": "Large"}}]
+        tariff = await custom.create(
+            session, target="customer", key="tariff", kind="choice", labels={"en": "Tariff"}, choices=offered
+        )
+        await custom.create(session, target="customer", key="seats", kind="number", labels={"en": "Seats"})
+        customer = await make.create_customer(session)
+    await live.keep_up(every=0)
+    with pytest.raises(Invalid) as problem:
+        await rule_of({"kind": "set", "field": "custom.seats", "value": "many"})
+    assert "a1_custom.seats" in problem.value.fields
+    rule = await rule_of(
+        {"kind": "set", "field": "custom.seats", "value": "25"},
+        trigger="changed",
+        field="custom.tariff",
+        becomes="large",
+    )
+    assert words.sentence(rule) == "When Tariff becomes Large: set Seats to 25"
+    for value in ("s", "l"):
+        async with unit() as session:
+            row = await session.get_one(Customer, customer.id)
+            await customers.change_customer(session, customer=row, values={"custom": {"tariff": value}})
+    await work_off(resources)
+    [run] = await runs(rule)
+    assert (run.event["was"], run.event["now"], run.state) == ("s", "l", RunState.DONE)
+    assert words.event(run.event, {}) == "Tariff: Small → Large"
+    async with db.reads() as session:
+        assert (await session.get_one(Customer, customer.id)).custom == {"tariff": "l", "seats": 25}
+    async with unit() as session:
+        await custom.archive(session, field=await session.get_one(CustomField, tariff.id))
+    await live.keep_up(every=0)
+    await look()
+    assert states(await runs(rule)) == [RunState.DONE, RunState.BROKEN]
+
+
+async def test_a_part_that_is_switched_off_does_nothing(resources: base.Resources) -> None:
+    rule = await rule_of({"kind": "ticket", "subject": "S", "text": "T"})
+
+    async def switch(**states: bool) -> None:
+        async with unit() as session:
+            await modules.switch(session, states=states)
+        await live.keep_up(every=0)
+
+    async with unit() as session:
+        first = await make.create_customer(session)
+    await switch(tickets=False)
+    await work_off(resources)
+    [run] = await runs(rule)
+    assert (run.customer_id, run.state) == (first.id, RunState.FAILED)
+    await switch(tickets=True, automation=False)
+    async with unit() as session:
+        await make.create_customer(session)
+    await work_off(resources)
+    assert len(await runs(rule)) == 1

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import func, select
 
 from app import db
-from app.domain import customers
+from app.domain import custom, customers
 from app.domain.bulk import editing, runs, undoing
+from app.domain.config import live
 from app.errors import Conflict, Invalid
 from app.models.audit import Audit
 from app.models.bulk import BulkRow, BulkRun, BulkState
@@ -269,3 +270,36 @@ async def test_what_a_row_was_before_may_be_gone(resources: base.Resources, coll
     async with db.reads() as session:
         assert (await session.get_one(Customer, people[1].id)).attitude_id == attitudes[1].id
         assert (await session.get_one(Customer, people[0].id)).attitude_id is None
+
+
+async def test_fields_that_people_have_added_and_groups_by_rule(resources: base.Resources, colleague: Staff) -> None:
+    async with db.unit() as session:
+        await custom.create(
+            session, target="customer", kind="choice", labels={"en": "Level"},
+            choices=[{"labels": {"en": "Gold"}}, {"labels": {"en": "Tin"}}],
+        )  # fmt: skip
+        await custom.create(session, target="customer", kind="text", labels={"en": "Contract"})
+        rule = {"field": "country", "op": "in", "value": ["DE"]}
+        group = await factories.create_group(session, name="Germans", condition=rule)
+        people = [await factories.create_customer(session, custom={"level": "tin"}) for _n in range(2)]
+        people.append(await factories.create_customer(session, custom={"contract": "7"}, country="DE"))
+    await live.keep_up(every=0)
+    with pytest.raises(Invalid) as refused:
+        await begin(colleague, chosen(Customer), values={"custom": {"level": "lead"}})
+    assert set(refused.value.fields) == {"custom_level"}
+    asked = {"values": {"country": "DE", "custom": {"level": "gold"}}, "remove": {"groups": [group.id]}}
+    run = await done(colleague, resources, await begin(colleague, chosen(Customer), **asked))
+    assert (run.changed, run.looked["fields"]) == (3, {"country": 2, "custom_level": 3})
+    assert ["custom_level", "Tin", "Gold"] in run.looked["sample"][-1]["changes"]
+    assert len(await all_of(Membership.customer_id)) == 3, "the rule alone decides"
+    async with db.unit() as session:
+        one = await session.get_one(Customer, people[0].id)
+        await customers.change_customer(session, customer=one, values={"custom": {"contract": "8"}})
+        two = await session.get_one(Customer, people[1].id)
+        await customers.change_customer(session, customer=two, values={"custom": {"level": None}})
+    back = await undone(colleague, resources, run.id)
+    assert (back.undone, back.looked["not_undone"][0][2]) == (2, "Changed since, and left as it is: Level.")
+    async with db.reads() as session:
+        held = [(await session.get_one(Customer, c.id)).custom for c in people]
+    assert held == [{"level": "tin", "contract": "8"}, {}, {"contract": "7"}]
+    assert await all_of(Membership.customer_id) == [people[2].id], "the rule is followed again"

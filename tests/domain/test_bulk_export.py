@@ -14,8 +14,10 @@ from sqlalchemy import select
 
 from app import db
 from app.db import utcnow
+from app.domain import custom
 from app.domain.bulk import exporting, files, runs
 from app.domain.bulk.values import Values
+from app.domain.config import live
 from app.errors import Forbidden, Invalid, NotFound
 from app.integrations.storage import FileMissing
 from app.models.bulk import BulkRow, BulkRun, BulkState
@@ -31,7 +33,7 @@ from tests.domain.test_import_runs import run_jobs
 pytestmark = pytest.mark.usefixtures("redis")
 __all__ = ["colleague", "resources"]  # fixtures
 COLUMNS = [("id", "ID"), ("name", "Name"), ("project_id", "Project"), ("registered_at", "Since"), ("groups", "Groups"),
-           ("balance", "Balance"), ("custom_size", "Size")]  # fmt: skip
+           ("balance", "Balance"), ("custom_weight", "Weight")]  # fmt: skip
 
 
 async def begin(who: Staff, ending: str, rows: Any = None, **asked: Any) -> int:
@@ -51,12 +53,17 @@ async def content(resources: base.Resources, run_id: int) -> bytes:
 
 async def people() -> list[Customer]:
     async with db.unit() as session:
+        await custom.create(session, target="customer", kind="number", digits=1, labels={"en": "Weight"})
+    await live.keep_up(every=0)
+    async with db.unit() as session:
         project = await factories.create_project(session, name="Nordhost")
         group = await factories.create_group(session, name="Regulars")
         since = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
         names = ("=1+1", "A\x0b & <b>", "+49 30", "Köhler; =x", "Last")
         made = [
-            await factories.create_customer(session, project=project, name=n, registered_at=since, custom={"size": i})
+            await factories.create_customer(
+                session, project=project, name=n, registered_at=since, custom={"weight": 5 * i}
+            )
             for i, n in enumerate(names)
         ]
         await factories.create_membership(session, customer=made[0], group=group)
@@ -75,15 +82,16 @@ async def test_each_kind_of_file_has_all_rows_in_order_and_no_formula(
     assert [r["Name"] for r in found] == ["Last", "Köhler; '=x", "'+49 30", "A\x0b & <b>", "'=1+1"]
     assert found[-1] | {"ID": "", "Since": ""} == {
         "ID": "", "Name": "'=1+1", "Project": "Nordhost", "Since": "", "Groups": "Regulars", "Balance": "0.00 EUR",
-        "Size": "0",
+        "Weight": "0.0",
     }  # fmt: skip
     last = json.loads(await content(resources, await begin(colleague, "json")))[-1]
-    assert (last["name"], last["groups"], last["custom_size"]) == ("=1+1", "Regulars", 0)
+    assert (last["name"], last["groups"], last["custom_weight"]) == ("=1+1", "Regulars", "0.0")
     book = openpyxl.load_workbook(io.BytesIO(await content(resources, await begin(colleague, "xlsx"))))
     rows = list(book.active.iter_rows())
     assert [c.value for c in rows[0]] == [label for _key, label in COLUMNS]
     assert [r[1].value for r in rows[1:]] == ["Last", "Köhler; =x", "+49 30", "A & <b>", "=1+1"]
     assert {c.data_type for r in rows[1:] for c in r} <= {"n", "s", "d"}, "none is a formula"
+    assert rows[1][-1].value == 2, "a figure"
     assert rows[1][0].value == made[-1].id and rows[1][3].value == datetime(2026, 3, 1, 12, 30)
     assert await all_of(BulkRow.position) == []
 

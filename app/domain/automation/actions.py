@@ -17,6 +17,7 @@ from sqlalchemy.orm import selectinload
 
 from app.domain import customers, tickets
 from app.domain.automation import calling, fields, telling
+from app.domain.config import modules
 from app.domain.messaging.campaigns import start_campaign
 from app.domain.messaging.system import macros_of
 from app.domain.messaging.versions import texts_of
@@ -176,6 +177,8 @@ async def _regroup(doing: Doing, group_id: int, *, member: bool) -> Result:
     groups = set(await doing.session.scalars(of))
     if (group_id in groups) is member:
         return Result("left", "member" if member else "no_member")
+    if not member and await doing.session.scalar(of.where(Membership.group_id == group_id, Membership.by_rule)):
+        return Result("left", "by_rule")
     wanted = groups | {group_id} if member else groups - {group_id}
     await customers.set_groups(doing.session, customer=doing.customer, groups=wanted)
     return Result("ok", "joined" if member else "left_group")
@@ -198,6 +201,8 @@ async def _check_ticket(session: AsyncSession, given: Action, at: str) -> Action
 
 
 async def _open_ticket(doing: Doing, action: Action) -> Result:
+    if not modules.on("tickets"):
+        raise Conflict(modules.OFF)
     ticket = await tickets.open_ticket(
         doing.session, customer_id=doing.customer.id, subject=action["subject"], text=action["text"],
         from_customer=False, internal=not action.get("to_customer"), category_id=action.get("category_id"),

@@ -10,14 +10,17 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import filters
-from app.domain import customers
+from app.domain import custom, customers
+from app.domain.checks import Bad
 from app.errors import Invalid
 from app.i18n import gettext
+from app.models.custom import CustomKind
 from app.models.customers import Attitude, Customer
 from app.models.staff import Staff
 
 CUSTOM = "custom."
 """A custom field is watched by its key, behind this."""
+YES = "yes"
 UNWATCHED = frozenset({"id", "registered_at", "registration_ip", "came_from", "terms_accepted_at", "phone_verified_at"})
 SETTABLE = (
     "kind", "country", "language", "timezone", "attitude_id", "responsible_id", "contact_person", "phone", "address",
@@ -26,9 +29,13 @@ SETTABLE = (
 """What a rule may set: what can be said of many customers, or emptied."""
 
 
-@cache
 def watched() -> dict[str, str]:
-    """Column of a customer -> its label, for those that rules can wait for."""
+    """Field of a customer -> its label, for those that rules can wait for."""
+    return _columns() | {CUSTOM + spec.key: spec.label for spec in custom.fields(Customer)}
+
+
+@cache
+def _columns() -> dict[str, str]:
     columns = Customer.__mapper__.column_attrs
     labels = {a.key: a.columns[0].info.get("label") for a in columns}
     return {key: label for key, label in labels.items() if label and key not in UNWATCHED}
@@ -38,13 +45,18 @@ def label(field: str) -> str:
     """What a field is called; its name, when there is none of this name any more."""
     if field.startswith(CUSTOM):
         key = field.removeprefix(CUSTOM)
-        known = filters.fields(Customer).get(key) or filters.fields(Customer).get(f"custom_{key}")
-        return str(known.label) if known is not None else key
-    return str(watched().get(field, field))
+        spec = custom.known(Customer, key)
+        return str(spec.label) if spec is not None else key
+    return str(_columns().get(field, field))
 
 
 def known(field: str) -> bool:
-    return field in watched() or (field.startswith(CUSTOM) and len(field) > len(CUSTOM))
+    return field in _columns() or _spec(field) is not None
+
+
+def _spec(field: str) -> custom.Spec | None:
+    """The custom field of this name."""
+    return custom.by_key(Customer).get(field.removeprefix(CUSTOM)) if field.startswith(CUSTOM) else None
 
 
 def _filter_field(field: str) -> filters.Field | None:
@@ -63,6 +75,11 @@ async def meant(session: AsyncSession, field: str, typed: str, at: str) -> str:
     """The value as changes hold it, of what somebody has typed: a choice by its label or code, a row by its name.
     Raises Invalid at `at`."""
     typed = typed.strip()
+    if (spec := _spec(field)) is not None:
+        try:
+            return plain(custom.read(spec, typed))
+        except Bad as bad:
+            raise Invalid(**{at: str(bad)}) from None
     found = _filter_field(field)
     if not typed or found is None:
         return typed
@@ -86,6 +103,13 @@ async def meant(session: AsyncSession, field: str, typed: str, at: str) -> str:
 
 def shown(field: str, value: str, names: Mapping[str, Mapping[str, str]]) -> str:
     """A value as changes hold it, in words."""
+    if value and (spec := _spec(field)) is not None:
+        if spec.digits or spec.currency:
+            return custom.say(spec, int(value)) if value.removeprefix("-").isdecimal() else value
+        if spec.kind is CustomKind.YES_NO:
+            return gettext("yes")
+        option = spec.option(value)
+        return str(option.label) if option is not None else value
     found = _filter_field(field)
     if found is None or not value:
         return value
@@ -108,7 +132,7 @@ def plain(value: Any) -> str:
         return ""
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return "yes" if value is True else str(value)
+    return YES if value is True else str(value)
 
 
 def before_and_after(changes: Mapping[str, Any], field: str) -> tuple[str, str] | None:
@@ -127,7 +151,7 @@ def before_and_after(changes: Mapping[str, Any], field: str) -> tuple[str, str] 
 async def checked_value(session: AsyncSession, field: str, value: Any, at: str) -> Any:
     """A value that a rule may give to this field. Raises Invalid at `at`."""
     if field.startswith(CUSTOM):
-        return value
+        return _checked_custom(field, value, at)
     try:
         if field not in SETTABLE:
             raise Invalid(gettext("Choose one from the list."))
@@ -141,6 +165,30 @@ async def checked_value(session: AsyncSession, field: str, value: Any, at: str) 
     return clean.value if hasattr(clean, "value") else clean
 
 
+def _checked_custom(field: str, value: Any, at: str) -> Any:
+    """The value as it is kept. A text is what somebody has typed."""
+    spec = _spec(field)
+    try:
+        if spec is None:
+            raise Bad(gettext("There is no such field."))
+        return custom.check(spec, custom.read(spec, value) if isinstance(value, str) else value)
+    except Bad as bad:
+        raise Invalid(**{at: str(bad)}) from None
+
+
+def value_of(customer: Customer, field: str) -> Any:
+    if field.startswith(CUSTOM):
+        return customer.custom.get(field.removeprefix(CUSTOM))
+    return getattr(customer, field)
+
+
+def typed(field: str, value: Any) -> str:
+    """The value of a custom field, as somebody types it."""
+    spec = _spec(field)
+    return plain(value if spec is None else custom.plain(spec, value))
+
+
 def settable() -> Iterator[tuple[str, str]]:
+    """What rules may set, with its label; the custom fields last."""
     labels = watched()
-    return ((name, labels[name]) for name in SETTABLE)
+    return ((name, labels[name]) for name in (*SETTABLE, *(n for n in labels if n.startswith(CUSTOM))))

@@ -16,6 +16,7 @@ from app import filters, i18n
 from app.db import utcnow
 from app.domain.automation import actions, calling, events, rules
 from app.domain.automation.actions import KINDS, Action, Doing, Result
+from app.domain.config import modules
 from app.errors import AppError, Conflict, NotFound
 from app.i18n import _
 from app.models.automation import Rule, RuleRun, RunState
@@ -58,7 +59,15 @@ async def _do(session: AsyncSession, rule: Rule, runs: Sequence[RuleRun]) -> Non
     mine = set(await session.scalars(select(Customer.id).where(Customer.id.in_(ids), test)))
     able = []
     for run in runs:
-        why = "off" if not rule.enabled else "broken" if problem else "" if run.customer_id in mine else "condition"
+        why = (
+            "off"
+            if not rule.enabled or not modules.on("automation")
+            else "broken"
+            if problem
+            else ""
+            if run.customer_id in mine
+            else "condition"
+        )
         run.held = await held(session, rule, run.customer_id) if run.customer_id in found and not problem else {}
         if why:
             run.state, run.reason, run.finished_at = RunState.SKIPPED, why, utcnow()

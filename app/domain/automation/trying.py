@@ -167,8 +167,8 @@ async def _would(session: AsyncSession, rule: Rule, customer: Customer, names: w
         text = words.do(action, names)
         kind = action["kind"]
         member = action.get("group_id") in groups
-        if kind == "set" and not action["field"].startswith(fields.CUSTOM):
-            same = fields.plain(getattr(customer, action["field"])) == fields.plain(action["value"])
+        if kind == "set":
+            same = fields.plain(fields.value_of(customer, action["field"])) == fields.plain(action["value"])
         else:
             same = (kind == "join" and member) or (kind == "leave" and not member)
         said.append(gettext("%(what)s (it is so already)") % {"what": text} if same else text)

@@ -227,3 +227,4 @@ async def in_use(session: AsyncSession) -> list[int]:
         return []
     rows = await session.scalars(select(Rule.id).where(Rule.enabled).order_by(Rule.position, Rule.id))
     return list(rows)
+    return [rule.id for rule in await rules.enabled(session, *Trigger)]

@@ -177,6 +177,7 @@ DONE = {
     "left_group": _("taken out of the group"),
     "member": _("is in the group already"),
     "no_member": _("is not in the group"),
+    "by_rule": _("the condition of the group keeps the customer in it"),
     "ticket": _("ticket “%(note)s” is opened"),
     "told": _("told to %(ref)s: %(note)s"),
     "nobody": _("there was nobody to tell"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -13,18 +14,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
 from app.db import Choice, reads, unit
-from app.domain import undoing
+from app.domain import custom, undoing
 from app.domain.bulk import runs
 from app.domain.bulk.kinds import EDITABLE, Editable
 from app.domain.bulk.runs import Left
 from app.domain.bulk.values import related
+from app.domain.custom.spec import PREFIX
 from app.errors import AppError, Forbidden, Invalid
 from app.i18n import country_name, gettext, language_name, show_date, show_moment
 from app.models import audit
 from app.models.bulk import BulkKind, BulkRun, BulkState
 
 AT_ONCE = 100
-"""Rows of one transaction: some tenths of a second."""
+LONGEST = 0.5
+"""Rows and seconds of one transaction: whoever stops it does not wait for more."""
 SAMPLE = 10
 SPELLED_OUT = 200
 """Refusals that the row of the run holds; a file has them all."""
@@ -78,6 +81,8 @@ class _Part:
     sample: list[dict[str, Any]] = field(default_factory=list)
     refused: list[tuple[int, int, str, str]] = field(default_factory=list)
     """(position, id, name, reason)."""
+    last: bool = False
+    """No rows are left behind this part."""
 
 
 async def work_off(*, run_id: int, state: BulkState, more: Callable[[], bool]) -> Left:
@@ -117,6 +122,7 @@ class _Worker:
         self.add, self.remove = run.wanted.get("add", {}), run.wanted.get("remove", {})
         self.many = [name for name in kind.many if self.add.get(name) or self.remove.get(name)]
         self.act = kind.acts[run.wanted["act"]] if "act" in run.wanted else None
+        self.own: dict[str, Any] = self.values.pop("custom", {})
         self.columns = [self.act.column] if self.act else list(self.values)
         self.names: dict[tuple[Any, Any], str] = {}
 
@@ -137,20 +143,29 @@ class _Worker:
             await self._rows(session, rows, found)
             return await self._keep(session, rows, found)
 
-    async def _rows(self, session: AsyncSession, part: Sequence[tuple[int, int]], found: _Part) -> None:
+    async def _rows(self, session: AsyncSession, part: list[tuple[int, int]], found: _Part) -> None:
+        """Work on the rows of the part; those for which there is no time are taken out of it."""
+        until = time.monotonic() + LONGEST
+        found.last = len(part) < AT_ONCE
         model = self.kind.model
         ids = [row_id for _position, row_id in part]
         query = select(model).where(model.id.in_(ids)).order_by(model.id).with_for_update(of=model)
         rows = {row.id: row for row in await session.scalars(query)}
         present = {name: await self.kind.many[name].present(session, ids) for name in self.many}
-        for position, row_id in part:
+        held = {n: await self.kind.many[n].present(session, ids, held=True) for n in self.many if self.remove.get(n)}
+        for n, (position, row_id) in enumerate(part):
+            if n and time.monotonic() > until:
+                del part[n:]
+                found.last = False
+                break
             row = rows.get(row_id)
             if row is None:
                 found.refused.append((position, row_id, "", gettext("It does not exist any more.")))
                 continue
             name = str(row)
             try:
-                changes = await self._one(session, row, {n: frozenset(p.get(row_id, ())) for n, p in present.items()})
+                has, stays = ({n: frozenset(p.get(row_id, ())) for n, p in of.items()} for of in (present, held))
+                changes = await self._one(session, row, has, stays)
             except Invalid as problem:
                 said = [f"{self._label(field)}: {why}" if field else str(why) for field, why in problem.fields.items()]
                 found.refused.append((position, row_id, name, " ".join(said) or str(problem)))
@@ -173,14 +188,20 @@ class _Worker:
                 found.sample.append({"id": row_id, "name": name, "changes": shown})
 
     async def _one(
-        self, session: AsyncSession, row: Any, present: Mapping[str, frozenset[int]]
-    ) -> dict[str, tuple[Any, Any]]:
-        """Change one row: column -> (before, after)."""
+        self, session: AsyncSession, row: Any, present: Mapping[str, frozenset[int]],
+        stays: Mapping[str, frozenset[int]],
+    ) -> dict[str, tuple[Any, Any]]:  # fmt: skip
+        """Change one row: column, or name of a field that people have added -> (before, after)."""
         before = {column: getattr(row, column) for column in self.columns}
-        wanted: dict[str, Any] = {c: v for c, v in self.values.items() if c == "custom" or before[c] != v}
+        was = dict(row.custom or {}) if self.own else {}
+        wanted: dict[str, Any] = {c: v for c, v in self.values.items() if before[c] != v}
+        if any(was.get(key) != v for key, v in self.own.items()):
+            wanted["custom"] = self.own
         several: dict[str, set[int]] = {}
         for name in self.many:
-            then = set(present[name] | set(self.add.get(name, ()))) - set(self.remove.get(name, ()))
+            then = set(present[name] | set(self.add.get(name, ()))) - (
+                set(self.remove.get(name, ())) - stays.get(name, frozenset())
+            )
             if then != present[name]:
                 several[name] = then
         if not wanted and not several and self.act is None:
@@ -191,13 +212,17 @@ class _Worker:
             else:
                 await self.kind.change(session, row, {**wanted, **several})
         changes = {c: (v, getattr(row, c)) for c, v in before.items() if getattr(row, c) != v}
+        changes |= {
+            f"{PREFIX}{key}": (was.get(key), now.get(key))
+            for now in ([row.custom or {}] if self.own else [])
+            for key in self.own
+            if was.get(key) != now.get(key)
+        }
         return changes | {name: (sorted(present[name]), sorted(then)) for name, then in several.items()}
 
     def _label(self, field: str) -> str:
-        for name in (field, f"{field}_id"):
-            if name in self.kind.many or name in self.kind.model.__table__.c:
-                return self.kind.label(name)
-        return field
+        column = f"{field}_id"
+        return self.kind.label(column if column in self.kind.model.__table__.c else field)
 
     async def _keep(self, session: AsyncSession, rows: Sequence[tuple[int, int]], found: _Part) -> Left:
         """Write down how far it is, and what became of the rows. Raises _Lost when it was stopped meanwhile."""
@@ -221,7 +246,7 @@ class _Worker:
             mark = update(table).where(table.c.run_id == self.run.id, table.c.position == bindparam("at"))
             marks = [{"at": position, "why": why} for position, _id, _name, why in found.refused]
             await (await session.connection()).execute(mark.values(reason=bindparam("why")), marks)
-        over = len(rows) < AT_ONCE
+        over = found.last
         if over:
             run = await runs.locked(session, self.run.id)
             await runs.end(session, run, BulkState.DONE if self.state is BulkState.RUNNING else BulkState.CHECKED)
@@ -235,6 +260,8 @@ class _Worker:
         if column in self.kind.many:
             target: Any = self.kind.many[column].target
             return ", ".join([await self._name(session, target, i) for i in value])
+        if (spec := custom.named(self.kind.model, column)) is not None:
+            return custom.say(spec, value)
         if value is None or value == "":
             return ""
         if isinstance(value, bool):
@@ -245,8 +272,6 @@ class _Worker:
             return show_moment(value)
         if isinstance(value, date):
             return show_date(value)
-        if isinstance(value, dict):
-            return ", ".join(f"{k}: {v}" for k, v in value.items())
         mapped = self.kind.model.__mapper__
         stored = mapped.column_attrs[column].columns[0]
         if (pointed := related(mapped, stored)) is not None:

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import false, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Base
-from app.domain import catalog, checks, customers, tickets, users
+from app.domain import catalog, checks, custom, customers, tickets, users
 from app.domain.catalog import services
+from app.domain.customers.grouping import follow_rules
 from app.errors import Invalid
 from app.i18n import _, gettext
 from app.models.catalog import Service
@@ -23,6 +24,7 @@ from app.models.users import User
 
 Change = Callable[[AsyncSession, Any, dict[str, Any]], Awaitable[None]]
 Verb = Callable[[AsyncSession, Any], Awaitable[None]]
+Follow = Callable[[AsyncSession, Sequence[int]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,17 @@ class Many:
     of: str
     to: str
     target: type[Base]
+    held: str = ""
+    """A column of the links: those that have it set are not taken out by hand."""
 
-    async def present(self, session: AsyncSession, ids: Sequence[int]) -> dict[int, set[int]]:
+    async def present(self, session: AsyncSession, ids: Sequence[int], *, held: bool = False) -> dict[int, set[int]]:
+        """What each row has; held: only what stays whatever is wanted."""
         of, to = getattr(self.link, self.of), getattr(self.link, self.to)
+        query = select(of, to).where(of.in_(ids))
+        if held:
+            query = query.where(getattr(self.link, self.held) if self.held else false())
         found: dict[int, set[int]] = {}
-        for row_id, other in await session.execute(select(of, to).where(of.in_(ids))):
+        for row_id, other in await session.execute(query):
             found.setdefault(row_id, set()).add(other)
         return found
 
@@ -55,13 +63,15 @@ class Act:
 
 @dataclass(frozen=True)
 class Editable:
-    """fields: column -> its check. change: sets columns, and of `many` all ids at once."""
+    """fields: column -> its check. change: sets columns, and of `many` all ids at once. follow: what these rows cause
+    elsewhere follows them, after they were put back."""
 
     model: Any
     fields: Mapping[str, checks.Check]
     change: Change
     many: Mapping[str, Many] = field(default_factory=dict)
     acts: Mapping[str, Act] = field(default_factory=dict)
+    follow: Follow | None = None
 
     def cleaned(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of `wanted` in the shape in which they are kept. Raises Invalid with every bad field, also for
@@ -73,12 +83,20 @@ class Editable:
             gone.append(wanted["act"])
         if gone:
             raise Invalid(**{name: gettext("There is no such field.") for name in gone})
-        return checks.clean(given, self.fields)
+        values = checks.clean(given, self.fields)
+        if own := values.get("custom"):
+            kept = custom.clean(self.model, own, before={})
+            values["custom"] = {key: kept.get(key) for key in own}
+        return values
 
     def label(self, name: str) -> str:
+        """Of a column, a field that holds several, or one that people have added."""
+        if (spec := custom.named(self.model, name)) is not None:
+            return str(spec.label)
         if name in self.many:
             return str(self.many[name].label)
-        return str(self.model.__table__.c[name].info.get("label", name))
+        columns = self.model.__table__.c
+        return str(columns[name].info.get("label", name)) if name in columns else name
 
 
 async def _customer(session: AsyncSession, row: Customer, values: dict[str, Any]) -> None:
@@ -88,6 +106,15 @@ async def _customer(session: AsyncSession, row: Customer, values: dict[str, Any]
 
 async def _close(session: AsyncSession, row: Customer) -> None:
     await customers.close_customer(session, customer=row)
+
+
+async def _follow(session: AsyncSession, ids: Sequence[int]) -> None:
+    await follow_rules(session, ids)
+
+
+async def _follow_services(session: AsyncSession, ids: Sequence[int]) -> None:
+    of = await session.scalars(select(Service.customer_id).where(Service.id.in_(ids)).distinct())
+    await follow_rules(session, of.all())
 
 
 async def _user(session: AsyncSession, row: User, values: dict[str, Any]) -> None:
@@ -120,15 +147,18 @@ EDITABLE: dict[str, Editable] = {
               "came_from", "custom"),
         _customer,
         {
-            "groups": Many(_("Groups"), Membership, "customer_id", "group_id", Group),
+            "groups": Many(_("Groups"), Membership, "customer_id", "group_id", Group, "by_rule"),
             "available_projects": Many(
                 _("Available projects"), CustomerProject, "customer_id", "project_id", Project
             ),
         },
         {"close": Act(_("Close the account"), _close, "status", "action:close")},
+        _follow,
     ),
-    "user": Editable(User, _some(users.FIELDS, "language", "enabled"), _user),
-    "service": Editable(Service, _some(services.FIELDS, "next_charge_on", "auto_renew"), _service),
+    "user": Editable(User, _some(users.FIELDS, "language", "enabled", "custom"), _user),
+    "service": Editable(
+        Service, _some(services.FIELDS, "next_charge_on", "auto_renew", "custom"), _service, follow=_follow_services
+    ),
     "ticket": Editable(
         Ticket,
         {"category_id": checks.row_id, "assigned_id": checks.row_id, "priority": checks.one_of(TicketPriority)},

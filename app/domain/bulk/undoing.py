@@ -76,6 +76,8 @@ async def _part(session: AsyncSession, run_id: int) -> Left:
     for noun, many in links.items():
         kept |= await _links_back(session, kind, many, [d for d in part if d.noun == noun])
     rows = {_row_of(deed, links) for deed in part}
+    if kind.follow is not None:
+        await kind.follow(session, sorted(rows))
     spelled = [*run.looked.get("not_undone", ()), *([i, name, why] for i, (name, why) in kept.items())][:SPELLED_OUT]
     looked = {**run.looked, "undone_at": part[-1].audit_id, "not_undone": spelled}
     done = run.done + len(rows)
@@ -113,6 +115,8 @@ async def _links_back(session: AsyncSession, kind: Editable, many: Many, changed
     kept = Kept()
     link, model, target = many.link, kind.model, many.target
     for deed in changed:
+        if many.held and True in deed.changes.get(many.held, ()):
+            continue  # a rule has done it, and is followed afterwards
         row_id = _row_of(deed, {deed.noun: many})
         before, after = deed.changes[many.to]
         other = after if after is not None else before

@@ -16,6 +16,7 @@ from app.db import Base, UtcDateTime
 from app.domain import custom
 from app.domain.custom import Spec
 from app.domain.sheets import money
+from app.models.custom import CustomKind
 from app.models.customers import Customer, Group, Membership
 from app.models.ledger import Account
 from app.models.users import User, UserCustomer
@@ -30,10 +31,11 @@ Look = Callable[[AsyncSession, Sequence[Any]], Awaitable[Mapping[Any, Any]]]
 
 @dataclass(frozen=True)
 class Given:
-    """A column that is no column of the table. look: the values of these rows, by id. typed: people have typed it."""
+    """A column that is no column of the table. look: the values of these rows, by id. figure: they are numbers; all
+    else people have typed."""
 
     look: Look
-    typed: bool = True
+    figure: bool = False
 
 
 async def _groups(session: AsyncSession, ids: Sequence[int]) -> dict[int, str]:
@@ -86,7 +88,7 @@ def _custom(model: Any, spec: Spec) -> Given:
         rows = await session.execute(select(model.id, model.custom).where(model.id.in_(ids)))
         return {row_id: custom.plain(spec, (held or {}).get(spec.key)) for row_id, held in rows}
 
-    return Given(look)
+    return Given(look, figure=spec.kind in (CustomKind.NUMBER, CustomKind.MONEY))
 
 
 def given(model: Any, key: str) -> Given | None:
@@ -145,7 +147,9 @@ class Values:
                 if (way := given(model, key)) is None:
                     raise LookupError(f"{mapper.class_.__name__} has no column {key}")
                 self.given[key] = way
-                if way.typed:
+                if way.figure:
+                    self.figures.add(key)
+                else:
                     self.typed.append(i)
                 continue
             column = mapper.column_attrs[key].columns[0]

@@ -191,7 +191,7 @@ def _blank(model: Any, *columns: str, **values: Any) -> dict[str, Any]:
     if issubclass(model, Searchable):
         found["search_text"] = ""
     if issubclass(model, Customised):
-        found["custom"] = {}
+        found["custom"] = found["custom_folded"] = {}
     if issubclass(model, Versioned):
         found["version"] = model.version + 1
     return found
