@@ -18,7 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import utcnow
 from app.domain.automation import events, rules
 from app.domain.automation.events import Event
-from app.domain.config import modules
 from app.models.automation import BelowAmount, Rule, RuleRun, Trigger
 from app.models.billing import Invoice, InvoiceKind, InvoiceStatus
 from app.models.catalog import Service, ServiceStatus
@@ -223,8 +222,4 @@ async def look_once(session: AsyncSession, *, rule_id: int, now: datetime) -> bo
 
 
 async def in_use(session: AsyncSession) -> list[int]:
-    if not modules.on("automation"):
-        return []
-    rows = await session.scalars(select(Rule.id).where(Rule.enabled).order_by(Rule.position, Rule.id))
-    return list(rows)
     return [rule.id for rule in await rules.enabled(session, *Trigger)]
