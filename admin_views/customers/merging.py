@@ -281,8 +281,9 @@ async def _near(session: AsyncSession, customer: Any) -> tuple[list[Any], list[A
 
 
 def _rows(what: str) -> Select[Any]:
-    rows: Select[Any] = select(Customer.id, Customer.name, literal(what).label("what"))
-    return rows.order_by(Customer.id)
+    rows: Any = select(Customer.id, Customer.name, literal(what).label("what"))
+    found: Select[Any] = rows.order_by(Customer.id)
+    return found
 
 
 async def _merged_lately(session: AsyncSession, customer_id: int) -> bool:
