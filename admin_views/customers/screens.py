@@ -225,7 +225,12 @@ class Customers(AppView, model=Customer):
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
         fields: dict[str, Any] = {}
         if modules.on("groups"):
-            fields["groups"] = LookupField(_("Groups"), target="customer_group", multiple=True)
+            fields["groups"] = LookupField(
+                _("Groups"),
+                target="customer_group",
+                multiple=True,
+                description=_("By hand. A rule decides about its own."),
+            )
         if modules.on("projects"):
             fields["available_projects"] = LookupField(
                 _("Available projects"),
