@@ -71,7 +71,7 @@ class ChoicesField(Field):
             wanted = EMPTY if self.more else 0
         else:
             rows: list[dict[str, Any]] = [] if data is unset_value or data is None else data
-            made = ({"key": row["key"], **row["labels"]} for row in rows if not row.get("off"))
+            made = ({"key": row["key"], **row["labels"]} for row in rows if not row.get("retired"))
             self.entries = [kind(prefix=f"choices-{at}", data=row) for at, row in enumerate(made)]
             wanted = EMPTY
         first = len(self.entries)

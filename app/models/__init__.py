@@ -5,5 +5,3 @@ from pkgutil import iter_modules
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
-
-import_module(f"{__name__}.labels").name_columns()  # when every table is known
