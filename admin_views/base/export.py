@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,7 +18,7 @@ from admin_views.base.fields import AppForm, ListField
 from admin_views.base.keyset import beyond, keys_of, order_by
 from admin_views.base.listing import Asked, conditions, count
 from admin_views.base.plan import Plan, plan_of
-from app import db
+from app import db, filters
 from app.domain.bulk.exporting import add_export
 from app.domain.bulk.files import FILES
 from app.domain.bulk.values import Values, known
@@ -116,7 +117,12 @@ async def chosen_by(session: AsyncSession, press: Press) -> tuple[Select[Any], s
     plan, asked = plan_of(press.request, press.view), asked_of(press)
     where = conditions(press.view, asked)
     await db.weigh(session, where)
-    return chosen(plan, asked, where), asked.query()
+    return chosen(plan, asked, where), asked.complete() if press.asked else _query(press)
+
+
+def _query(press: Press) -> str:
+    """The address of the list of the chosen rows."""
+    return urlencode(filters.to_query(filters.All((press.view.only(press.pks),)), press.view.model))
 
 
 def asked_of(press: Press) -> Asked:

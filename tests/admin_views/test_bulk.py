@@ -95,6 +95,7 @@ async def test_the_selection_closes_and_joins_groups_and_lists_who_was_refused(
     await run_jobs(resources)
     looked = (await desk.get(card)).text
     assert "Change 1 row" in looked and "is not closed" in looked
+    assert f"/admin/customer/list?id.in={free.id}%2C{bound.id}" in looked
     run_id = card.rpartition("/")[2]
     found = await desk.get(f"/admin/bulk_run/file/{run_id}/reasons")
     [line] = csv.DictReader(io.StringIO(found.text.removeprefix("\ufeff")))
