@@ -93,7 +93,15 @@ async def test_nothing_personal_is_left_but_what_the_law_wants(tmp_path: Path, d
 
     left = await _where(WORD)
     assert not {place for place in left if place.partition(".")[0] not in clearing.STAYS}, left
-    assert not left & {"payer.phone", "payer.email", "payer.contact", "payer.custom", "payment.note", "invoice.note"}
+    assert not left & {
+        "payer.phone",
+        "payer.email",
+        "payer.contact",
+        "payer.custom",
+        "payer.custom_folded",
+        "payment.note",
+        "invoice.note",
+    }
     assert {"invoice.sides", "payer.name"} <= left
     assert report["kept"]["invoice"] == 2 and report["kept"]["user"] == 1 and report["cleared"]["ticket"] == 1
     with pytest.raises(FileMissing):
