@@ -35,7 +35,6 @@ from app.models.customers import ExternalRef
 from app.models.jobs import Job, JobState
 from app.queue import enqueue
 from app.render import page
-from app.settings import Settings
 
 URL = "/admin/configuration"
 AT_ONCE = 100_000
@@ -46,11 +45,9 @@ _signer = Signer("configuration")
 
 
 class Configuring(PanelBase):
-    settings: Settings
-
-    @property
-    def _storage(self) -> DirectoryStorage:
-        return DirectoryStorage(self.settings.data_dir / FOLDER)
+    @staticmethod
+    def _uploads(request: Request) -> DirectoryStorage:
+        return DirectoryStorage(request.app.state.settings.data_dir / FOLDER)
 
     @staticmethod
     def _need(request: Request) -> None:
@@ -90,7 +87,7 @@ class Configuring(PanelBase):
             found = await self._differences(data, prune)
         except (Invalid, FileProblem) as problem:
             return await self._page(request, str(problem), 422)
-        stored = await self._storage.save(data)
+        stored = await self._uploads(request).save(data)
         async with db.unit() as session:
             late = utcnow() + timedelta(days=1)
             await enqueue(session, "config.forget", due_at=late, file=stored.key)
@@ -130,7 +127,7 @@ class Configuring(PanelBase):
         try:
             if key is None:
                 raise Invalid(gettext("Choose a file."))
-            data = await self._storage.read(key)
+            data = await self._uploads(request).read(key)
             if len(data) > AT_ONCE:
                 async with db.unit() as session:
                     await enqueue(session, "config.take", file=key, prune=prune)

@@ -138,12 +138,13 @@ def _migrate(_arguments: argparse.Namespace) -> int:
 @asynccontextmanager
 async def _at_work(settings: Settings) -> AsyncIterator[None]:
     """The database and the queue of this process, with the system as the acting person."""
-    from app import db, queue
+    from app import db, links, queue
     from app.domain.config import live
     from app.observe import SYSTEM, acting
 
     db.configure(settings.database_url)
     queue.configure(settings.redis_url)
+    links.configure(settings)
     try:
         with acting(SYSTEM):
             await live.keep_up()

@@ -13,6 +13,7 @@ from app import db
 from app.db import moment, utcnow
 from app.domain import jobs
 from app.domain.automation import calling, events, running, watching
+from app.domain.config import modules
 from app.i18n import _
 from app.integrations import webhooks
 from app.models.automation import Rule, RuleRun
@@ -91,8 +92,8 @@ async def day(job: JobRun, *, rule_id: int, day: str, after: int = 0) -> Again |
 
 @task(events.WORK)
 async def work(job: JobRun) -> Again | None:
-    """Do what is due."""
-    while True:
+    """Do what is due. It waits while automation is switched off."""
+    while modules.on("automation"):
         with acting(SYSTEM):
             async with db.unit() as session:
                 more = await running.work(session)
@@ -100,6 +101,7 @@ async def work(job: JobRun) -> Again | None:
             return None
         if job.slice_over:
             return Again(0)
+    return None
 
 
 class NotTaken(Exception):

@@ -46,7 +46,7 @@ async def group(
             return Again(0)
 
 
-@daily("customers.groups", hour=1)
+@daily("customers.groups", hour=1, module="groups")
 async def groups(job: JobRun, *, day: str) -> None:
     """Follow every rule anew: days have passed, and what it asks about has changed."""
     async with db.unit() as session:

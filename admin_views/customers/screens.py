@@ -30,7 +30,7 @@ from app.domain import customers
 from app.domain.config import modules
 from app.domain.customers.merging import family
 from app.domain.sessions import Grants
-from app.errors import Conflict, Invalid
+from app.errors import Invalid
 from app.i18n import _, country_name, gettext, language_name
 from app.models.audit import Audit
 from app.models.billing import Expense, Invoice, Payment
@@ -272,8 +272,6 @@ class Customers(AppView, model=Customer):
                 **{k: v for k, v in values.items() if v is not None},
             )
         else:
-            if obj.cleared_at is not None:
-                raise Conflict(gettext("The personal data of this customer was cleared."))
             await customers.change_customer(
                 session, customer=obj, values=values, groups=groups, available_projects=projects
             )

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import func, select
 
 from app import db
-from app.domain import discounts, inbound
+from app.domain import automation, discounts, inbound
+from app.domain.automation import rules, watching
 from app.domain.config import live, modules
 from app.models.customers import Attitude, Customer
 from app.models.staff import Staff
@@ -122,3 +123,12 @@ async def test_what_is_off_rests(database: str) -> None:
     with pytest.raises(modules.Invalid, match="projects are in use"):
         await switch(projects=False)
     assert inbound._no_tickets in inbound.RULES
+    async with db.unit() as session:
+        rule = {"name": "Hello", "trigger": "registered", "actions": [{"kind": "webhook", "url": "https://x.example/"}]}
+        made = await automation.save_rule(session, values=rule)
+        await automation.switch(session, rule=made, on=True)
+    for state in (True, False):
+        await switch(automation=state)
+        async with db.reads() as session:
+            assert len(await rules.enabled(session, made.trigger)) == state
+            assert len(await watching.in_use(session)) == state

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.domain import checks
+from app.domain.config import live
 from app.domain.config.planning import Change, Differences, Row, compare, read_all
 from app.domain.config.refs import Refs
 from app.domain.config.section import attr_of
@@ -39,8 +40,12 @@ class _Undone(Exception):
 
 async def take(data: bytes, *, prune: bool = False) -> Taken:
     """Take a file over, in a unit of its own. Raises FileProblem, and then nothing has changed."""
-    async with db.unit() as session:
-        return await apply(session, data, prune=prune)
+    try:
+        async with db.unit() as session:
+            return await apply(session, data, prune=prune)
+    except Exception:
+        await live.again()
+        raise
 
 
 async def rehearse(data: bytes, *, prune: bool = False) -> Taken:
@@ -50,6 +55,8 @@ async def rehearse(data: bytes, *, prune: bool = False) -> Taken:
             raise _Undone(await apply(session, data, prune=prune))
     except _Undone as undone:
         return undone.taken
+    finally:
+        await live.again()
 
 
 async def apply(session: AsyncSession, data: bytes, *, prune: bool = False) -> Taken:
@@ -119,7 +126,7 @@ async def _altered(session: AsyncSession, found: Differences) -> list[str]:
         row_id = found.refs.id(change.section.name, change.wanted.label)
         now = next(row for row in everything[change.section.name] if row.obj.id == row_id)
         for name, value in change.wanted.plain.items():
-            meant = change.section.fields[name].meant(value, found.refs)
+            meant = change.section.fields[name].meant(value, found.refs, change.wanted.plain)
             if now.plain.get(name) != meant and not _same_rows(change, name, value, now, found.refs, refs):
                 said.append(
                     gettext("%(where)s: %(wanted)s becomes %(now)s.")

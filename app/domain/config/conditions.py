@@ -22,8 +22,12 @@ SECTION_OF: dict[str, str] = {}
 class Condition(Shape):
     """A filter over `model`; null: none."""
 
-    model: type[Base]
+    model: type[Base] | None = None
     optional: bool = True
+
+    def model_of(self, row: Any) -> Any:
+        """Of whose rows it is. row: as plain data, or that of the database."""
+        return self.model
 
     def parse(self, node: Node, at: At) -> Any:
         if isinstance(node, Scalar) and node.plain and node.text in NOTHING and self.optional:
@@ -35,23 +39,23 @@ class Condition(Shape):
                 at.uses.append((section, value, at.wrong("", node)))
             return value
 
-        _each(found, self.model, use)
+        _each(found, self.model_of(at.row), use)
         return found
 
     def load(self, value: Any, refs: Refs, row: Any) -> Any:
-        return _each(value, self.model, lambda section, v: refs.label(section, v) or v)
+        return _each(value, self.model_of(row), lambda section, v: refs.label(section, v) or v)
 
-    def meant(self, value: Any, refs: Refs) -> Any:
-        return _each(value, self.model, lambda section, v: refs.meant(section, v) if isinstance(v, str) else v)
+    def meant(self, value: Any, refs: Refs, row: Any) -> Any:
+        return _each(value, self.model_of(row), lambda section, v: refs.meant(section, v) if isinstance(v, str) else v)
 
     def store(self, value: Any, refs: Refs, row: Mapping[str, Any]) -> Any:
-        return _each(value, self.model, lambda section, v: refs.id(section, v) if isinstance(v, str) else v)
+        return _each(value, self.model_of(row), lambda section, v: refs.id(section, v) if isinstance(v, str) else v)
 
 
 def _each(condition: Any, model: Any, change: Callable[[str, Any], Any]) -> Any:
     """The condition with `change(section, value)` in the place of each value that stands for a row. What is no
     condition stays as it is: whoever uses it refuses it."""
-    if not isinstance(condition, dict):
+    if not isinstance(condition, dict) or model is None:
         return condition
     made = {word: condition[word] for word in (*_ORDER, *sorted(condition.keys() - {*_ORDER})) if word in condition}
     for word in ("all", "any"):

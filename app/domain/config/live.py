@@ -79,6 +79,18 @@ def _locked() -> asyncio.Lock:
     return _lock[1]
 
 
+async def show(session: AsyncSession) -> None:
+    """Let this process read what a unit has changed and not committed yet; `again` takes it back."""
+    for load in _loaders:
+        await load(session)
+
+
+async def again() -> None:
+    """Read everything again, whatever the version: a unit that was rolled back had shown some of it."""
+    async with _locked():
+        await _load(db.database())
+
+
 async def _load(here: object) -> None:
     global _loaded, _times
     with acting(SYSTEM):

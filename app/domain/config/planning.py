@@ -182,8 +182,12 @@ async def compare(session: AsyncSession, data: bytes, *, prune: bool = False) ->
         for row, there in pairs:
             refs.add_file(name, row.label, there.obj.id if there is not None else None)
     for section_name, label, place in uses:
-        if not refs.known(section_name, label):
-            raise FileProblem(refs.unknown(section_name, label), line=place.line, path=place.path)
+        pruned = prune and section_name in BY_NAME and BY_NAME[section_name].removes
+        if not refs.known(section_name, label, only_file=pruned):
+            said = gettext("%(section)s: %(name)s would be removed, and is needed here.")
+            goes = pruned and refs.known(section_name, label)
+            why = said % {"section": section_name, "name": label} if goes else refs.unknown(section_name, label)
+            raise FileProblem(why, line=place.line, path=place.path)
     changes: list[Change] = []
     for section in SECTIONS:
         for row, there in matched.get(section.name, ()):
@@ -208,7 +212,7 @@ def _matched(now: list[Row], wanted: list[Row]) -> list[tuple[Row, Row | None]]:
 
 
 def _change(section: Section, row: Row, there: Row | None, refs: Refs) -> Change | None:
-    meant = {name: section.fields[name].meant(value, refs) for name, value in row.plain.items()}
+    meant = {name: section.fields[name].meant(value, refs, row.plain) for name, value in row.plain.items()}
     if there is None:
         return Change(section, "create", row.label, [(n, None, v) for n, v in meant.items()], wanted=row)
     differing = [(n, there.plain.get(n), v) for n, v in meant.items() if there.plain.get(n) != v]

@@ -82,8 +82,9 @@ class Refs:
         found = of_file[label]
         return New(label) if found is None else self._labels[section].get(found, label)
 
-    def known(self, section: str, label: str) -> bool:
-        return label in self._file.get(section, {}) or label in self._ids.get(section, {})
+    def known(self, section: str, label: str, *, only_file: bool = False) -> bool:
+        """only_file: what the file does not name is taken away."""
+        return label in self._file.get(section, {}) or (not only_file and label in self._ids.get(section, {}))
 
     def id(self, section: str, label: str) -> int:
         """The row of this name. Raises AppError."""

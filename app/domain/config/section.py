@@ -149,6 +149,17 @@ _WIDGETS: dict[str, Shape] = {
 }  # fmt: skip
 
 
+class _Column(Ref):
+    """A foreign key: the section of its table may be declared later."""
+
+    def __init__(self, table: str, optional: bool) -> None:
+        self.table, self.optional = table, optional
+
+    @property
+    def section(self) -> str:  # type: ignore[override]
+        return SECTION_OF[self.table]
+
+
 def columns(model: type[Base], *names: str) -> dict[str, Shape]:
     """The shapes of columns by what they say of themselves. A relation (`group` of `group_id`) is a name."""
     mapper = inspect(model)
@@ -162,7 +173,7 @@ def columns(model: type[Base], *names: str) -> dict[str, Shape]:
 def _shape(column: Any, ref: bool) -> Shape:
     kind, widget = column.type, column.info.get("widget", "")
     if ref:
-        return Ref(SECTION_OF[next(iter(column.foreign_keys)).column.table.name], optional=column.nullable)
+        return _Column(next(iter(column.foreign_keys)).column.table.name, column.nullable)
     if widget == "money":
         return Money(currency=column.info["currency"])
     if widget in _WIDGETS:

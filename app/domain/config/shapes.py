@@ -27,13 +27,14 @@ NOTHING = ("", "~", "null")
 
 @dataclass
 class At:
-    """A place in a file. uses: the rows that it names, as (section, label, place)."""
+    """A place in a file. uses: the rows that it names, as (section, label, place). row: the fields before it."""
 
     path: str
     uses: list[tuple[str, str, FileProblem]] = field(default_factory=list)
+    row: dict[str, Any] = field(default_factory=dict)
 
     def deeper(self, step: str) -> At:
-        return At(f"{self.path}.{step}" if self.path else step, self.uses)
+        return At(f"{self.path}.{step}" if self.path else step, self.uses, self.row)
 
     def wrong(self, reason: str, node: Node) -> FileProblem:
         return FileProblem(reason, line=node.line, path=self.path)
@@ -90,7 +91,7 @@ class Shape:
         """What a verb takes. row: the whole row as plain data."""
         return value
 
-    def meant(self, value: Any, refs: Refs) -> Any:
+    def meant(self, value: Any, refs: Refs, row: Any) -> Any:
         """The same value, with the rows that it names called as the database calls them."""
         return value
 
@@ -226,8 +227,8 @@ class ListOf(Shape):
     def store(self, value: Any, refs: Refs, row: Mapping[str, Any]) -> Any:
         return [self.of.store(item, refs, row) for item in value]
 
-    def meant(self, value: Any, refs: Refs) -> Any:
-        made = [self.of.meant(item, refs) for item in value]
+    def meant(self, value: Any, refs: Refs, row: Any) -> Any:
+        made = [self.of.meant(item, refs, row) for item in value]
         return made if self.ordered else sorted(made)
 
 
@@ -255,8 +256,8 @@ class MapOf(Shape):
     def store(self, value: Any, refs: Refs, row: Mapping[str, Any]) -> Any:
         return {name: self.of.store(item, refs, row) for name, item in value.items()}
 
-    def meant(self, value: Any, refs: Refs) -> Any:
-        return {name: self.of.meant(item, refs) for name, item in value.items()}
+    def meant(self, value: Any, refs: Refs, row: Any) -> Any:
+        return {name: self.of.meant(item, refs, row) for name, item in value.items()}
 
 
 @dataclass
@@ -278,8 +279,8 @@ class Record(Shape):
     def store(self, value: Any, refs: Refs, row: Mapping[str, Any]) -> Any:
         return {name: shape.store(value[name], refs, value) for name, shape in self.fields.items()}
 
-    def meant(self, value: Any, refs: Refs) -> Any:
-        return {name: shape.meant(value[name], refs) for name, shape in self.fields.items()}
+    def meant(self, value: Any, refs: Refs, row: Any) -> Any:
+        return {name: shape.meant(value[name], refs, row) for name, shape in self.fields.items()}
 
 
 @dataclass
@@ -304,7 +305,7 @@ class Ref(Shape):
     def store(self, value: Any, refs: Refs, row: Mapping[str, Any]) -> Any:
         return None if value is None else refs.id(self.section, value)
 
-    def meant(self, value: Any, refs: Refs) -> Any:
+    def meant(self, value: Any, refs: Refs, row: Any) -> Any:
         return None if value is None else refs.meant(self.section, value)
 
 
@@ -331,6 +332,8 @@ def parse_fields(node: Mapped, fields: Mapping[str, Shape], at: At) -> dict[str,
     for name in node.items:
         if name not in fields:
             raise FileProblem(nearest(name, fields), line=node.lines[name], path=at.deeper(name).path)
-    return {
-        name: shape.parse(node.items[name], at.deeper(name)) for name, shape in fields.items() if name in node.items
-    }
+    made: dict[str, Any] = {}
+    for name, shape in fields.items():
+        if name in node.items:
+            made[name] = shape.parse(node.items[name], At(at.deeper(name).path, at.uses, made))
+    return made

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import filters
 from app.db import BigId, UtcDateTime, utcnow
+from app.domain.config import modules
 from app.errors import Invalid
 from app.i18n import gettext, speaking
 from app.models import audit
@@ -75,7 +76,7 @@ async def follow_rules(session: AsyncSession, customers: Sequence[int]) -> None:
     """Let these customers (ids) join and leave groups as the rules say now."""
     asked = select(Group.id, Group.condition).where(Group.condition.is_not(None)).order_by(Group.id)
     rules = [(row.id, row.condition) for row in await session.execute(asked) if row.condition]
-    if not rules or not customers:
+    if not rules or not customers or not modules.on("groups"):
         return
     await session.flush()
     lines = []

@@ -19,8 +19,10 @@ from app.domain.staff import add_staff
 from app.errors import Forbidden
 from app.i18n import LANGUAGES
 from app.models.audit import Audit
+from app.models.automation import Rule
+from app.models.billing import PaymentMethod
 from app.models.catalog import Product
-from app.models.customers import Attitude, Group
+from app.models.customers import Attitude
 from app.models.projects import Project
 from app.models.staff import Role
 from app.observe import Actor, Kind, acting
@@ -50,6 +52,8 @@ async def test_it_goes_round() -> None:
     taken = await applying.take(EVERYTHING)
     assert taken.altered == []
     assert await exported() == EVERYTHING.decode()
+    async with db.reads() as session:
+        assert await session.scalar(select(Rule.secret).where(Rule.name == "Welcome")), "made anew, and in no file"
     assert await differing(EVERYTHING, prune=True) == ["Nothing differs."]
     async with db.reads() as session:
         assert await session.scalar(select(func.count()).where(Audit.action == "config_taken")) == 1
@@ -61,10 +65,10 @@ async def test_what_differs_is_told_and_taken() -> None:
     await applying.take(EVERYTHING)
     text = EVERYTHING.decode()
     changed = text.replace("price: 4.90", "price: 5.50").replace("hue: 2\n    priority: 40", "hue: 3\n    priority: 40")
-    changed = changed.replace("  - name: 'no'\n    hue: 5", "  - name: Norwegian\n    hue: 5")
+    changed = changed.replace("name: Bank transfer", "name: Transfer")
     changed = changed.replace("subject: Hi\n", "subject: Hello again\n")
     assert await differing(changed.encode()) == [
-        "+ attitudes: Norwegian",
+        "+ payment_methods: Transfer",
         "~ products: Start, EUR", "    price: 4.90 -> 5.50",
         "~ groups: Resellers", "    hue: 2 -> 3",
         "~ message_templates: Hello",
@@ -72,15 +76,18 @@ async def test_what_differs_is_told_and_taken() -> None:
         "1 row is made, 3 are changed.",
     ]  # fmt: skip
     assert (await differing(changed.encode(), prune=True))[-2:] == [
-        "- attitudes: no", "1 row is made, 3 are changed, 1 is removed.",
+        "- payment_methods: Bank transfer", "1 row is made, 3 are changed, 1 is removed.",
     ]  # fmt: skip
     await applying.take(changed.encode(), prune=True)
     assert await differing(changed.encode(), prune=True) == ["Nothing differs."]
     async with db.reads() as session:
-        assert set(await session.scalars(select(Attitude.name))) == {"1.0", "Norwegian"}
+        assert set(await session.scalars(select(PaymentMethod.name))) == {"Card", "Transfer"}
         assert (
             await session.scalar(select(Product.price).where(Product.currency == "EUR", Product.name == "Start")) == 550
         )
+    named = text.replace("  - name: 'no'\n", "  - name: other\n")
+    with pytest.raises(FileProblem, match=r"rules.2.actions.4: attitudes: no would be removed"):
+        await differing(named.encode(), prune=True)  # what goes cannot be named
     # a file that says little changes little, and names may be written as short as they are clear
     small = b"groups:\n- name: Resellers\n  products: [Twin]\n"
     with pytest.raises(FileProblem, match=r"line 3, groups.1.products.1: Several in products are called Twin"):
@@ -94,19 +101,13 @@ async def test_what_differs_is_told_and_taken() -> None:
 async def test_what_is_used_is_not_removed_and_all_stays() -> None:
     await applying.take(EVERYTHING)
     async with db.unit() as session:
-        group = await session.scalar(select(Group))
+        group = await factories.create_group(session, name="Extra")
         project = await session.scalar(select(Project).where(Project.name == "Nordhost"))
         customer = await factories.create_customer(session, project_id=project.id)
         await factories.create_membership(session, customer=customer, group=group)
-    without = EVERYTHING.decode().replace("groups: [Resellers]", "groups: []").replace("name: 'no'", "name: other")
     before = await exported()
-    head, _mark, tail = without.partition("# Groups\n")
-    _gone, _mark, tail = tail.partition("# Registration\n")
-    text = head + "groups: []\n" + tail.replace("target: group\n    group: Resellers", "target: all\n    group: null")
-    text = text.replace(
-        "- not:\n            field: group\n            op: in\n            value: [Resellers]\n        ", ""
-    )
-    with pytest.raises(FileProblem, match=r"groups\[Resellers\]: It is still in use \(membership\)"):
+    text = EVERYTHING.decode().replace("name: Bank transfer", "name: Transfer")
+    with pytest.raises(FileProblem, match=r"groups\[Extra\]: It is still in use \(membership\)"):
         await applying.take(text.encode(), prune=True)
     assert await exported() == before
 

@@ -15,6 +15,7 @@ from app.domain.catalog import Price
 from app.domain.config.conditions import Condition
 from app.domain.config.section import Section, columns
 from app.domain.config.shapes import Checked, ListOf, Money, OneOf, Record, Ref, Shape
+from app.domain.customers import grouping
 from app.i18n import _
 from app.models.billing import PaymentMethod
 from app.models.catalog import Period, Product, ProductGroup
@@ -65,6 +66,7 @@ class Groups(Section):
         **columns(Group, "name", "hue", "priority", "may_suspend", "may_delete"),
         "products": ListOf(Ref("products", optional=False), ordered=False),
         "payment_methods": ListOf(Ref("payment_methods", optional=False), ordered=False),
+        "condition": Condition(Customer),
     }
     grows = (selectinload(Group.products), selectinload(Group.payment_methods))
     owned = ("group_product", "group_payment_method")
@@ -77,6 +79,7 @@ class Groups(Section):
 
     async def save(self, session: AsyncSession, row: Any, values: dict[str, Any], whole: Mapping[str, Any]) -> Any:
         products, methods = values.pop("products", None), values.pop("payment_methods", None)
+        rule = values.pop("condition", False)
         if row is None:
             row = Group(products=[], payment_methods=[])
             session.add(row)
@@ -88,6 +91,8 @@ class Groups(Section):
             there = {m.payment_method_id: m for m in row.payment_methods}
             row.payment_methods = [there.get(i) or GroupPaymentMethod(payment_method_id=i) for i in methods]
         await session.flush()
+        if rule is not False:
+            await grouping.set_rule(session, group=row, condition=rule)
         return row
 
 
