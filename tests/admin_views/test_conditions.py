@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from app import db, filters
+from app.db import utcnow
 from app.domain import customers
 from app.domain.customers import grouping
 from app.models.catalog import ServiceStatus
@@ -68,6 +69,14 @@ async def test_a_condition_is_said_counted_and_explained_within_the_scope(
         product = await factories.create_product(session, name="Web 5")
         for status in (ServiceStatus.ACTIVE, ServiceStatus.ACTIVE):
             await factories.create_service(session, customer=ada, product=product, status=status)
+        news = await factories.create_category(session, name="News")
+        await factories.create_subscription(session, customer=ada, category=news, wanted=True)
+        await factories.create_subscription(session, customer=bob, category=news, wanted=True, ended_at=utcnow())
+        await factories.create_subscription(session, customer=bob, category=news, wanted=False)
+    for name, who in (("asked_for", ada), ("refuses", bob)):
+        own = {"all": [{"field": name, "op": "in", "value": [news.id]}, {"field": "id", "op": "is", "value": who.id}]}
+        for condition in (own, own["all"][0]):
+            assert (await ask(desk, condition))["match"] == "1 match", name
     served = {"field": "services", "op": "has", "where": {"field": "product", "op": "in", "value": [product.id]}}
     both = {"all": [IN_GERMANY, {"not": {"any": [served]}}]}
     told = await ask(desk, IN_GERMANY)
