@@ -32,6 +32,7 @@ ACTIONS = {
     "read": _("read"),
     "pick_customer": _("chose an account"),
     "preview": _("saw the panel as"),
+    "dashboard": _("gave a dashboard to"),
     "preview_end": _("stopped seeing the panel as"),
     "demo_loaded": _("loaded"),
     "merge": _("merged"),

@@ -71,7 +71,7 @@ class ChoicesField(Field):
             wanted = EMPTY if self.more else 0
         else:
             rows: list[dict[str, Any]] = [] if data is unset_value or data is None else data
-            made = ({"key": row["key"], **row["labels"]} for row in rows if not row.get("off"))
+            made = ({"key": row["key"], **row["labels"]} for row in rows if not row.get("retired"))
             self.entries = [kind(prefix=f"choices-{at}", data=row) for at, row in enumerate(made)]
             wanted = EMPTY
         first = len(self.entries)
@@ -120,7 +120,7 @@ class _AskFlow(Flow):
             n = await custom.count(press.session, field)
             words = ngettext("“%(name)s” has a value in %(n)s row.", "“%(name)s” has a value in %(n)s rows.", n)
             said.append(words % {"name": field, "n": show_number(n)})
-        return {"warnings": [*said, gettext(self.words[press.button.slug])]}
+        return {"warnings": [" ".join([*said, gettext(self.words[press.button.slug])])]}
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> str | Done:
         for field in press.objects:

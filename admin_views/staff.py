@@ -14,16 +14,19 @@ from wtforms.fields.core import UnboundField
 
 from admin_views.access import grants_of
 from admin_views.as_role import PREVIEW
-from admin_views.base import AppView, LookupField, Related
+from admin_views.base import AppView, Button, LookupField, Related
 from admin_views.base.cells import ready
 from admin_views.base.fields import password_fields
 from admin_views.grants import GrantsField, matrix, trusted
+from admin_views.widgets import BLOCKS
 from app.domain import staff as people
+from app.domain import widgets
 from app.errors import Invalid
 from app.i18n import _, gettext
 from app.models.customers import Customer
 from app.models.sessions import LoginSession
 from app.models.staff import Grant, Role, Staff, StaffProject, StaffRole
+from app.models.widgets import WidgetKind
 from app.render import page
 
 
@@ -113,11 +116,25 @@ class StaffMembers(AppView, model=Staff):
         await people.delete_staff(session, staff=obj)
 
 
+async def _start_with_mine(session: AsyncSession, chosen: list[Role]) -> str:
+    for role in chosen:
+        await widgets.give(session, role=role)
+    return gettext("Saved.")
+
+
 class Roles(AppView, model=Role):
     name, name_plural, icon, category = _("Role"), _("Roles"), "shield-lock", "Configuration"
     purpose = _("What colleagues may see and do; each of them has one role or several.")
     form_template = "sqladmin/role_form.html"
-    buttons = (PREVIEW,)
+    buttons = (
+        PREVIEW,
+        Button(
+            "dashboard", _("Start with my dashboard"), "layout-dashboard", on=frozenset({"card"}), more=True,
+            verb=_start_with_mine, grant="edit", submit=_("Give it to the role"),
+            lede=_("Colleagues with this role who have not arranged their dashboard see yours as it is now, each with "
+                   "their own grants and projects. If yours is the usual one, so is theirs."),
+        ),
+    )  # fmt: skip
 
     def card_options(self) -> list[Any]:
         return [selectinload(Role.grants)]
@@ -152,7 +169,13 @@ class Roles(AppView, model=Role):
     async def sections(self, session: AsyncSession, obj: Role, request: Request) -> list[dict[str, Any]]:
         shown = matrix([(g.screen, g.action) for g in obj.grants], grants_of(request))
         html = ready(page("sqladmin/role_grants.html", matrix=shown))
-        return [*await super().sections(session, obj, request), {"label": gettext("May"), "kind": "html", "html": html}]
+        started = await widgets.of_role(session, obj.id)
+        words = [str(BLOCKS.get(w.screen, w.screen)) if w.kind is WidgetKind.BLOCK else w.title for w in started]
+        return [
+            *await super().sections(session, obj, request),
+            *([{"label": gettext("Dashboard to start with"), "kind": "words", "words": words}] if words else []),
+            {"label": gettext("May"), "kind": "html", "html": html},
+        ]
 
     async def attached(self, session: AsyncSession, obj: Role) -> list[Mapping[str, Any]]:
         n = await session.scalar(select(func.count()).select_from(Grant).where(Grant.role_id == obj.id))

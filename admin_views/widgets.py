@@ -56,8 +56,10 @@ OF_KIND = {"chart": "customers", "income": "money", "works": "campaigns"}
 async def arranged(session: AsyncSession, context: dict[str, Any]) -> dict[str, Any]:
     """What index.html needs to show the widgets of the person in their order; `cells` is None for the usual page."""
     rows = await widgets.mine(session)
+    own = bool(rows)
+    rows = rows or await widgets.of_roles(session)
     if not rows:
-        return {"cells": None, "missing": []}
+        return {"cells": None, "missing": [], "own": False}
     present: dict[str, list[dict[str, Any]]] = {"figures": [{"kind": "figures"}]} if context["strip"] else {}
     for block in context["blocks"]:
         present.setdefault(OF_KIND.get(block["kind"], block["kind"]), []).append(block)
@@ -71,7 +73,7 @@ async def arranged(session: AsyncSession, context: dict[str, Any]) -> dict[str, 
                       else [], "saved": not block, "chart": row.kind is WidgetKind.CHART})  # fmt: skip
     shown = {row.screen for row in rows if row.kind is WidgetKind.BLOCK}
     missing = [(name, str(label)) for name, label in BLOCKS.items() if name in present and name not in shown]
-    return {"cells": cells, "missing": missing, "breaches": present.get("breaches", [])}
+    return {"cells": cells, "missing": missing, "breaches": present.get("breaches", []), "own": own}
 
 
 # ---- what a widget shows --------------------------------------------------------------------------------------------
@@ -214,7 +216,7 @@ class Widgets(PanelBase):
         """GET: what one widget shows, as a fragment. POST: one of the things that its menu offers."""
         if request.method == "GET":
             async with db.reads() as session:
-                row = await widgets.one(session, _number(request.query_params.get("id")))
+                row = await widgets.one(session, _number(request.query_params.get("id")), to_see=True)
                 return HTMLResponse(page("sqladmin/widget.html", widget=await shown(request, session, self.find, row)))
         form = await posted_form(request)
         what, at = str(form.get("do", "")), _number(form.get("id"))

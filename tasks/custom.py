@@ -5,12 +5,20 @@ from __future__ import annotations
 from app import db
 from app.domain import custom
 from tasks.base import Again, JobRun, task
+from tasks.daily import daily
 
 
 @task("custom.index", timeout=600)
 async def index(job: JobRun, *, field_id: int) -> None:
     async with db.unit() as session:
         await custom.index(session, field_id=field_id)
+
+
+@daily("custom.indexes", hour=4)
+async def indexes(job: JobRun, *, day: str) -> None:
+    """Make what is missing of the indexes."""
+    async with db.unit() as session:
+        await custom.index_all(session)
 
 
 @task("custom.purge", timeout=60)

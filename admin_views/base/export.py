@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
-from wtforms import RadioField, validators
+from wtforms import BooleanField, RadioField, validators
 
 from admin_views.base.buttons import Button, Done, Flow, Press
 from admin_views.base.fields import AppForm, ListField
@@ -137,6 +137,9 @@ class ExportForm(AppForm):
             ("json", _("JSON, for programs")),
         ],
     )
+    at_once = BooleanField(
+        _("Download at once"), description=_("A long list is written in the background otherwise, and offered here.")
+    )
 
 
 class ExportFlow(Flow):
@@ -155,6 +158,9 @@ class ExportFlow(Flow):
         kind: type[AppForm] = type("ExportForm", (ExportForm,), {"columns": columns})
         return kind(posted)
 
+    def groups(self, press: Press, form: AppForm) -> list[dict[str, Any]]:
+        return [{"label": None, "help": None, "fields": ["kind", "columns", "at_once"], "more": False}]
+
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
         view, asked = press.view, asked_of(press)
         plan = plan_of(press.request, view).shown(asked.columns)
@@ -170,7 +176,7 @@ class ExportFlow(Flow):
         }
         await session.run_sync(lambda s: audit.write(s, "export", view.identity, None, changes))
         n, more = await count(session, plan, asked)
-        if (n > AT_ONCE or more) and len(view.pk_props) == 1:
+        if (n > AT_ONCE or more) and not form.data["at_once"] and len(view.pk_props) == 1:
             rows, query = await chosen_by(session, press)
             name = gettext("Export: %(what)s") % {"what": view.name_plural}
             run = await add_export(

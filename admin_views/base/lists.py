@@ -155,6 +155,7 @@ async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool 
         "drawer": made("drawer", language(), view.list_url, filter_url, clear_url, page.total_text),
         "chips": made("chips", language(), await chips(session, view, asked), filter_url, filters_on, narrowed_url),
         "density": made("density", language()),
+        "chooser": made("chooser", language()),
         "filter_hidden": kept(asked, asked.filter_params),
         "page": around,
         "totals": [] if page.capped else await _totals(session, plan, asked),

@@ -72,7 +72,7 @@ class PinFlow(Flow):
         column = {WidgetKind.SUM: data.get("added"), WidgetKind.CHART: data.get("dated")}.get(kind) or ""
         await widgets.begin(session)
         widget = await widgets.add(
-            session, kind=kind, screen=press.view.identity, query=press.asked.query(), title=data["title"],
+            session, kind=kind, screen=press.view.identity, query=press.asked.complete(), title=data["title"],
             column=column, pace=Pace(data.get("pace") or Pace.DAY), wide=data["wide"],
         )  # fmt: skip
         said = gettext("%(title)s stands on your dashboard.") % {"title": widget.title}

@@ -136,10 +136,10 @@ def _fitted(column: Column, width: str, usual: bool) -> Column:
     there."""
     words = column.css.split()
     if not usual:
-        words = ["figures" if w in ("amount", "id") else w for w in words if w not in ROLES - {"amount"}]
+        words = ["col-figures" if w in ("amount", "id") else w for w in words if w not in ROLES - {"amount"}]
     words = [w for w in words if w != "lesser"]
     if not ROLES & set(words):
-        words.append("more")
+        words.append("col-more")
     return replace(column, css=" ".join([*words, *([f"w-{width}"] if width else [])]))
 
 

@@ -101,8 +101,8 @@ class Rows:
     def _opening(self, i: int, column: Column) -> str:
         words = column.css.split()
         if i == self.lead:
-            words = [*(w for w in words if w not in ("more", "lead")), "lead"]
-        label = f' data-label="{escape(str(column.label))}"' if "more" in words else ""
+            words = [*(w for w in words if w not in ("col-more", "lead")), "lead"]
+        label = f' data-label="{escape(str(column.label))}"' if "col-more" in words else ""
         return f'<td class="{" ".join(words)}"{label}>' if words else "<td>"
 
     def actions(self, obj: Any, pk: str, name: str) -> str:

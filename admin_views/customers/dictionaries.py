@@ -84,7 +84,7 @@ class Groups(AppView, model=Group):
             return shown
         counted = select(Membership.by_rule, func.count()).where(Membership.group_id == obj.id)
         found = await session.execute(counted.group_by(Membership.by_rule))
-        n = dict(found.tuples().all())
+        n = {row[0]: row[1] for row in found}
         words = [
             ngettext("%(n)s member by this rule", "%(n)s members by this rule", n.get(True, 0)),
             ngettext("%(n)s member by hand", "%(n)s members by hand", n.get(False, 0)),

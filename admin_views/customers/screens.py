@@ -30,7 +30,7 @@ from app.domain import customers
 from app.domain.config import modules
 from app.domain.customers.merging import family
 from app.domain.sessions import Grants
-from app.errors import Conflict, Invalid
+from app.errors import Invalid
 from app.i18n import _, country_name, gettext, language_name
 from app.models.audit import Audit
 from app.models.billing import Expense, Invoice, Payment
@@ -225,7 +225,12 @@ class Customers(AppView, model=Customer):
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
         fields: dict[str, Any] = {}
         if modules.on("groups"):
-            fields["groups"] = LookupField(_("Groups"), target="customer_group", multiple=True)
+            fields["groups"] = LookupField(
+                _("Groups"),
+                target="customer_group",
+                multiple=True,
+                description=_("By hand. A rule decides about its own."),
+            )
         if modules.on("projects"):
             fields["available_projects"] = LookupField(
                 _("Available projects"),
@@ -267,8 +272,6 @@ class Customers(AppView, model=Customer):
                 **{k: v for k, v in values.items() if v is not None},
             )
         else:
-            if obj.cleared_at is not None:
-                raise Conflict(gettext("The personal data of this customer was cleared."))
             await customers.change_customer(
                 session, customer=obj, values=values, groups=groups, available_projects=projects
             )

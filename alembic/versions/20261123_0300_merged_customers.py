@@ -16,27 +16,28 @@ branch_labels: str | None = None
 depends_on: str | None = None
 
 
+SOME = {
+    'phone': "phone <> ''", 'vat_number': "vat_number <> ''", 'merged_into_id': 'merged_into_id IS NOT NULL',
+}
+
+
 def upgrade() -> None:
     key = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
     with op.batch_alter_table('customer') as batch_op:
         batch_op.add_column(sa.Column('merged_into_id', key, nullable=True))
         batch_op.add_column(sa.Column('cleared_at', app.db.UtcDateTime(), nullable=True))
-        batch_op.create_index(batch_op.f('ix_customer_merged_into_id'), ['merged_into_id'])
         batch_op.create_foreign_key(
             batch_op.f('fk_customer_merged_into_id'), 'customer', ['merged_into_id'], ['id'], ondelete='RESTRICT'
         )
-    for column in ('phone', 'vat_number'):
-        filled = sa.text(f"{column} <> ''")
-        op.create_index(
-            f'ix_customer_{column}', 'customer', [column], sqlite_where=filled, postgresql_where=filled
-        )
+    for column, some in SOME.items():
+        where = sa.text(some)
+        op.create_index(f'ix_customer_{column}', 'customer', [column], sqlite_where=where, postgresql_where=where)
 
 
 def downgrade() -> None:
-    for column in ('vat_number', 'phone'):
+    for column in SOME:
         op.drop_index(f'ix_customer_{column}', 'customer')
     with op.batch_alter_table('customer') as batch_op:
         batch_op.drop_constraint(batch_op.f('fk_customer_merged_into_id'), type_='foreignkey')
-        batch_op.drop_index(batch_op.f('ix_customer_merged_into_id'))
         batch_op.drop_column('cleared_at')
         batch_op.drop_column('merged_into_id')

@@ -31,6 +31,9 @@ _CUSTOMER = {
     "ix_customer_email_folded": "1000000 2",
     "ix_customer_registered": "1000000 2 1",
     "ix_customer_responsible_id": "1000000 50000",
+    "ix_customer_phone": "900000 2",
+    "ix_customer_vat_number": "300000 2",
+    "ix_customer_merged_into_id": "10000 2",
 }
 """Per index: rows of the table, then rows that agree in its first column, its first two ... as ANALYZE would write.
 

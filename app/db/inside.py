@@ -178,11 +178,18 @@ def index_name(table: str, key: str) -> str:
     return f"{PREFIX}{table}_{key}"
 
 
-def make_index(table: str, key: str, *, folded: bool) -> str:
-    """The statement that makes the index of one field on SQLite: `holds` and comparisons of its value use it."""
+def make_index(table: str, key: str, *, folded: bool, few: bool) -> list[str]:
+    """What makes the index of one field on SQLite, which `holds` and comparisons of its value use, and tells the
+    planner about it. few: the field has few values, each in many rows."""
     column = "custom_folded" if folded else "custom"
     name = index_name(table, key)
-    return f"""CREATE INDEX IF NOT EXISTS "{name}" ON "{table}" (json_extract({column}, '$.{key}'), id)"""
+    stat = "1000000 50000 1" if few else "1000000 10 1"  # as `_statistics` has it for the other indexes
+    return [
+        f'''CREATE INDEX IF NOT EXISTS "{name}" ON "{table}" (json_extract({column}, '$.{key}'), id)''',
+        "ANALYZE sqlite_master",
+        f"DELETE FROM sqlite_stat1 WHERE idx = '{name}'",  # noqa: S608
+        f"INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('{table}', '{name}', '{stat}')",  # noqa: S608
+    ]
 
 
 def drop_index(table: str, key: str) -> str:

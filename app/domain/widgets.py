@@ -1,15 +1,19 @@
-"""What the acting staff member has on their first page: add, arrange, take away, back to the usual arrangement."""
+"""What the acting staff member has on their first page: add, arrange, take away, back to the usual arrangement; and
+what the people of a role start with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain import checks
 from app.errors import Invalid, NotFound
 from app.i18n import gettext
+from app.models import audit
+from app.models.staff import Role, StaffRole
 from app.models.widgets import Pace, Widget, WidgetKind
 from app.observe import actor
 
@@ -27,27 +31,63 @@ async def mine(session: AsyncSession) -> list[Widget]:
     return list(await session.scalars(rows.order_by(Widget.position, Widget.id)))
 
 
-async def one(session: AsyncSession, widget_id: int) -> Widget:
-    """A widget of the acting person. Raises NotFound, also for somebody else's."""
-    row = select(Widget).where(Widget.id == widget_id, Widget.staff_id == actor.get().staff_id)
-    widget: Widget | None = await session.scalar(row)
+async def of_roles(session: AsyncSession) -> list[Widget]:
+    """What the acting person starts with: the arrangement of the first of their roles that has one."""
+    held = select(StaffRole.role_id).where(StaffRole.staff_id == actor.get().staff_id)
+    rows = select(Widget).where(Widget.role_id.in_(held)).order_by(Widget.role_id, Widget.position, Widget.id)
+    found = list(await session.scalars(rows))
+    return [row for row in found if row.role_id == found[0].role_id]
+
+
+async def of_role(session: AsyncSession, role_id: int) -> list[Widget]:
+    rows = select(Widget).where(Widget.role_id == role_id)
+    return list(await session.scalars(rows.order_by(Widget.position, Widget.id)))
+
+
+async def one(session: AsyncSession, widget_id: int, *, to_see: bool = False) -> Widget:
+    """A widget of the acting person; to_see: or of a role of theirs. Raises NotFound, also for somebody else's."""
+    who = actor.get().staff_id
+    whose = Widget.staff_id == who
+    if to_see:
+        held = select(StaffRole.role_id).where(StaffRole.staff_id == who)
+        whose = or_(whose, Widget.role_id.in_(held))
+    widget: Widget | None = await session.scalar(select(Widget).where(Widget.id == widget_id, whose))
     if widget is None:
         raise NotFound
     return widget
 
 
 async def begin(session: AsyncSession) -> list[Widget]:
-    """The usual arrangement as rows that can be arranged; whoever has begun keeps theirs."""
+    """What the person starts with as rows of their own, which can be arranged; whoever has begun keeps theirs."""
     found = await mine(session)
     if not found:
         who = actor.get().staff_id
-        found = [
+        found = [_copy(row, staff_id=who) for row in await of_roles(session)] or [
             Widget(staff_id=who, kind=WidgetKind.BLOCK, screen=name, position=n, wide=wide)
             for n, (name, wide) in enumerate(USUAL)
         ]
         session.add_all(found)
         await session.flush()
     return found
+
+
+COPIED = ("kind", "screen", "query", "column", "pace", "title", "position", "wide")
+
+
+def _copy(row: Widget, **whose: Any) -> Widget:
+    return Widget(**{name: getattr(row, name) for name in COPIED}, **whose)
+
+
+async def give(session: AsyncSession, *, role: Role) -> int:
+    """The people of this role start with what the acting person has now; without own widgets, with the usual page.
+    Whoever has arranged their page keeps it. Gives how many widgets it is."""
+    rows = await mine(session)
+    gone = delete(Widget).where(Widget.role_id == role.id)
+    await session.execute(gone.execution_options(audited=True, synchronize_session=False))
+    session.add_all(_copy(row, role_id=role.id) for row in rows)
+    titles = [row.title or row.screen for row in rows]
+    await session.run_sync(lambda s: audit.write(s, "dashboard", "role", role.id, {"widgets": [None, titles]}))
+    return len(rows)
 
 
 async def add(

@@ -31,7 +31,8 @@ class BulkState(Choice):
 
 class BulkRun(Base, Stamped):
     """Its rows are chosen when it is made (`BulkRow`) and stay the same, whatever happens to the filter meanwhile. A
-    change is checked, which changes nothing; then its staff member starts it. Nobody else sees it.
+    change is checked, which changes nothing; then its staff member starts it, or it goes after a week. Nobody else
+    sees it.
 
     wanted: what is to be done. looked: what the check has found, and between which audit rows it has worked.
     An export: its file lies in the store under `key` until `expires_at`."""

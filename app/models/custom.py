@@ -27,8 +27,8 @@ class CustomKind(Choice):
     NUMBER = "number", _("Number")
     MONEY = "money", _("Money")
     DATE = "date", _("Date")
-    CHOICE = "choice", _("One of several")
-    CHOICES = "choices", _("Several of several")
+    CHOICE = "choice", _("One of a list")
+    CHOICES = "choices", _("Several of a list")
     YES_NO = "yes_no", _("Yes or no")
     LINK = "link", _("Link")
     PHONE = "phone", _("Phone number")
@@ -76,7 +76,7 @@ class CustomField(Base, Live, Versioned, Stamped):
     choices: Mapped[list[dict[str, Any]]] = mapped_column(
         Json, default=list, info=about(_("Choices"), widget="per_language", filtered=False, group=_("Field"))
     )
-    """[{key, labels: {language: text}, off: no longer offered}]: the key stands in the rows."""
+    """[{key, labels: {language: text}, retired: no longer offered}]: the key stands in the rows."""
     default: Mapped[Any] = mapped_column(Json, nullable=True, info={"hidden": True})
     required: Mapped[bool] = mapped_column(default=False, info=about(_("Required"), listed=True, group=_("Use")))
     access: Mapped[CustomAccess] = mapped_column(

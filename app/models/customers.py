@@ -63,7 +63,7 @@ class Attitude(Base, Versioned):
         return self.name
 
 
-_PHONE, _VAT = text("phone <> ''"), text("vat_number <> ''")
+_PHONE, _VAT, _MERGED = text("phone <> ''"), text("vat_number <> ''"), text("merged_into_id IS NOT NULL")
 
 
 class Customer(Base, Versioned, Customised, Searchable):
@@ -81,6 +81,8 @@ class Customer(Base, Versioned, Customised, Searchable):
         Index("ix_customer_country", "country", "id"),
         Index("ix_customer_language", "language", "id"),
         Index("ix_customer_phone", "phone", sqlite_where=_PHONE, postgresql_where=_PHONE),
+        # of the merged only: else SQLite looks all the others up by it
+        Index("ix_customer_merged_into_id", "merged_into_id", sqlite_where=_MERGED, postgresql_where=_MERGED),
         Index("ix_customer_vat_number", "vat_number", sqlite_where=_VAT, postgresql_where=_VAT),
     )
 
@@ -205,7 +207,7 @@ class Customer(Base, Versioned, Customised, Searchable):
         info=about(_("Phone verified by"), group=_("Registration"), help=_("Call, SMS, letter.")),
     )
     merged_into_id: Mapped[int | None] = mapped_column(
-        ForeignKey("customer.id", ondelete="RESTRICT"), index=True, info={"hidden": True}
+        ForeignKey("customer.id", ondelete="RESTRICT"), info={"hidden": True}
     )
     cleared_at: Mapped[datetime | None] = mapped_column(info={"hidden": True})
     """When the personal data was taken out."""

@@ -32,6 +32,7 @@ from app.models.billing import (
 from app.models.catalog import ProductGroup, Service
 from app.models.confirmations import Confirmation
 from app.models.consent import DeliveryEvent, Subscription, Suppression
+from app.models.custom import CustomField
 from app.models.customers import (
     Attitude,
     Customer,
@@ -62,7 +63,8 @@ OF_CUSTOMER = (
 )  # fmt: skip
 """Tables that belong to a customer and thereby to the customer's project."""
 SHARED = (
-    Attitude, Category, ExchangeRate, Grant, Group, GroupPaymentMethod, GroupProduct, PaymentMethod, ProductGroup, Role,
+    Attitude, Category, CustomField, ExchangeRate, Grant, Group, GroupPaymentMethod, GroupProduct, PaymentMethod,
+    ProductGroup, Role,
 )  # fmt: skip
 """What all projects share: everybody may read it, only who is not limited to projects changes it."""
 FOR_ALL = _("All projects share this. You can look at it; somebody who sees all projects can change it.")

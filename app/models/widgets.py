@@ -1,4 +1,5 @@
-"""What a staff member has on their first page, and in which order. Without any row it is the usual arrangement."""
+"""What a staff member has on their first page, and in which order; what the people of a role start with. Without any
+row it is the usual arrangement."""
 
 from __future__ import annotations
 
@@ -24,13 +25,15 @@ class Pace(Choice):
 
 class Widget(Base):
     """`query`: the address of a list without its path; what it shows is asked for anew, with the grants and the scope
-    of the person, each time. A block of the usual page has its name in `screen`."""
+    of the person, each time. A block of the usual page has its name in `screen`. It is a staff
+    member's or a role's."""
 
     __tablename__ = "widget"
     __table_args__ = (Index("ix_widget_staff", "staff_id", "position"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"))
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"))
+    role_id: Mapped[int | None] = mapped_column(ForeignKey("role.id", ondelete="CASCADE"), index=True)
     kind: Mapped[WidgetKind] = mapped_column(choice(WidgetKind))
     screen: Mapped[str] = mapped_column(String(40))
     query: Mapped[str] = mapped_column(Text, default="")

@@ -1,7 +1,8 @@
 /* Lists: sorting, paging, filtering and searching replace only the parts of the page that change with its address.
    Without scripts the same links and forms load the whole page; the answer to the header X-Fragment holds the parts alone.
 
-   data-part="name"           replaced by the part of the same name; "rows" has data-said, which is read out
+   data-part="name"           replaced by the part of the same name; "rows" has data-said, which is read out, and
+                              data-search, what the list is searched for
    data-find                  the search box: searches while it is typed into, and at once by Enter
    #filter                    the drawer's form: [data-match] and [data-number] say how many rows would match
    data-density-to="compact"  the height of the rows; theme.js sets it on the next page before that is shown
@@ -59,7 +60,7 @@
   }
   function settle(how) {
     var box = one("[data-find]"), bar = box && box.closest(".bar");
-    if (box && !how.typed) box.value = new URLSearchParams(location.search).get("search") || "";
+    if (box && !how.typed) box.value = home.dataset.search || "";
     if (how.y !== undefined) scrollTo(0, how.y);
     else if (how.top && bar && bar.getBoundingClientRect().top < 0) bar.scrollIntoView({ block: "start" });
   }

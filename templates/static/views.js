@@ -67,20 +67,26 @@
     var by = { ArrowUp: -1, ArrowDown: 1 }[event.key], item = by && event.altKey && event.target.closest && event.target.closest("[data-pick]"); if (!item) return;
     event.preventDefault(); var at = doc.activeElement; step(item, by); at.focus();
   });
+  var at = 0, scrolling = 0;
   on("pointerdown", function (event) {  // dragged by its handle, with a mouse or a finger
-    var grip = event.target.closest(".grip"); if (!grip || event.button) return;
-    dragged = grip.closest("[data-pick]"); dragged.classList.add("dragged"); event.preventDefault();
+    var grip = event.target.closest(".column-grip"); if (!grip || event.button) return;
+    dragged = grip.closest("[data-pick]"); dragged.classList.add("column-dragged"); event.preventDefault(); at = event.clientY;
     if (grip.setPointerCapture) grip.setPointerCapture(event.pointerId);
+    scrolling = setInterval(edge, 30);
   });
-  on("pointermove", function (event) {
-    if (!dragged) return;
+  function edge() {                     // near the edge, what lies beyond comes
+    var box = dragged.closest(".drawer-body") || doc.scrollingElement, own = box === doc.scrollingElement ? { top: 0, bottom: innerHeight } : box.getBoundingClientRect();
+    var by = at < own.top + 48 ? -12 : at > own.bottom - 48 ? 12 : 0; if (by) { box.scrollTop += by; place(); }
+  }
+  function place() {
     each("[data-pick]", dragged.parentNode, function (other) {
-      var box = other.getBoundingClientRect(); if (other === dragged || !box.height || event.clientY < box.top || event.clientY > box.bottom) return;
-      if (event.clientY < box.top + box.height / 2) { if (other.previousElementSibling !== dragged) other.before(dragged); }
+      var box = other.getBoundingClientRect(); if (other === dragged || !box.height || at < box.top || at > box.bottom) return;
+      if (at < box.top + box.height / 2) { if (other.previousElementSibling !== dragged) other.before(dragged); }
       else if (other.nextElementSibling !== dragged) other.after(dragged);
     });
-  });
-  function drop() { if (!dragged) return; var item = dragged; dragged = null; item.classList.remove("dragged"); moved(item); }
+  }
+  on("pointermove", function (event) { if (dragged) { at = event.clientY; place(); } });
+  function drop() { if (!dragged) return; clearInterval(scrolling); var item = dragged; dragged = null; item.classList.remove("column-dragged"); moved(item); }
   on("pointerup", drop); on("pointercancel", drop);
 
   on("input", function (event) {

@@ -1,7 +1,8 @@
 /* The first page as the person has arranged it. Without scripts the menus of the widgets move them, one place at a time.
 
    [data-widget="URL"]   what the widget shows comes from there, three at a time, so that a slow one holds nothing up
-   [data-cell="id"]      may be dragged to another place by its upper edge; the new order is posted at once
+   [data-cell="id"]      may be dragged to another place by its upper edge, where the page is one's own ([data-own]); the new order
+                         is posted at once
    #arranged             reads out where a widget stands now */
 (function () {
   "use strict";
@@ -23,7 +24,7 @@
   /* ---- Dragging --------------------------------------------------------------------------------------------------- */
   var held = null, before = "";
   function order() { return cells().map(function (c) { return c.dataset.cell; }).join(","); }
-  cells().forEach(function (cell) {
+  if (home.hasAttribute("data-own")) cells().forEach(function (cell) {
     var grip = doc.createElement("span"); grip.className = "grip"; grip.setAttribute("aria-hidden", "true"); grip.draggable = true; cell.prepend(grip);
   });
   home.addEventListener("dragstart", function (event) {

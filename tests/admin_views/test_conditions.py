@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
+from html import unescape
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from app import db, filters
+from app.domain import customers
+from app.domain.customers import grouping
 from app.models.catalog import ServiceStatus
-from app.models.customers import Customer
+from app.models.customers import Customer, Group
 from app.models.discounts import Discount
+from app.models.messaging import Segment
+from app.models.staff import Staff
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
 
@@ -147,3 +154,62 @@ async def test_conditions_by_hand_are_answered_quickly_and_never_with_a_failure(
         answer = await desk.get("/admin/customer/list", params={"filter": text[:15_000]})
         assert answer.status_code in (400, 422), text[:200]
         assert (await desk.post("/admin/discount/create", data={"name": "x", "condition": text})).status_code == 422
+
+
+async def test_the_drawer_gives_the_builder_what_its_fields_cannot_show(desk: httpx.AsyncClient) -> None:
+    query = "kind.in=company&country.in=DE,FR&registered_at.from=-30d&name.starts_with=A"
+    form = (await desk.get(f"/admin/customer/filter?{query}")).text
+    [text] = re.findall(r'<textarea[^>]*name="filter"[^>]*>(.*?)</textarea>', form, re.S)
+    assert [c["field"] for c in json.loads(unescape(text))["all"]] == ["country", "registered_at", "name"]
+    assert re.search(r'name="kind.in" value="company" checked', form) and "hidden" not in form.split("<details")[0]
+    plain = (await desk.get("/admin/customer/filter?country.in=DE&name.contains=x")).text
+    assert (
+        re.search(r'<textarea[^>]*name="filter"[^>]*>\s*</textarea>', plain) and '<option selected value="DE">' in plain
+    )
+    both = {"all": [IN_GERMANY, {"any": [IN_GERMANY, {"field": "name", "op": "contains", "value": "z"}]}]}
+    shown = (await desk.get("/admin/customer/list", params={"filter": json.dumps(both), "kind.in": "company"})).text
+    chips = [unescape(c) for c in re.findall(r'<a class="x" href="([^"]*)" aria-label="Remove: ', shown)]
+    assert len(chips) == 3, "each condition that holds together with the others goes by itself"
+    assert "country.in=DE" in chips[1] and "kind.in=company" in chips[1], "what is left is an address that people read"
+
+
+async def test_segments_and_groups_are_made_with_the_builder(desk: httpx.AsyncClient, owner: Staff) -> None:
+    async with db.unit() as session:
+        ada = await factories.create_customer(session, name="Ada", country="DE")
+        group = await factories.create_group(session, name="Berliners")
+        await factories.create_membership(session, customer=ada, group=group)
+    page = "/admin/segment/create"
+    assert "Add at least one condition." in (await desk.post(page, data={"name": "All", "condition": ""})).text
+    made = await desk.post(page, data={"name": "Germans", "condition": json.dumps(IN_GERMANY)})
+    card = (await desk.get(made.headers["location"])).text
+    assert "Country is Germany" in card and "1 customer now" in card and "data-why" in card
+    edit = made.headers["location"].replace("details", "edit")
+    french = {"field": "country", "op": "in", "value": ["FR"]}
+    answer = await desk.post(edit, data={"name": "The French", "condition": json.dumps(french)})
+    assert answer.status_code == 303
+    async with db.reads() as session:
+        [segment] = await session.scalars(select(Segment))
+        assert (segment.name, segment.condition, segment.staff_id) == ("The French", french, owner.id)
+
+    at, form = f"/admin/customer_group/edit/{group.id}", {"name": "Berliners", "hue": "1", "priority": "0"}
+    own = {"field": "group", "op": "in", "value": [group.id]}
+    refused = await desk.post(at, data={**form, "condition": json.dumps(own)})
+    assert refused.status_code == 422 and "A rule cannot ask for members of groups." in refused.text
+    assert (await desk.post(at, data={**form, "condition": json.dumps(IN_GERMANY)})).status_code == 303
+    card = (await desk.get(f"/admin/customer_group/details/{group.id}")).text
+    assert "Country is Germany" in card and "1 member by hand" in card and "0 members by this rule" in card
+    assert "just now" in card, "the job waits for a worker"
+    async with db.unit() as session:
+        await grouping.follow_slice(session, group_id=group.id, after=0)
+        await customers.register_customer(
+            session, project_id=ada.project_id, name="Bob", email="bob@example.org", country="DE"
+        )
+    assert "1 member by this rule" in (await desk.get(f"/admin/customer_group/details/{group.id}")).text
+    names = (await desk.get("/admin/customer/list", params={"group.in": str(group.id)})).text
+    assert "Ada" in names and "Bob" in names
+    async with db.unit() as session:
+        (await session.get_one(Group, group.id)).condition = {"field": "gone", "op": "is", "value": 1}
+    card = (await desk.get(f"/admin/customer_group/details/{group.id}")).text
+    assert "means nobody" in card and "There is no field “gone” here." in card
+    assert (await desk.post(at, data={**form, "name": "Others", "condition": '{"field":"gone","op":"is","value":1}'})
+            ).status_code == 303  # fmt: skip

@@ -81,7 +81,7 @@ async def test_columns_are_chosen_moved_and_reset_without_scripts(desk: httpx.As
     done = await desk.post(COLUMNS, data={**form, "order": ["email", "name", "id"], "op": "apply"})
     assert (done.status_code, done.headers["location"]) == (303, LIST)
     page = await desk.get(LIST)
-    assert heads(page.text) == ["E-mail", "Name", "ID"] and 'class="more w-wide" data-label="E-mail">' in page.text
+    assert heads(page.text) == ["E-mail", "Name", "ID"] and 'class="col-more w-wide" data-label="E-mail">' in page.text
     emails = re.findall(r'data-copy-text="(customer\d+@)', page.text)
     assert emails == sorted(emails, reverse=True) and len(emails) == 3
     assert 'href="/admin/customer/list?sort=email"' in page.text

@@ -14,7 +14,8 @@ from app.db import utcnow
 from app.domain import widgets as arranging
 from app.models.customers import Customer
 from app.models.projects import Project
-from app.models.staff import Grant, Staff
+from app.models.staff import Grant, Staff, StaffRole
+from app.models.views import SavedView, ViewKind
 from app.models.widgets import Widget, WidgetKind
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
@@ -73,10 +74,17 @@ async def test_a_list_is_pinned_as_figure_rows_chart_and_sum(desk: httpx.AsyncCl
         numbers = [int(n) for n in re.findall(r'data-value="(\d+)"', chart)]
         assert len(numbers) == (30 if pace == "day" else 12) and sum(numbers) == 3
         assert pace == "month" or numbers[-3:] == first
+    async with db.unit() as session:  # a saved view may go: the widget means the rows that it showed
+        made = SavedView(screen="customer", name="Others", kind=ViewKind.SHARED, search="Other")
+        session.add(made)
+    of_view = await pin(desk, "customer", f"view={made.id}", kind="count")
+    async with db.unit() as session:
+        await session.delete(await session.get_one(SavedView, made.id))
+    assert '<p class="figure">3</p>' in (await desk.get(of_view)).text
     total = (await desk.get(await pin(desk, "payment", "", kind="sum", added="amount"))).text
     assert "50.00" in total and "EUR" in total
     page = (await desk.get("/admin/")).text
-    assert page.count("data-widget=") == 6 and "uplot" in page and "At a glance" in page
+    assert page.count("data-widget=") == 7 and "uplot" in page and "At a glance" in page
 
 
 async def test_the_page_is_arranged_by_each_person_for_themselves(
@@ -141,6 +149,7 @@ async def test_what_is_broken_is_shown_as_broken(desk: httpx.AsyncClient, owner:
     bad = [("customer", "lost_field.in=1", ""), ("gone", "", ""), ("customer", "sort=nothing", ""),
            ("payment", "", "lost_sum")]  # fmt: skip
     async with db.unit() as session:
+        await factories.create_project(session)
         for screen, query, column in bad:
             kind = WidgetKind.SUM if column else WidgetKind.COUNT
             session.add(Widget(staff_id=owner.id, kind=kind, screen=screen, query=query, column=column, title="Bad"))
@@ -166,3 +175,34 @@ async def test_there_is_an_end_to_widgets(desk: httpx.AsyncClient, owner: Staff)
     assert long.status_code == 404
     async with db.reads() as session:
         assert await session.scalar(select(Customer.id).limit(1)) is None
+
+
+async def test_new_people_start_with_the_dashboard_of_their_role(
+    desk: httpx.AsyncClient, sign_in: SignIn, projects: list[Project]
+) -> None:
+    async with db.unit() as session:
+        role = await factories.create_role(session, name="Night desk", grants=[("customer", "list")])
+    press = {"pks": str(role.id)}
+    await pin(desk, "customer", "", title="Everybody")
+    await pin(desk, "payment", "", kind="sum", added="amount", title="Money")
+    assert (await desk.post("/admin/role/action/dashboard", data=press)).status_code == 303
+    card = (await desk.get(f"/admin/role/details/{role.id}")).text
+    assert "Dashboard to start with" in card and "Everybody" in card and "At a glance" in card
+    await desk.post("/admin/widgets", data={"do": "reset"})  # the role keeps what it was given
+    person = await create_staff([], username="new", projects=(projects[0],))
+    async with db.unit() as session:
+        session.add(StaffRole(staff_id=person.id, role_id=role.id))
+    browser = await sign_in(person)
+    html = (await browser.get("/admin/")).text
+    assert (await order(browser))[:2] == ["Money", "Everybody"] and "cell-menu" not in html
+    addresses = re.findall(r'data-widget="([^"]+)"', html)
+    money, everybody = [(await browser.get(a)).text for a in addresses]
+    assert "does not let you see" in money and '<p class="figure">2</p>' in everybody  # of their project
+    number = addresses[0].rpartition("=")[2]
+    assert (await browser.post("/admin/widget", data={"id": number, "do": "remove"})).status_code == 404
+    await browser.post("/admin/widgets", data={"do": "begin"})
+    assert (await order(browser))[:2] == ["Money", "Everybody"] and "cell-menu" in (await browser.get("/admin/")).text
+    assert (await desk.get(addresses[0])).status_code == 404  # not of this role
+    await desk.post("/admin/role/action/dashboard", data=press)  # now the usual one
+    assert "Dashboard to start with" not in (await desk.get(f"/admin/role/details/{role.id}")).text
+    assert (await order(browser))[:2] == ["Money", "Everybody"]

@@ -451,6 +451,7 @@ async def test_a_dry_run_says_whom_and_why_and_changes_nothing(resources: base.R
         ("field", {"trigger": "changed", "field": "registered_at"}),
         ("becomes", {"trigger": "changed", "field": "country", "becomes": "Atlantis"}),
         ("clock", {"trigger": "daily", "clock": "25:00", "condition": GERMANS}),
+        ("days", {"trigger": "expiring", "days": None}),
         ("condition", {"condition": {"field": "nothing", "op": "is", "value": 1}}),
         ("a1_kind", {"actions": []}),
         ("a1_kind", {"actions": [{"kind": "rm -rf"}]}),

@@ -161,12 +161,13 @@ async def test_what_staff_added_on_top_is_kept_and_said(there: None) -> None:
         assert nordhost is not None and ticket is not None
         await create_note(session, customer=noted)
         await create_service(session, customer=served)
+        await create_customer(session, project=nordhost, merged_into_id=served.id)
         await create_customer(session, project=nordhost)
         session.add(TicketMessage(ticket_id=ticket.id, from_customer=True, text="One more thing"))
     removed = await demo.remove()
     async with reads() as session:
         kept = set(await session.scalars(select(Customer.id)))
-        assert len(kept) == 4 and {noted.id, served.id, ticket.customer_id} < kept
+        assert len(kept) == 5 and {noted.id, served.id, ticket.customer_id} < kept
         owners = {noted.id, served.id, ticket.customer_id}
         marked = select(ExternalRef.noun_id).where(ExternalRef.source == "demo", ExternalRef.noun == "customer")
         assert set(await session.scalars(marked)) == owners

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from app import db
+from app import db, filters
 from app.db import Base, utcnow
 from app.domain import catalog, customers, ledger
 from app.domain.customers import merge_rules, merging, unmerging
@@ -24,6 +24,7 @@ from app.models.ledger import Account
 from app.models.messaging import Channel, Delivery
 from app.models.tickets import Ticket
 from app.models.users import UserCustomer
+from app.observe import Actor, Kind, acting
 from tests import factories as make
 from tests.domain.belongings import furnish
 
@@ -239,3 +240,48 @@ async def test_doubles_go_with_who_stayed() -> None:
         await customers.delete_customer(session, customer=customer)
         assert await session.scalar(select(func.count()).select_from(Customer)) == 0
         assert await session.get(type(user), user.id) is None
+
+
+async def test_the_filter_finds_those_who_share_an_address_a_phone_or_a_vat_number() -> None:
+    async with db.unit() as session:
+        here = (await make.create_customer(session)).project_id
+        far = await make.create_project(session, name="Far")
+        made = {
+            name: (await make.create_customer(session, project_id=here, **{"email": "", **kw})).id
+            for name, kw in {
+                "mail": {"email": "a@example.org"}, "mail too": {"email": "A@Example.org"}, "phone": {"phone": "+1"},
+                "phone too": {"phone": "+1"}, "vat": {"vat_number": "X1"}, "alone": {"vat_number": "X2"}, "empty": {},
+                "empty too": {}, "merged": {"vat_number": "X1"},
+            }.items()
+        }  # fmt: skip
+        await make.create_customer(session, project_id=far.id, email="", vat_number="X2")
+        await merging.merge(session, kept_id=made["alone"], gone_id=made["merged"])
+
+    async def doubled(yes: bool) -> set[int]:
+        condition = filters.parse({"field": "doubled", "op": "is", "value": yes}, Customer)
+        async with db.reads() as session:
+            return set(await session.scalars(select(Customer.id).where(filters.compile(condition, Customer))))
+
+    found = {made[name] for name in ("mail", "mail too", "phone", "phone too")}
+    assert await doubled(True) == found
+    assert not await doubled(False) & found and made["vat"] in await doubled(False)
+    with acting(Actor(Kind.STAFF, 1, projects=frozenset({far.id}))):
+        assert await doubled(True) == set()
+
+
+async def test_members_by_rule_follow_the_rule_and_a_merged_customer_is_no_double() -> None:
+    async with db.unit() as session:
+        kept = await make.create_customer(session, country="", email="a@example.org")
+        gone = await make.create_customer(session, country="DE", email="a@example.org")
+        rule = {"field": "country", "op": "in", "value": ["DE"]}
+        group = await make.create_group(session, condition=rule)
+        session.add(Membership(customer_id=gone.id, group_id=group.id, by_rule=True))
+    await _merge(kept.id, gone.id, {"country"})
+    members = select(Membership.customer_id).where(Membership.group_id == group.id)
+    async with db.reads() as session:
+        assert kept.id in set(await session.scalars(members))
+        found = await customers.duplicates(session, email="a@example.org", except_id=kept.id)
+        assert found == []
+    await _unmerge(gone.id)
+    async with db.reads() as session:
+        assert list(await session.scalars(members)) == [gone.id]

@@ -76,18 +76,23 @@ FIELDS: dict[str, checks.Check] = {
     "actions": _list,
 }
 """What may be said of a rule. It is switched on by `switch`."""
+NEEDED: dict[str, tuple[Trigger, ...]] = {
+    "days": (Trigger.EXPIRING, Trigger.OVERDUE), "hours": (Trigger.WAITING,), "amount": (Trigger.BALANCE,),
+    "currency": (Trigger.BALANCE,), "clock": (Trigger.DAILY,),
+}  # fmt: skip
+"""What only some triggers ask for; left empty for another one, it stays as it was."""
 
 
 async def save_rule(session: AsyncSession, *, values: Mapping[str, Any], rule: Rule | None = None) -> Rule:
     """Make a rule, which is off, or change one. What was and becomes mean is found by labels and names too. Raises
     Invalid with every bad field; those of an action have its place before their names, ``a2_url``."""
-    wanted = checks.clean(values, FIELDS)
+    wanted = checks.clean({n: v for n, v in values.items() if n not in NEEDED or not checks.empty(v)}, FIELDS)
     now = {name: wanted.get(name, getattr(rule, name) if rule is not None else None) for name in FIELDS}
     checks.refuse_for_all(rule, now)
     await checks.known(session, "project", Project, now["project_id"])
-    wrong: dict[str, str] = {}
-    if not now["name"]:
-        wrong["name"] = gettext("Please fill this in.")
+    asked = [name for name, trigger in NEEDED.items() if now["trigger"] in trigger and name in values]
+    missing = [name for name in asked if checks.empty(values[name])] + ([] if now["name"] else ["name"])
+    wrong = {name: gettext("Please fill this in.") for name in missing}
     same = select(Rule.id).where(Rule.name == now["name"])
     taken = await session.scalar(same.execution_options(unscoped=True))
     if taken is not None and (rule is None or taken != rule.id):

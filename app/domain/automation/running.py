@@ -75,7 +75,10 @@ async def _do(session: AsyncSession, rule: Rule, runs: Sequence[RuleRun]) -> Non
             able.append(run)
     for action in rule.actions:
         await _act(session, rule, able, found, action)
+    kept = {action["key"] for action in rule.actions}
     for run in able:
+        # what an action has failed at that the rule has no more is nobody's concern
+        run.done = {key: told for key, told in run.done.items() if key in kept or told["state"] != "failed"}
         run.reason = ""
         calling.close(run)
     await session.flush()

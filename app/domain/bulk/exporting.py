@@ -147,12 +147,13 @@ async def file_of(session: AsyncSession, *, run_id: int, staff_id: int) -> BulkR
 
 
 async def forget(storage: Storage) -> bool:
-    """Delete exports that were kept long enough, with their files; True: there are more."""
+    """Delete exports that were kept long enough, with their files, and changes that nobody has started; True: there are
+    more."""
     async with db.reads() as session:
         old = (
             await session.scalars(
                 select(BulkRun.id)
-                .where(BulkRun.expires_at <= utcnow(), BulkRun.state != BulkState.RUNNING)
+                .where(BulkRun.expires_at <= utcnow(), BulkRun.state.not_in(runs.GOING))
                 .order_by(BulkRun.id)
                 .limit(FORGOTTEN_AT_ONCE)
             )

@@ -23,6 +23,8 @@ MOST_ROWS = 1_048_576
 MOST_TEXT = 32_767
 """Characters of a cell."""
 _BEGINNING = datetime(1899, 12, 30, tzinfo=UTC)
+_FIGURE = re.compile(r"(?=.{1,16}$)-?[0-9]+(\.[0-9]+)?")
+"""What a workbook keeps as a number: a longer one would lose its last digits."""
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """What XML cannot hold."""
 
@@ -240,7 +242,7 @@ def _cell(value: Any, figure: bool) -> str:
     if isinstance(value, date):
         days = (value - _BEGINNING.date()).days
         return f'<c s="{_DAY}"><v>{days}</v></c>' if days > 0 else _text(value.isoformat())
-    if figure and len(str(value)) <= 15:  # a longer one would lose its last digits
+    if figure and _FIGURE.fullmatch(str(value)):
         return f"<c><v>{value}</v></c>"
     return _text(str(value))
 

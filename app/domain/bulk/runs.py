@@ -30,7 +30,7 @@ GOING = (BulkState.CHECKING, BulkState.RUNNING, BulkState.UNDOING)
 OPEN = (BulkState.CHECKING, BulkState.CHECKED, BulkState.RUNNING)
 COUNTS = ("changed", "unchanged", "refused")
 KEPT_DAYS = 7
-"""For how long a file can be downloaded."""
+"""For how long a file can be downloaded, and a change waits to be started."""
 CLEARED_AT_ONCE = 20_000
 
 
@@ -57,7 +57,7 @@ async def add(
     run = BulkRun(
         kind=kind, noun=noun, name=name[:200], query=query, wanted=dict(wanted), staff_id=actor.get().staff_id,
         state=BulkState.RUNNING if going else BulkState.CHECKING, started_at=utcnow(),
-        expires_at=utcnow() + timedelta(days=KEPT_DAYS) if going else None,
+        expires_at=utcnow() + timedelta(days=KEPT_DAYS),
     )  # fmt: skip
     session.add(run)
     await session.flush()
@@ -82,7 +82,7 @@ async def start(session: AsyncSession, *, run_id: int, grant: str = "edit") -> N
         raise Conflict(gettext("Only what was checked can be started, and only once."))
     await need(session, run, grant)
     first = await undoing.newest(session)
-    run.state, run.started_at, run.finished_at = BulkState.RUNNING, utcnow(), None
+    run.state, run.started_at, run.finished_at, run.expires_at = BulkState.RUNNING, utcnow(), None, None
     await session.flush()
     looked = {"audit": [first, None], "at": 0}
     await write(session, run.id, BulkState.RUNNING, done=0, looked=looked, **dict.fromkeys(COUNTS, 0))

@@ -1,7 +1,18 @@
 """Custom fields: what a company keeps besides the columns, without a migration and without a restart."""
 
-from app.domain.custom.defining import archive, change, count, create, index, move, purge, purge_some, restore
-from app.domain.custom.spec import PREFIX, Named, Option, Spec, by_key, fields, known, named
+from app.domain.custom.defining import (
+    archive,
+    change,
+    count,
+    create,
+    index,
+    index_all,
+    move,
+    purge,
+    purge_some,
+    restore,
+)
+from app.domain.custom.spec import PREFIX, Named, Option, Spec, by_key, fields, known, named, see
 from app.domain.custom.values import CUSTOMER, SIGNING_UP, STAFF, Asked, check, clean, plain, read, say
 from app.models.custom import CustomField
 
@@ -24,6 +35,7 @@ __all__ = [
     "create",
     "fields",
     "index",
+    "index_all",
     "known",
     "move",
     "named",
@@ -33,4 +45,5 @@ __all__ = [
     "read",
     "restore",
     "say",
+    "see",
 ]  # fmt: skip

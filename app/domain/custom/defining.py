@@ -63,7 +63,7 @@ def _between(value: Any, least: int, most: int) -> int:
 
 
 def _choices(value: Any) -> list[dict[str, Any]]:
-    """[{key, labels, off}], each with a key: one that is new gets it from its name."""
+    """[{key, labels, retired}], each with a key: one that is new gets it from its name."""
     if not isinstance(value, list | tuple):
         raise Bad(gettext("Please choose one of the offered values."))
     if len(value) > MOST_CHOICES:
@@ -80,9 +80,9 @@ def _choices(value: Any) -> list[dict[str, Any]]:
         if not isinstance(key, str) or not inside.KEY.fullmatch(key) or any(c["key"] == key for c in made):
             raise Bad(gettext("Two choices are the same."))
         taken.add(key)
-        made.append({"key": key, "labels": labels, **({"off": True} if given.get("off") else {})})
+        made.append({"key": key, "labels": labels, **({"retired": True} if given.get("retired") else {})})
     for code in LANGUAGES:
-        shown = [c["labels"][code].casefold() for c in made if code in c["labels"] and not c.get("off")]
+        shown = [c["labels"][code].casefold() for c in made if code in c["labels"] and not c.get("retired")]
         if len(shown) > len(set(shown)):
             raise Bad(gettext("Two choices are the same."))
     return made
@@ -135,7 +135,7 @@ async def change(session: AsyncSession, *, field: CustomField, **given: Any) -> 
         raise Invalid(labels=gettext("Please fill this in."))
     if "choices" in wanted:
         there = {c["key"] for c in wanted["choices"]}
-        wanted["choices"] += [{**c, "off": True} for c in field.choices if c["key"] not in there]
+        wanted["choices"] += [{**c, "retired": True} for c in field.choices if c["key"] not in there]
     was = (field.kind, field.digits if field.kind is CustomKind.NUMBER else 0,
            field.currency if field.kind is CustomKind.MONEY else "")  # fmt: skip
     indexed = (field.indexed, field.kind)
@@ -160,7 +160,7 @@ def _set(row: CustomField, wanted: Mapping[str, Any]) -> None:
     """Write what is wanted, if all of it belongs together."""
     checks.change(row, wanted)
     several = row.kind in (CustomKind.CHOICE, CustomKind.CHOICES)
-    if several and not any(not c.get("off") for c in row.choices):
+    if several and not any(not c.get("retired") for c in row.choices):
         raise Invalid(choices=gettext("Please enter the choices."))
     if not several:
         row.choices = []
@@ -287,8 +287,20 @@ async def index(session: AsyncSession, *, field_id: int) -> None:
     field = await session.get(CustomField, field_id)
     if field is None or not is_sqlite():
         return
-    table, folded = field.target.value, field.kind in PLAIN
-    drop = inside.drop_index(table, field.key)
-    statements = [drop, inside.make_index(table, field.key, folded=folded)] if field.indexed else [drop]
+    await session.execute(text(inside.drop_index(field.target.value, field.key)))
+    if field.indexed:
+        await _index(session, field)
+
+
+async def index_all(session: AsyncSession) -> None:
+    """Make the indexes that are missing: a migration that makes a table anew leaves them behind."""
+    if is_sqlite():
+        for field in await session.scalars(select(CustomField).where(CustomField.indexed)):
+            await _index(session, field)
+
+
+async def _index(session: AsyncSession, field: CustomField) -> None:
+    few = field.kind in (CustomKind.CHOICE, CustomKind.YES_NO)
+    statements = inside.make_index(field.target.value, field.key, folded=field.kind in PLAIN, few=few)
     for statement in statements:
         await session.execute(text(statement))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from app import filters
-from app.db import Searchable, day_in, fold, holds, number_in, text_in, truth_in
+from app.db import Searchable, day_in, fold, holds, narrow, number_in, text_in, truth_in
 from app.domain.custom.spec import PLAIN, Spec
 from app.filters import Source
 from app.models.custom import CustomKind
@@ -42,7 +42,11 @@ def _source(spec: Spec) -> Callable[[Any], Source]:
         folded = text_in(entity.custom_folded, key)
 
         def own(op: str, value: Any) -> Any:
-            return holds(entity.custom_folded, key, [fold(value)], folded) if op == "is" else None
+            if op != "is":
+                return None
+            plain = fold(value)
+            test = holds(entity.custom_folded, key, [plain], folded)
+            return test if spec.indexed else narrow(test, entity, [plain], indexed=True)
 
         within = entity if issubclass(spec.model, Searchable) else None
         return Source(text_in(entity.custom, key), folded, own=own, within=within)

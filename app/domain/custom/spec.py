@@ -69,6 +69,8 @@ class Spec:
     account_types: frozenset[str]
     """Empty: all."""
     listed: bool
+    indexed: bool
+    """SQLite has an index for it; PostgreSQL has one for all."""
 
     @property
     def name(self) -> str:
@@ -86,13 +88,13 @@ class Spec:
 def spec_of(row: CustomField) -> Spec:
     model = model_of(row.target.value)
     assert model is not None
-    options = tuple(Option(c["key"], Named(c["labels"], c["key"]), bool(c.get("off"))) for c in row.choices)
+    options = tuple(Option(c["key"], Named(c["labels"], c["key"]), bool(c.get("retired"))) for c in row.choices)
     digits = exponent(row.currency) if row.kind is CustomKind.MONEY else row.digits
     return Spec(
         row.id, model, row.key, row.kind, Named(row.labels, row.key), Named(row.helps), options,
         digits if row.kind in (CustomKind.MONEY, CustomKind.NUMBER) else 0,
         row.currency if row.kind is CustomKind.MONEY else "", row.default, row.required, row.access,
-        row.at_registration, frozenset(row.account_types), row.listed,
+        row.at_registration, frozenset(row.account_types), row.listed, row.indexed,
     )  # fmt: skip
 
 
@@ -115,6 +117,13 @@ async def _load(session: AsyncSession) -> None:
     specs = [spec for of_model in active.values() for spec in of_model.values()]
     filtering.declare(specs)
     messages.declare(specs)
+
+
+async def see(session: AsyncSession) -> None:
+    """The fields as the running transaction has them, for what follows in it. Whoever comes next reads them again, so
+    that nothing stays of what is taken back."""
+    await _load(session)
+    live.forget()
 
 
 def by_key(model: Model) -> Mapping[str, Spec]:

@@ -156,7 +156,8 @@ async def duplicates(
         asked.append(("vat_number", Customer.vat_number.in_({vat_number.strip(), vat, country.upper() + vat})))
     found = []
     for field, condition in asked:
-        query = select(Customer.id, Customer.name).where(condition).order_by(Customer.id).limit(most)
+        query = select(Customer.id, Customer.name).where(condition, Customer.merged_into_id.is_(None))
+        query = query.order_by(Customer.id).limit(most)
         if except_id is not None:
             query = query.where(Customer.id != except_id)
         if project_id is not None:

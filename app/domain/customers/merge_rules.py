@@ -50,6 +50,10 @@ def _same(*keys: str, where: Callable[[Any], ColumnElement[bool]] | None = None)
     return doubled
 
 
+def _by_hand(membership: Any) -> ColumnElement[bool]:
+    return membership.by_rule.is_(False)  # type: ignore[no-any-return]
+
+
 def _drafts(_model: Any) -> ColumnElement[bool]:
     return Invoice.status == InvoiceStatus.DRAFT
 
@@ -72,7 +76,7 @@ RULES: dict[str, Rule] = {
     "inbound_mail.customer_id": Rule(),
     "invoice.customer_id": Rule(only=_drafts),  # what is issued never changes
     "login_session.customer_id": Rule(),
-    "membership.customer_id": Rule(by="group_id", doubled=_same("group_id"), drops=True),
+    "membership.customer_id": Rule(by="group_id", only=_by_hand, doubled=_same("group_id"), drops=True),
     "note.customer_id": Rule(),
     "payer.customer_id": Rule(),
     "service.customer_id": Rule(),

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import Base, Versioned, utcnow
 from app.domain import ledger
 from app.domain.customers.fields import FIELDS
+from app.domain.customers.grouping import follow_rules
 from app.domain.customers.merge_rules import Rule, moving
 from app.domain.customers.status import refresh_status
 from app.domain.ledger import Move
@@ -174,6 +175,7 @@ async def merge(session: AsyncSession, *, kept_id: int, gone_id: int, take: Coll
     gone.status, gone.merged_into_id = CustomerStatus.CLOSED, kept.id
     await session.flush()
     await refresh_status(session, kept.id)
+    await follow_rules(session, [kept.id])
     told = {**changes, "merged": [f"{gone.name} (#{gone.id})", f"{kept.name} (#{kept.id})"], "undo": vars(trail)}
     await session.run_sync(audit.write, "merge", "customer", kept.id, told)
     last = select(func.max(audit.Audit.id)).where(

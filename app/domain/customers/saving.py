@@ -12,7 +12,7 @@ from app.domain import checks, custom, users
 from app.domain.customers.fields import CustomerFields, cleaned
 from app.domain.customers.grouping import follow_rules
 from app.domain.messaging.system import tell_old_address
-from app.errors import Invalid
+from app.errors import Conflict, Invalid
 from app.i18n import gettext
 from app.models.customers import Attitude, Customer, CustomerProject, Group, Membership, Note
 from app.models.projects import Project
@@ -82,8 +82,11 @@ async def change_customer(
     """Change some fields of a customer; None leaves groups and available projects as they are. Another e-mail address
     is told to the old one.
 
-    values: field -> value, see FIELDS. Gives the names of the changed columns. Raises Invalid with every bad field.
+    values: field -> value, see FIELDS. Gives the names of the changed columns. Raises Invalid with every bad field,
+    Conflict for a customer whose personal data was cleared.
     """  # fmt: skip
+    if customer.cleared_at is not None:
+        raise Conflict(gettext("The personal data of this customer was cleared."))
     wanted = cleaned(values, customer, custom_of=custom_of)
     for field, entity in FOREIGN.items():
         if field in wanted and wanted[field] != getattr(customer, field):

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import UtcDateTime, model_of, utcnow
 from app.domain import ledger
+from app.domain.customers.grouping import follow_rules
 from app.domain.customers.merge_rules import moving
 from app.domain.customers.merging import CHOSEN, UNSCOPED, WITH, Trail, both, hand_over
 from app.domain.customers.status import refresh_status
@@ -114,6 +115,7 @@ async def unmerge(session: AsyncSession, *, gone_id: int) -> int:
     gone.status, gone.merged_into_id = CustomerStatus(trail.status), None
     await session.flush()
     await refresh_status(session, kept.id)
+    await follow_rules(session, [kept.id, gone.id])
     told = {**back, "merged": told["merged"][::-1]}
     await session.run_sync(audit.write, "unmerge", "customer", kept.id, told)
     return audit_id

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from app.db import extras
 from app.domain.demo import money
@@ -108,9 +109,10 @@ async def _customers(session: AsyncSession, removed: Removed) -> None:
     foreign: list[ColumnElement[bool]] = [
         exists().where(entity.customer_id == Customer.id, ~_marked(entity)) for entity in (Service, Payer, Note, Ticket)
     ]
-    written = TicketMessage.ticket_id == Ticket.id
+    written, double = TicketMessage.ticket_id == Ticket.id, aliased(Customer)
     foreign += [
         exists().where(Attachment.customer_id == Customer.id),
+        exists().where(double.merged_into_id == Customer.id),
         exists().where(Ticket.customer_id == Customer.id, written, ~_marked(TicketMessage)),
         exists().where(UserCustomer.customer_id == Customer.id, UserCustomer.user_id == User.id, ~_marked(User)),
         exists().where(Delivery.customer_id == Customer.id, Delivery.campaign_id == Campaign.id, ~_marked(Campaign)),

@@ -14,6 +14,7 @@ from sqlalchemy.orm import aliased
 from app import db
 from app.db import Choice
 from app.domain import custom
+from app.domain.customers.merging import family
 from app.domain.messaging.content import as_sent, load_content
 from app.domain.messaging.render import TemplateProblem
 from app.domain.sheets import money
@@ -136,18 +137,20 @@ def services(source: Source) -> AsyncIterator[Row]:
 
 def accounts(source: Source) -> AsyncIterator[Row]:
     statement = select(*_columns(Account, "id currency balance credit_limit"))
-    mine = statement.where(Account.customer_id == source.customer_id)
+    mine = statement.where(Account.customer_id.in_(family(source.customer_id)))
     return _rows(mine, Account.id, amounts=("balance", "credit_limit"))
 
 
 def payments(source: Source) -> AsyncIterator[Row]:
     names = "id number status amount currency refunded created_at paid_at invoice_id"
     statement = select(*_columns(Payment, names), PaymentMethod.name.label("method")).join(Payment.method)
-    return _rows(statement.where(Payment.customer_id == source.customer_id), Payment.id, amounts=("amount", "refunded"))
+    return _rows(
+        statement.where(Payment.customer_id.in_(family(source.customer_id))), Payment.id, amounts=("amount", "refunded")
+    )
 
 
 def _issued(source: Source) -> tuple[Any, ...]:
-    return Invoice.customer_id == source.customer_id, Invoice.status != InvoiceStatus.DRAFT
+    return Invoice.customer_id.in_(family(source.customer_id)), Invoice.status != InvoiceStatus.DRAFT
 
 
 def invoices(source: Source) -> AsyncIterator[Row]:
@@ -167,7 +170,7 @@ def invoice_lines(source: Source) -> AsyncIterator[Row]:
 
 def expenses(source: Source) -> AsyncIterator[Row]:
     names = "id on_day description amount net tax discount currency period_from period_to service_id invoice_id"
-    statement = select(*_columns(Expense, names)).where(Expense.customer_id == source.customer_id)
+    statement = select(*_columns(Expense, names)).where(Expense.customer_id.in_(family(source.customer_id)))
     return _rows(statement, Expense.id, amounts=("amount", "net", "tax", "discount"))
 
 
@@ -179,7 +182,7 @@ def ledger(source: Source) -> AsyncIterator[Row]:
         )
         .join(Transaction, Transaction.id == Entry.transaction_id)
         .join(Account, Account.id == Entry.account_id)
-        .where(Account.customer_id == source.customer_id)
+        .where(Account.customer_id.in_(family(source.customer_id)))
     )  # fmt: skip
     return _rows(statement, Entry.id, amounts=("amount",))
 

@@ -19,6 +19,7 @@ from app import db
 from app.db import utcnow
 from app.domain import brands, keeping
 from app.domain.billing import sending
+from app.domain.customers.merging import family
 from app.domain.messaging import system
 from app.domain.privacy.contents import PARTS, Row, Source, read_me
 from app.domain.privacy.requests import KEPT_DAYS
@@ -61,7 +62,7 @@ async def _write(storage: Storage, folder: Path, customer: Customer, told: Told)
     async with db.reads() as session:
         issued = await session.scalars(
             select(Invoice.id)
-            .where(Invoice.customer_id == customer.id, Invoice.status != InvoiceStatus.DRAFT)
+            .where(Invoice.customer_id.in_(family(customer.id)), Invoice.status != InvoiceStatus.DRAFT)
             .order_by(Invoice.id)
         )
         invoices = issued.all()

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import utcnow
+from app.domain.customers.merging import family
 from app.errors import NotFound
 from app.i18n import gettext, show_date, show_money, show_percent
 from app.models.billing import Cover, Expense
@@ -28,7 +29,7 @@ async def lines_of(
     before: tuple[date, int] | None = None, year: int | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Expenses as lines, the newest first. before: (day, id) of the last line of the page before this one."""
-    query = select(Expense).where(Expense.customer_id == customer_id)
+    query = select(Expense).where(Expense.customer_id.in_(family(customer_id)))
     if service_id is not None:
         query = query.where(Expense.service_id == service_id)
     if year is not None:
@@ -123,7 +124,7 @@ async def index(request: Asked) -> Response[Any]:
             before=_before(asked.get("before", "")), year=year,
         )  # fmt: skip
         first = await session.scalar(
-            select(Expense.on_day).where(Expense.customer_id == customer_id).order_by(Expense.on_day).limit(1)
+            select(Expense.on_day).where(Expense.customer_id.in_(family(customer_id))).order_by(Expense.on_day).limit(1)
         )
         rest = "&".join(
             f"{name}={value}" for name, value in (("year", year), ("service", service and service.id)) if value

@@ -19,6 +19,7 @@ from app.domain import billing
 from app.domain.billing import sending, together
 from app.domain.billing.invoices import UNPAID
 from app.domain.billing.papers import title_of
+from app.domain.customers.merging import family
 from app.errors import AppError, NotFound
 from app.flash import flash
 from app.i18n import gettext, ngettext, show_date, show_money
@@ -40,7 +41,7 @@ async def issued(
     session: AsyncSession, customer_id: int, *, before: int = 0, show: str = "", year: int | None = None
 ) -> Sequence[Invoice]:
     """What was issued to this customer, the newest first. show: "open" or "paid" only."""
-    mine = [Invoice.customer_id == customer_id, Invoice.status != InvoiceStatus.DRAFT]
+    mine = [Invoice.customer_id.in_(family(customer_id)), Invoice.status != InvoiceStatus.DRAFT]
     if before:
         mine.append(Invoice.id < before)
     if show == "open":
@@ -56,7 +57,11 @@ async def _mine(session: AsyncSession, customer_id: int, key: str) -> Invoice:
     """Raises NotFound for drafts and for invoices of somebody else."""
     found = await session.scalar(
         select(Invoice)
-        .where(Invoice.id == number(key), Invoice.customer_id == customer_id, Invoice.status != InvoiceStatus.DRAFT)
+        .where(
+            Invoice.id == number(key),
+            Invoice.customer_id.in_(family(customer_id)),
+            Invoice.status != InvoiceStatus.DRAFT,
+        )
         .options(selectinload(Invoice.lines), joinedload(Invoice.account))
     )
     if found is None:
@@ -108,7 +113,7 @@ async def index(request: Asked) -> Response[Any]:
         rows = await issued(session, customer_id, before=number(before) if before else 0, show=show, year=year)
         given = {name: value for name, value in (("show", show), ("year", year)) if value}
         more = f"{URL}?{urlencode({**given, 'before': rows[PAGE - 1].id})}" if len(rows) > PAGE else None
-        mine = Invoice.customer_id == customer_id, Invoice.issued_on.is_not(None)
+        mine = Invoice.customer_id.in_(family(customer_id)), Invoice.issued_on.is_not(None)
         first = await session.scalar(select(Invoice.issued_on).where(*mine).order_by(Invoice.id).limit(1))
         kept = f"&year={year}" if year else ""
         words = (("", gettext("All")), ("open", gettext("Open")), ("paid", gettext("Paid")))

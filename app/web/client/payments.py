@@ -24,6 +24,7 @@ from app import db
 from app.domain import charging, ledger
 from app.domain.billing import gateways, payments, together
 from app.domain.billing.papers import title_of
+from app.domain.customers.merging import family
 from app.errors import AppError, Conflict, Invalid, NotFound
 from app.flash import flash
 from app.i18n import _, exponent, gettext, read_amount, show_moment, show_money, type_amount
@@ -232,7 +233,7 @@ async def _own(request: Asked, key: str) -> Payment:
     async with db.reads() as session:
         found = await session.scalar(
             select(Payment)
-            .where(Payment.id == number(key), Payment.customer_id == customer_id)
+            .where(Payment.id == number(key), Payment.customer_id.in_(family(customer_id)))
             .options(joinedload(Payment.method), joinedload(Payment.project), joinedload(Payment.account),
                      joinedload(Payment.payer))
         )  # fmt: skip
@@ -244,7 +245,7 @@ async def _own(request: Asked, key: str) -> Payment:
 @get(URL, name="client.payments")
 async def listed(request: Asked) -> Response[Any]:
     view, customer_id = me(request)
-    query = select(Payment).where(Payment.customer_id == customer_id).options(joinedload(Payment.method))
+    query = select(Payment).where(Payment.customer_id.in_(family(customer_id))).options(joinedload(Payment.method))
     if before := request.query_params.get("before", ""):
         query = query.where(Payment.id < number(before))
     async with db.reads() as session:

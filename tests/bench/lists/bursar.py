@@ -119,6 +119,6 @@ def _export(browser: httpx.Client, html: str) -> Visit | Skip:
     for href in re.findall(r'href="(/admin/customer/action/export[^"]*)"', html):
         form = browser.get(unescape(href)).text
         hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form.partition("<main")[2])
-        sent = {name: unescape(value) for name, value in hidden} | {"kind": "csv"}
+        sent = {name: unescape(value) for name, value in hidden} | {"kind": "csv", "at_once": "y"}
         return Visit(unescape(href).partition("?")[0], method="POST", body=urlencode(sent))
     return Skip("there is no export button on the list")
