@@ -224,6 +224,8 @@ class Rules(AppView, model=Rule):
             said.append(gettext("Until it is mended, the rule does nothing."))
         elif round_ := await automation.circle(session, obj):
             said.append(automation.say_circle(round_))
+        if _calls(obj):
+            said.append(gettext("Calls are signed. To check them, the other side needs a secret: make a new one here."))
         made: list[dict[str, Any]] = [{"label": gettext("What it does"), "kind": "words", "words": said}]
         counted = await self._counted(session, obj) if may(request, "automation_run", "list") else []
         if counted:

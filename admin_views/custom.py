@@ -120,7 +120,7 @@ class _AskFlow(Flow):
             n = await custom.count(press.session, field)
             words = ngettext("“%(name)s” has a value in %(n)s row.", "“%(name)s” has a value in %(n)s rows.", n)
             said.append(words % {"name": field, "n": show_number(n)})
-        return {"warnings": [*said, gettext(self.words[press.button.slug])]}
+        return {"warnings": [" ".join([*said, gettext(self.words[press.button.slug])])]}
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> str | Done:
         for field in press.objects:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import after_commit, utcnow
+from app.models import noticing
 from app.models.jobs import Job, JobState
 from app.observe import actor, log
 
@@ -92,6 +93,9 @@ async def ring(name: str, job_id: int) -> None:
         await (await redis()).enqueue_job(name, job_id)
     except Exception as error:
         log("queue").warning("hand-over failed, the sweep will do it: %s", type(error).__name__)
+
+
+noticing.rings[:] = [ring]
 
 
 async def enqueue(

@@ -11,12 +11,14 @@ from wtforms.fields.core import UnboundField
 
 from admin_views.base import custom
 from admin_views.base.conditions import ConditionField
+from admin_views.base.custom import SECTION
 from admin_views.base.fields import AppForm, ListField, LookupField
 from admin_views.base.listing import Asked
 from admin_views.base.screen import AppView
 from app import filters
 from app.domain import custom as own_fields
 from app.domain.config import modules
+from app.domain.custom import PREFIX
 from app.filters import WHOLE
 from app.i18n import gettext
 
@@ -103,7 +105,8 @@ def sections(view: AppView, form: AppForm, asked: Asked) -> list[dict[str, Any]]
             groups.setdefault(custom.SECTION, []).append(name)
         else:
             info = view.mapper.column_attrs[of.column].columns[0].info if of.column else {}
-            groups.setdefault(str.__str__(info.get("group", "")), []).append(name)
+            group = SECTION if of.name.startswith(PREFIX) else str.__str__(info.get("group", ""))
+            groups.setdefault(group, []).append(name)
     return [
         {
             "label": None if label is None else gettext(label) if label else gettext("More"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from wtforms import HiddenField, RadioField, validators
@@ -214,14 +214,15 @@ def _shown(customer: Customer, name: str) -> str:
 
 # ---- on the card ----------------------------------------------------------------------------------------------------
 
-ALIKE = 5
+ALIKE, DOUBLE = 5, "double"
 
 
 async def sections(request: Request, session: AsyncSession, customer: Any) -> list[dict[str, Any]]:
     """Who may be the same, and who was merged into this one; nothing where there is nobody."""
     merges = may_press(request, "customer", "merge")
     shown = []
-    if alike := await _alike(session, customer):
+    alike, doubles = await _near(session, customer)
+    if alike:
         words = []
         for other in alike:
             link = f'<a class="ink" href="/admin/customer/details/{other.id}"><bdi>{esc(other.name)}</bdi></a>'
@@ -233,7 +234,7 @@ async def sections(request: Request, session: AsyncSession, customer: Any) -> li
                 link = f'<span class="grow cut">{link}</span>{press}'
             words.append(ready(link))
         shown.append({"label": gettext("Perhaps the same customer"), "kind": "words", "words": words})
-    if doubles := await _doubles(session, customer.id):
+    if doubles:
         fresh = merges and await _merged_lately(session, customer.id)
         words = []
         for double in doubles:
@@ -251,36 +252,38 @@ async def sections(request: Request, session: AsyncSession, customer: Any) -> li
 _SAME = {"email": _("same e-mail"), "phone": _("same phone"), "vat": _("same VAT number")}
 
 
-async def _alike(session: AsyncSession, customer: Any) -> list[Any]:
-    """By indexes alone: a number that is written in another way is found when the customer is saved."""
-    given = {"email": fold(customer.email), "phone": customer.phone, "vat": customer.vat_number}
-    found: dict[int, Any] = {}
-    for what, value in given.items():
-        if not value.strip():
-            continue
+async def _near(session: AsyncSession, customer: Any) -> tuple[list[Any], list[Any]]:
+    """Who may be the same, and who was merged into this one, in one statement. By indexes alone: a number that is
+    written in another way is found when the customer is saved."""
 
-        async def make(what: str = what) -> Select[Any]:
-            column: Any = {"email": Customer.email_folded, "phone": Customer.phone, "vat": Customer.vat_number}[what]
-            rows: Any = select(Customer.id, Customer.name, db.given("what", Customer.name.type).label("what"))
-            same = rows.where(
-                column == db.given("value", column.type), column != "", Customer.id != db.given("customer", BigId),
-                Customer.merged_into_id.is_(None), Customer.project_id == db.given("project", BigId),
-            )  # fmt: skip
-            return scope.limited(same.order_by(Customer.id).limit(ALIKE))
-
-        key = ("card alike", what, scope.whose())
-        given_too = {"customer": customer.id, "project": customer.project.id}
-        for row in await db.ask(session, key, make, what=what, value=value, **given_too):
-            found.setdefault(row.id, row)
-    return list(found.values())[:ALIKE]
-
-
-async def _doubles(session: AsyncSession, customer_id: int) -> Any:
     async def make() -> Select[Any]:
-        rows: Any = select(Customer.id, Customer.name).where(Customer.merged_into_id == db.given("customer", BigId))
-        return scope.limited(rows.order_by(Customer.id).limit(20))
+        keys: dict[str, Any] = {"email": Customer.email_folded, "phone": Customer.phone, "vat": Customer.vat_number}
+        own, into = Customer.id == db.given("customer", BigId), Customer.merged_into_id
+        parts = [
+            _rows(what).where(
+                key == db.given(what, key.type), key != "", ~own, into.is_(None),
+                Customer.project_id == db.given("project", BigId),
+            ).limit(ALIKE)
+            for what, key in keys.items()
+        ]  # fmt: skip
+        parts.append(_rows(DOUBLE).where(into == db.given("customer", BigId)).limit(20))
+        return scope.limited(select(union_all(*(select(part.subquery()) for part in parts)).subquery()))
 
-    return await db.ask(session, ("card doubles", scope.whose()), make, customer=customer_id)
+    found = await db.ask(
+        session, ("card near", scope.whose()), make, customer=customer.id, project=customer.project.id,
+        email=fold(customer.email), phone=customer.phone, vat=customer.vat_number,
+    )  # fmt: skip
+    alike: dict[int, Any] = {}
+    for row in found:
+        if row.what != DOUBLE:
+            alike.setdefault(row.id, row)
+    return list(alike.values())[:ALIKE], [row for row in found if row.what == DOUBLE]
+
+
+def _rows(what: str) -> Select[Any]:
+    rows: Any = select(Customer.id, Customer.name, literal(what).label("what"))
+    found: Select[Any] = rows.order_by(Customer.id)
+    return found
 
 
 async def _merged_lately(session: AsyncSession, customer_id: int) -> bool:

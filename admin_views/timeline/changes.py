@@ -76,14 +76,23 @@ def tell(row: Any, reader: Reader) -> Told:
         "create": gettext("%(who)s added %(what)s"),
         "update": gettext("%(who)s changed %(what)s"),
         "delete": gettext("%(who)s deleted %(what)s"),
+        "merge": gettext("%(who)s merged %(other)s into this customer"),
+        "unmerge": gettext("%(who)s undid the merge with %(other)s"),
+        "clear": gettext("%(who)s cleared the personal data"),
     }.get(row.state, gettext("%(who)s: %(did)s, %(what)s"))
-    words = say(sentence, who=who, did=done(row.state), what=what)
+    words = say(sentence, who=who, did=done(row.state), what=what, other=_other(row))
     lines = list(_lines(row, reader)) if row.state == "update" else []
     more = lines[:SHOWN]
     if len(lines) > SHOWN:
         rest = gettext("and %(n)s more") % {"n": show_number(len(lines) - SHOWN)}
         more.append(reader.link("audit", row.id, rest))
     return Told(words, more=tuple(more), icon={"create": "circle-plus", "delete": "trash"}.get(row.state, ""))
+
+
+def _other(row: Any) -> str:
+    """Who was merged; it stands first, and last once it is undone."""
+    pair = _payload(row).get("merged", [gettext("a customer")])
+    return str(pair[-1 if row.state == "unmerge" else 0])
 
 
 def _what(row: Any, reader: Reader) -> Markup | str:

@@ -1,6 +1,6 @@
 """widgets of roles: what new people start with
 
-Revision ID: 0040_widgets_of_roles
+Revision ID: 0040
 Revises: 0039
 Create Date: 2026-11-23 03:56:00
 """
@@ -8,7 +8,7 @@ Create Date: 2026-11-23 03:56:00
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = '0040_widgets_of_roles'
+revision: str = '0040'
 down_revision: str | None = '0039'
 branch_labels: str | None = None
 depends_on: str | None = None

@@ -16,6 +16,8 @@ from sqlalchemy.inspection import inspect
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, Session, UOWTransaction, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
 
+from app.i18n import named
+
 # ---- types ----------------------------------------------------------------------------------------------------
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -213,6 +215,14 @@ class Versioned:
     """Optimistic locking: a save on top of a version that somebody else has changed fails with StaleDataError."""
 
     version: Mapped[int] = mapped_column(Integer, default=1, server_default="1", info={"hidden": True})
+
+
+@event.listens_for(Base, "instrument_class", propagate=True)
+def _name_columns(mapper: Any, _cls: type) -> None:
+    """Every column can be given another name (`i18n.rename`): all that shows `info["label"]` shows it."""
+    for column in mapper.local_table.c:
+        if "label" in column.info:
+            column.info["label"] = named(column.info["label"], mapper.local_table.name, column.key)
 
 
 @event.listens_for(Base, "instrument_class", propagate=True)

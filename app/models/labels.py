@@ -6,7 +6,7 @@ from sqlalchemy import String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base, BigId, about
-from app.i18n import _, named
+from app.i18n import _
 from app.models.config import Live
 
 
@@ -27,11 +27,3 @@ class Label(Base, Live):
 
     def __str__(self) -> str:
         return self.text
-
-
-def name_columns() -> None:
-    """Every column can have another name from now on: all that shows `info["label"]` shows it."""
-    for table in Base.metadata.tables.values():
-        for column in table.c:
-            if "label" in column.info:
-                column.info["label"] = named(column.info["label"], table.name, column.key)

@@ -3,7 +3,7 @@ import, bulk change or client area. Each transaction leaves at most one job, whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from functools import partial
 
@@ -18,6 +18,9 @@ from app.models.jobs import Job, JobState
 TASK = "automation.changes"
 NEAR = 16
 """Audit rows so near to each other are looked at together: between two customers stand their users."""
+
+rings: list[Callable[[str, int], Awaitable[None]]] = []
+"""How a job is handed over once it is committed; `app.queue` puts it here."""
 
 chain: ContextVar[tuple[int, ...]] = ContextVar("chain", default=())
 """The rules whose doing leads to what is done now, the first one first."""
@@ -68,9 +71,8 @@ def _hand_over(session: Session) -> None:
         return
     job = insert(Job).values(name=TASK, args=args, due_at=utcnow(), state=JobState.DUE).returning(Job.id)
     job_id = session.connection().execute(job).scalar_one()
-    from app.queue import ring
-
-    session.info.setdefault("after_commit", []).append(partial(ring, TASK, job_id))
+    if rings:  # else the sweep finds the row
+        session.info.setdefault("after_commit", []).append(partial(rings[0], TASK, job_id))
 
 
 @event.listens_for(AppSession, "after_rollback")

@@ -51,6 +51,7 @@ async def test_from_the_card_to_the_merge_and_back(desk: httpx.AsyncClient, two:
     old = await desk.get(f"/admin/customer/details/{gone.id}")
     assert old.status_code == 303 and old.headers["location"] == f"/admin/customer/details/{kept.id}"
     card = (await desk.get(f"/admin/customer/details/{kept.id}")).text
+    assert f"merged Gone &lt;b&gt; (#{gone.id}) into this customer" in card
     assert "Merged into this one" in card and "+44123456" in card and "Perhaps the same" not in card
     assert f"merged into #{kept.id}" in (await desk.get("/admin/customer/list")).text
     assert f'"{gone.id}"' not in (await desk.get("/admin/customer/lookup?term=Gone")).text
