@@ -56,7 +56,7 @@ async def main():
         assert "Falkenstein" in await get("/admin/warehouse/list?search=falken&tier.in=two")
         assert "Falkenstein" not in await get("/admin/warehouse/list?tier.in=one")
         assert "1,200.50" in await get("/admin/warehouse/details/1")
-        assert "stein" in await get("/admin/find?q=falken")
+        assert "stein" in await get("/admin/find?term=falken")
         head = "Name,Land,Tier,Rent,Currency"
         lines = (head, "Helsinki,Finland,Tier one,99.90,EUR", "Falkenstein,,one,,", "Bad,XX,,,")
         Path("w.csv").write_text("\n".join(lines))

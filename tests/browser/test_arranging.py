@@ -28,7 +28,7 @@ def test_a_role_a_dictionary_and_the_first_page(walk: Walk) -> None:
 
 
 def role(page: Page) -> None:
-    page.get_by_label("Name").fill("Night desk")
+    page.get_by_role("textbox", name="Name").fill("Night desk")
     button(page, "Tick the whole row: Tickets").click()
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="Tickets"))
     ticked = row.get_by_role("checkbox", checked=True)
