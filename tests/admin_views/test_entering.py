@@ -223,5 +223,4 @@ async def test_visits_are_listed_with_what_was_changed(
     async with db.reads() as session:
         own = (await session.scalars(select(LoginSession.id).where(LoginSession.kind == SessionKind.STAFF))).one()
     picked = await desk.post("/admin/login_session/action/export", data={"pks": str(own), "kind": "csv"})
-    print("PICKED", picked.status_code, re.findall(r"<h1[^>]*>.*?</h1>|banner.*?</p>", picked.text)[:4])
-    assert "Olga Owner" not in picked.text
+    assert picked.status_code == 404

@@ -181,4 +181,5 @@ async def test_who_may_only_look_gets_no_button(owner: Staff, sign_in: SignIn) -
     html = (await desk.get(f"/admin/import_run/details/{going.id}")).text
     assert 'data-announce="Being checked, 50 %"' in html and "/action/" not in html
     assert "/action/" not in (await desk.get(f"/admin/import_run/details/{checked.id}")).text
-    assert "/action/" not in (await desk.get("/admin/import_run/list")).text
+    shown = (await desk.get("/admin/import_run/list")).text
+    assert "/action/" not in shown.replace("/action/pin_widget", ""), "but for what is one's own"

@@ -21,11 +21,7 @@ from tests.browser.hands import (
 )  # fmt: skip
 from tests.browser.house import House, Walk
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.pages,
-    pytest.mark.parametrize("house", ["sqlite"], indirect=True),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.pages, pytest.mark.parametrize("house", ["sqlite"], indirect=True)]
 
 MOST = 180.0
 """Seconds that a person may take; a program takes less, so that this is a bound for the machine."""

@@ -179,9 +179,11 @@ async def test_those_of_a_campaign_that_one_may_not_see_cannot_be_meant() -> Non
         project = await make.create_project(session)
         staff = await make.create_staff(session)
         campaign = await make.create_campaign(session)
+        category = await make.create_category(session)
     with acting(Actor(Kind.STAFF, staff_id=staff.id, projects=frozenset({project.id}))):
         with pytest.raises(Invalid) as refused:
-            await start(audience={"unreached": {"campaign": campaign.id, "channel": ""}})
+            unreached = {"unreached": {"campaign": campaign.id, "channel": ""}}
+            await start(audience=unreached, category_id=category.id)
     assert set(refused.value.fields) == {"audience"}
 
 

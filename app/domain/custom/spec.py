@@ -111,6 +111,8 @@ async def _load(session: AsyncSession) -> None:
     active: dict[Model, dict[str, Spec]] = {}
     removed: dict[Model, dict[str, Spec]] = {}
     for row in rows:
+        if not row.key.isidentifier():
+            continue  # no verb wrote that; one such row must not stop every process
         spec = spec_of(row)
         (active if row.archived_at is None else removed).setdefault(spec.model, {})[spec.key] = spec
     _read = (db.database(), active, removed)
