@@ -66,7 +66,7 @@ class Wanted:
 
 def _filter(page: Page) -> None:
     page.locator("[popovertarget=builder]").first.click()
-    page.locator("#builder .field").first.wait_for()
+    page.locator("#builder .field >> visible=true").first.wait_for()
 
 
 def _chosen(page: Page) -> None:

@@ -88,7 +88,7 @@ def policy_kept(page: Page, watch: Watch, url: str) -> list[str]:
     wrong = [] if "content-security-policy" in answer.headers else ["no policy"]
     if (drawer := page.locator("[popovertarget=builder]")).count():
         drawer.first.click()
-        page.locator("#builder .field").first.wait_for()
+        page.locator("#builder .field >> visible=true").first.wait_for()
         page.keyboard.press("Escape")
     left_behind = "favicon.svg net::ERR_ABORTED"  # by the next page
     wrong += [problem for problem in watch.problems if not problem.endswith(left_behind)]
