@@ -20,7 +20,7 @@ from tests.browser.house import Watch, open_house
 from tests.generated.routes import Way, addresses, ways
 from tests.generated.world import World, store_files
 
-FRAGMENTS = ("find", "filter", "lookup", "part", "data", "running")
+FRAGMENTS = ("find", "filter", "lookup", "part", "data", "running", "progress")
 """Answers that scripts fetch; their pages do so here."""
 
 
