@@ -49,6 +49,6 @@ def moved(session: Session) -> None:
 
 @event.listens_for(AppSession, "after_flush")
 def _note_change(session: Session, _context: UOWTransaction) -> None:
-    touched = [*session.new, *session.deleted, *(o for o in session.dirty if session.is_modified(o))]
-    if any(isinstance(obj, Live) for obj in touched):
+    changed = (obj for obj in session.dirty if isinstance(obj, Live) and session.is_modified(obj))
+    if any(isinstance(obj, Live) for obj in (*session.new, *session.deleted)) or any(changed):
         moved(session)
