@@ -139,6 +139,7 @@ async def test_every_field_of_every_model_compiles_and_runs(database: str) -> No
 # ---- round trips ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of the strategy, in which every field stands
 @settings(max_examples=200, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from([Customer, Ticket, Service, User]).flatmap(
