@@ -103,7 +103,7 @@ def badge(value: Choice) -> str:
     return _badge(value, language())
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024, typed=True)  # a Choice equals its value, and so the one of another kind
 def _badge(value: Choice, _language: str) -> str:
     tone, label = TONES.get(value.value), esc(value.label)
     if tone is None:

@@ -9,11 +9,13 @@ import pytest
 from sqlalchemy import delete, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 
+from admin_views.automation import Standing
 from admin_views.base import listing
+from admin_views.base.cells import badge
 from admin_views.customers.screens import Customers
 from app import db
 from app.db import sessions, sqlite
-from app.models.customers import Customer
+from app.models.customers import Customer, CustomerStatus
 from app.observe import SYSTEM, Actor, Kind, acting
 from app.web.guard import Guard
 from tests import factories
@@ -25,6 +27,12 @@ LIST = "/admin/customer/list"
 def names(page: httpx.Response) -> list[str]:
     assert page.status_code == 200
     return re.findall(r'value="\d+" aria-label="Select ([^"]+)"', page.text)
+
+
+def test_a_state_is_not_shown_as_one_of_another_kind_with_the_same_value() -> None:
+    assert str(CustomerStatus.CLOSED) == str(Standing.OFF)
+    for _time in range(2):
+        assert "Closed" in badge(CustomerStatus.CLOSED) and "Not in use" in badge(Standing.OFF)
 
 
 async def test_a_kept_list_belongs_to_one_scope(sign_in: SignIn, database: str) -> None:
