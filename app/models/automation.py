@@ -38,7 +38,8 @@ class RunState(Choice):
 class Rule(Base, Versioned, Stamped):
     """actions: [{"key", "kind", ...}] in their order; the key is the action's own and stays. names: table -> id -> the
     name of a row that condition or actions speak of, as it was when the rule was saved. zone: whose days and hours are
-    meant. armed: which balances are below the amount is known, so that a fall is noticed."""
+    meant. armed: which balances are below the amount is known, so that a fall is noticed; armed_upto: what was touched
+    until then (an id) is part of it."""
 
     __tablename__ = "automation_rule"
 
@@ -102,6 +103,7 @@ class Rule(Base, Versioned, Stamped):
     )
     enabled_at: Mapped[datetime | None] = mapped_column(info=about(_("In use since"), css="when"))
     armed: Mapped[bool] = mapped_column(default=False, server_default=false(), info={"hidden": True})
+    armed_upto: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0", info={"hidden": True})
     secret: Mapped[str] = mapped_column(
         String(400), default="", server_default="", info=about(_("Secret of the webhook"), sensitive=True)
     )
@@ -178,3 +180,19 @@ class RuleNotice(Base):
     at: Mapped[datetime] = mapped_column(default=utcnow)
 
     staff: Mapped[Staff] = relationship(lazy="raise")
+
+
+class Touched(Base):
+    """A customer of whom something has changed that rules look at, until they have looked. what: the table. An account
+    comes with its balance as it was then, so that no rise and fall between two looks is missed. chain: as in RuleRun.
+    No foreign keys: whoever writes this waits for nobody, and a customer who is gone is no reason to fail."""
+
+    __tablename__ = "touched"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    customer_id: Mapped[int] = mapped_column(BigInteger)
+    what: Mapped[str] = mapped_column(String(24))
+    account_id: Mapped[int | None] = mapped_column(BigInteger)
+    balance: Mapped[int | None] = mapped_column(BigInteger)
+    chain: Mapped[str] = mapped_column(String(80), default="", server_default="")

@@ -1,13 +1,13 @@
 """Members by rule: a group's condition makes customers its members and takes them out again; members by hand stay.
 
-A rule is followed at once where a customer or a service of theirs is registered or changed by a verb, for everybody
-when the rule itself has changed, and once a day, for the days that pass and whatever else it asks about. Its days are
-days of UTC, whoever has caused it to be asked.
+A rule is followed at once where a customer is registered or changed by a verb; seconds later when anything else of
+theirs has changed that it looks at (`app.models.touching`); for everybody when the rule itself has changed; and once a
+day, for the days that pass and for messages. Its days are days of UTC, whoever has caused it to be asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, literal, select, true
@@ -19,7 +19,7 @@ from app.db import BigId, UtcDateTime, utcnow
 from app.domain.config import modules
 from app.errors import Invalid
 from app.i18n import gettext, speaking
-from app.models import audit
+from app.models import audit, touching
 from app.models.customers import Customer, Group, Membership
 from app.models.jobs import Job, JobState
 from app.queue import enqueue
@@ -72,10 +72,13 @@ def asks_for_groups(condition: filters.Condition, model: Any = Customer) -> bool
     return False
 
 
-async def follow_rules(session: AsyncSession, customers: Sequence[int]) -> None:
-    """Let these customers (ids) join and leave groups as the rules say now."""
+async def follow_rules(session: AsyncSession, customers: Sequence[int], what: Set[str] | None = None) -> None:
+    """Let these customers (ids) join and leave groups as the rules say now. what: only the rules that look at one of
+    these tables."""
     asked = select(Group.id, Group.condition).where(Group.condition.is_not(None)).order_by(Group.id)
     rules = [(row.id, row.condition) for row in await session.execute(asked) if row.condition]
+    if what is not None:
+        rules = [(group_id, told) for group_id, told in rules if not touching.looks_at(told).isdisjoint(what)]
     if not rules or not customers or not modules.on("groups"):
         return
     await session.flush()
@@ -90,6 +93,8 @@ async def follow_rules(session: AsyncSession, customers: Sequence[int]) -> None:
                     changes = {k: [None, v] if action == "create" else [v, None] for k, v in values.items()}
                     lines.append(audit.Line(action, "membership", None, changes))
     await session.run_sync(audit.write_all, lines)
+    if what is None:
+        await session.run_sync(touching.looked_at, customers)
 
 
 async def follow_slice(session: AsyncSession, *, group_id: int, after: int) -> tuple[int | None, int, int]:
