@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base, BigId, Choice, Json, Name, Stamped, Versioned, about, choice, utcnow
 from app.i18n import _
-from app.models.customers import Customer
+from app.models.customers import Customer, Group
 from app.models.projects import Project
 from app.models.staff import Staff
 
@@ -18,6 +18,8 @@ from app.models.staff import Staff
 class Trigger(Choice):
     REGISTERED = "registered", _("A customer is registered")
     CHANGED = "changed", _("A field of a customer changes")
+    JOINED = "joined", _("A customer joins a group")
+    LEFT = "left", _("A customer leaves a group")
     EXPIRING = "expiring", _("A service expires soon")
     OVERDUE = "overdue", _("An invoice is overdue")
     BALANCE = "balance", _("A balance falls below an amount")
@@ -89,6 +91,11 @@ class Rule(Base, Versioned, Stamped):
         String(200), default="", server_default="",
         info=about(_("To"), filtered=False, group=_("When"), when="trigger=changed", help=_("Empty: any value.")),
     )  # fmt: skip
+    group_id: Mapped[int | None] = mapped_column(
+        ForeignKey("customer_group.id", ondelete="SET NULL"), index=True,
+        info=about(_("Group"), filtered=False, group=_("When"), when="trigger=joined|left",
+                   help=_("However they become a member: by hand, by its rule, by an import.")),
+    )  # fmt: skip
     clock: Mapped[str] = mapped_column(
         String(5), default="09:00", server_default="09:00",
         info=about(_("Time of day"), filtered=False, widget="clock", group=_("When"), when="trigger=daily",
@@ -109,6 +116,13 @@ class Rule(Base, Versioned, Stamped):
     )
 
     project: Mapped[Project | None] = relationship(lazy="raise")
+    group: Mapped[Group | None] = relationship(lazy="raise")
+
+    @property
+    def group_name(self) -> str:
+        """What the group was called when the rule was saved."""
+        known: dict[str, str] = (self.names or {}).get("customer_group", {})
+        return "–" if self.group_id is None else known.get(str(self.group_id), f"#{self.group_id}")
 
     def __str__(self) -> str:
         return self.name

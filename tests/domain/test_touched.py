@@ -166,7 +166,8 @@ async def test_charging_by_the_thousand_says_whom_it_touched() -> None:
         due = [
             await make.create_service(
                 session, customer=customer, product=product, status=ServiceStatus.ACTIVE, price=500,
-                charge_day=today.day, next_charge_on=today if n < 2 else today + timedelta(days=3), currency=project.currency,
+                charge_day=today.day, currency=project.currency,
+                next_charge_on=today if n < 2 else today + timedelta(days=3),
             )
             for n, customer in enumerate(people)
         ]  # fmt: skip

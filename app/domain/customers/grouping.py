@@ -19,7 +19,7 @@ from app.db import BigId, UtcDateTime, utcnow
 from app.domain.config import modules
 from app.errors import Invalid
 from app.i18n import gettext, speaking
-from app.models import audit, touching
+from app.models import audit, noticing, touching
 from app.models.customers import Customer, Group, Membership
 from app.models.jobs import Job, JobState
 from app.queue import enqueue
@@ -82,19 +82,23 @@ async def follow_rules(session: AsyncSession, customers: Sequence[int], what: Se
     if not rules or not customers or not modules.on("groups"):
         return
     await session.flush()
-    lines = []
     for ids in _few(customers):
         among: Among = lambda column, ids=ids: column.in_(ids)  # type: ignore[misc]  # noqa: E731
         for group_id, condition in rules:
-            joined, left = await _follow(session, group_id, condition, among)
-            for action, found in (("create", joined), ("delete", left)):
-                for customer_id in found:
-                    values = {"customer_id": customer_id, "group_id": group_id, "by_rule": True}
-                    changes = {k: [None, v] if action == "create" else [v, None] for k, v in values.items()}
-                    lines.append(audit.Line(action, "membership", None, changes))
-    await session.run_sync(audit.write_all, lines)
+            await _write_down(session, group_id, *await _follow(session, group_id, condition, among))
     if what is None:
         await session.run_sync(touching.looked_at, customers)
+
+
+async def _write_down(session: AsyncSession, group_id: int, joined: Sequence[int], left: Sequence[int]) -> None:
+    """Each of them, in the audit."""
+    lines = []
+    for action, found in (("create", joined), ("delete", left)):
+        for customer_id in found:
+            values = {"customer_id": customer_id, "group_id": group_id, "by_rule": True}
+            changes = {k: [None, v] if action == "create" else [v, None] for k, v in values.items()}
+            lines.append(audit.Line(action, "membership", None, changes))
+    await session.run_sync(audit.write_all, lines)
 
 
 async def follow_slice(session: AsyncSession, *, group_id: int, after: int) -> tuple[int | None, int, int]:
@@ -107,6 +111,8 @@ async def follow_slice(session: AsyncSession, *, group_id: int, after: int) -> t
     if upto is None:
         return None, 0, 0
     joined, left = await _follow(session, group_id, condition, lambda column: column.between(after + 1, upto))
+    if await session.run_sync(noticing.waits_for_group, group_id):
+        await _write_down(session, group_id, joined, left)
     return upto, len(joined), len(left)
 
 
