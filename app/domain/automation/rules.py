@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import filters, i18n
 from app.db import utcnow
-from app.domain import checks
+from app.domain import checks, whom
 from app.domain.automation import actions, calling, fields
 from app.domain.config import modules
 from app.errors import Conflict, Invalid
@@ -25,16 +25,6 @@ from app.models.projects import Project
 
 _of = Rule.__table__.c
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-
-
-def _condition(value: Any) -> dict[str, Any] | None:
-    if not value:
-        return None
-    try:
-        parsed = filters.parse(value, Customer)
-    except FilterProblem as problem:
-        raise checks.Bad(str(problem)) from None
-    return None if filters.is_empty(parsed) else filters.to_json(parsed)
 
 
 def _clock(value: Any) -> str:
@@ -72,7 +62,7 @@ FIELDS: dict[str, checks.Check] = {
     "was": checks.line(_of.was),
     "becomes": checks.line(_of.becomes),
     "clock": _clock,
-    "condition": _condition,
+    "condition": whom.condition,
     "actions": _list,
 }
 """What may be said of a rule. It is switched on by `switch`."""
