@@ -18,7 +18,7 @@ from sqlalchemy.orm import selectinload
 from app.domain import customers, tickets
 from app.domain.automation import calling, fields, telling
 from app.domain.config import modules
-from app.domain.messaging.campaigns import start_campaign
+from app.domain.messaging.starting import start_campaign
 from app.domain.messaging.system import macros_of
 from app.domain.messaging.versions import texts_of
 from app.errors import Conflict, Invalid
