@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 from wtforms import BooleanField, RadioField, validators
 
+from admin_views.base.asked import Asked
 from admin_views.base.buttons import Button, Done, Flow, Press
 from admin_views.base.fields import AppForm, ListField
 from admin_views.base.keyset import beyond, keys_of, order_by
-from admin_views.base.listing import Asked, conditions, count
+from admin_views.base.listing import conditions, count
 from admin_views.base.plan import Plan, plan_of
 from app import db, filters
 from app.domain.bulk.exporting import add_export

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Select, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_views.base.asked import ALL, NOTHING, PLAIN, SIZES, Saved
-from admin_views.base.asked import Asked as Asked
+from admin_views.base.asked import ALL, NOTHING, PLAIN, SIZES, Asked, Saved
 from admin_views.base.keyset import Key, bad, beyond, cursor, encode, keys_of, marker, order_by
 from app import db, filters
 from app.domain.views import MOST_COLUMNS, WIDTHS, Columns
