@@ -47,7 +47,7 @@ WORDS = {
     "messaging.mail": _("Single mail"),
     "imports.check": _("Check of an import"),
     "imports.consent": _("Import of consent"),
-    "imports.records": _("Import"),
+    "imports.read": _("Import"),
     "imports.take": _("Import"),
     "imports.forget": _("Deleting the file of an import"),
     "inbound.poll": _("Looking into the mailbox"),
