@@ -127,6 +127,8 @@ class Button:
     grant: str = ""
     grant_all: str = ""
     """The action to be granted besides for all that a list shows; a button in the head means that."""
+    also: tuple[str, str] | None = None
+    """(screen, action) that has to be granted besides."""
     primary: bool = False
     danger: bool = False
     more: bool = False

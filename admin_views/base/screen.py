@@ -193,7 +193,8 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
             columns = custom.beside(columns, [c for c, listed in own if listed])
             sections[custom.SECTION] = [c for c, _listed in own]
             fields[custom.SECTION] = [c.key for c, _listed in own]
-        may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)]
+        may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)
+               and (b.also is None or granted(grants, *b.also))]  # fmt: skip
         one_key = len(self.pk_props) == 1  # a row with a key of several columns cannot be chosen by one number
         return Plan(
             self, grants, columns, {},

@@ -21,6 +21,7 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.i18n import SOURCE, gettext, speaking
 from app.models import scope
 from app.models.bulk import BulkKind, BulkRow, BulkRun, BulkState
+from app.models.imports import ImportRun
 from app.models.staff import Staff, StaffProject
 from app.observe import Kind, acting, actor, request_id
 from app.queue import enqueue
@@ -181,7 +182,7 @@ class Owner:
         return granted(self.grants, screen, action)
 
 
-async def owner(session: AsyncSession, run: BulkRun) -> Owner:
+async def owner(session: AsyncSession, run: BulkRun | ImportRun) -> Owner:
     """Raises Forbidden for somebody who is gone, or may not sign in any more."""
     unscoped = {"unscoped": True}
     who = await session.scalar(select(Staff).where(Staff.id == run.staff_id, Staff.enabled), execution_options=unscoped)
