@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Select, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_views.base.asked import ALL, NOTHING, PLAIN, SIZES, Saved
+from admin_views.base.asked import ALL, NOBODY, NOTHING, PLAIN, SIZES, Saved
 from admin_views.base.asked import Asked as Asked
 from admin_views.base.keyset import Key, bad, beyond, cursor, encode, keys_of, marker, order_by
 from app import db, filters
 from app.domain.views import MOST_COLUMNS, WIDTHS, Columns
-from app.i18n import _, show_number
+from app.i18n import _, gettext, show_number
 from app.models import scope
 from app.observe import actor
 
@@ -85,7 +85,8 @@ def parse_columns(plan: Plan, text: str) -> Columns:
 
 
 def read(plan: Plan, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = (), saved: Saved = NOTHING) -> Asked:
-    """Read the query parameters of a list. Raises AppError 400 with a sentence."""
+    """Read the query parameters of a list. Raises AppError 400 with a sentence; what is wrong with the filter is told
+    by `Asked.problem`."""
     own = {name: value for name, value in params if name in OWN}
     if any("\0" in name or "\0" in value for name, value in params):
         raise bad(_("a NUL character"))
@@ -106,11 +107,13 @@ def read(plan: Plan, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = (
         raise bad(_("unknown page size"))
     start = own.get("from", "1")
     rest = tuple((n, v) for n, v in params if n not in OWN and v.strip())
-    condition = filters.from_query(rest, plan.view.model, plan.may_filter)
+    condition, problem = _filter(plan, rest)
     if view is not None and not said:
         search = search or view.search
         if condition is None:
             rest, condition = view.params, view.condition
+    if view is not None and condition == view.condition:
+        problem = problem or view.problem
     return Asked(
         search=search,
         sort=name,
@@ -122,10 +125,21 @@ def read(plan: Plan, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = (
         start=int(start) if start.isascii() and start.isdecimal() and len(start) < 10 else 1,
         filter_params=rest,
         condition=condition,
+        problem=problem,
         pin=pin,
         columns=parse_columns(plan, own["columns"]) if "columns" in own else shape.columns,
         saved=saved,
     )
+
+
+def _filter(plan: Plan, params: tuple[tuple[str, str], ...]) -> tuple[filters.Condition | None, str]:
+    """The filter of an address, and why it cannot be used: then it means nobody."""
+    try:
+        return filters.from_query(params, plan.view.model, plan.may_filter), ""
+    except filters.FilterProblem as found:
+        return NOBODY, gettext("The filter of this address cannot be used, so it finds nothing. %(why)s") % {
+            "why": found
+        }
 
 
 def conditions(view: AppView, asked: Asked) -> list[ColumnElement[bool]]:
@@ -153,7 +167,8 @@ class _Query:
         self.session, self.plan, self.asked, self.only = session, plan, asked, only
         self.conditions: list[ColumnElement[bool]] | None = None
         steady = only is None and not filters.moves(asked.condition, plan.view.model)
-        narrow = (asked.search, asked.filter_params, asked.pin)
+        # who may not filter by a field means nobody with the same parameters
+        narrow = (asked.search, asked.filter_params, bool(asked.problem), asked.pin)
         me = actor.get().staff_id if plan.view.own else None
         self.key = (plan.view.identity, *narrow, scope.whose(), me) if steady else None
 

@@ -139,6 +139,7 @@ async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool 
     narrowed_url = clear_url if asked.search or filters_on else None
     columns = columns_of(plan, asked)
     around = pager(view.list_url, page)
+    opens = asked.at_fault or bool(asked.problem and asked.saved.view and asked.saved.view.mine)
     shown = table_of(plan, page.rows, columns, select=bool(chosen), sticky=True, search=asked.search)
     above = await view.above(session, query.removeprefix(f"view={ALL}").removeprefix("&"))
     return {
@@ -152,7 +153,7 @@ async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool 
         "table": shown if page.rows else "",
         "acts": made("acts", language(), tuple(head)),
         "selection": made("selection", language(), chosen, page.total_text) if chosen else "",
-        "drawer": made("drawer", language(), view.list_url, filter_url, clear_url, page.total_text),
+        "drawer": made("drawer", language(), view.list_url, filter_url, clear_url, page.total_text, opens),
         "chips": made("chips", language(), await chips(session, view, asked), filter_url, filters_on, narrowed_url),
         "density": made("density", language()),
         "chooser": made("chooser", language()),
@@ -162,7 +163,9 @@ async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool 
         "add": {"label": gettext("Add here"), "url": inplace.add_url(view)}
         if view.in_place and plan.may_create
         else None,
-        "said": said(page, columns, around["text"]),
+        "said": asked.problem or said(page, columns, around["text"]),
+        "problem": asked.problem,
+        "clear_url": clear_url,
         "empty": empty(plan, asked),
         **above,
         "views": views.bar(plan, asked, above.get("views", ()), share),
@@ -207,6 +210,7 @@ def empty(plan: Plan, asked: Asked) -> dict[str, Any]:
         hints = [gettext("Try fewer letters or another spelling.")] if asked.search else []
         if len(asked.filter_params) > 1:
             hints.append(gettext("Take away one condition after the other, or all at once."))
+        hints = [gettext("Mend the filter, or remove it.")] if asked.problem else hints
         label = gettext("Remove search and filter") if asked.search else gettext("Remove filter")
         return {
             "icon": "search",
@@ -230,8 +234,8 @@ def empty(plan: Plan, asked: Asked) -> dict[str, Any]:
 
 
 async def matching(session: AsyncSession, plan: Plan, asked: Asked) -> dict[str, str]:
-    """How many rows the list would show, in words."""
-    number = total_text(*await count(session, plan, asked))
+    """How many rows the list would show, in words. Raises AppError for a filter that cannot be used."""
+    number = total_text(*await count(session, plan, asked.sound()))
     return {"match": gettext("%(number)s match") % {"number": number}, "number": number}
 
 
@@ -270,7 +274,7 @@ class Chip(NamedTuple):
 
 async def chips(session: AsyncSession, view: AppView, asked: Asked) -> tuple[Chip, ...]:
     """One chip per condition of the filter, with the address of the list without it."""
-    if asked.condition is None:
+    if asked.condition is None or asked.problem:
         return ()
     named = {
         m: await names_of(session, m, list(ids)[:200]) for m, ids in filters.refs(asked.condition, view.model).items()
