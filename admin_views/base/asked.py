@@ -69,6 +69,8 @@ class Asked:
     condition: filters.Condition | None = None
     problem: str = ""
     """Why the filter cannot be used: `condition` is then one that nobody meets, whatever else is asked."""
+    unsorted: bool = False
+    """More rows match than can be sorted by this field: they stand in the usual order."""
     pin: tuple[int, ...] = ()
     columns: Columns = ()
     saved: Saved = NOTHING

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Select, func, literal, select
@@ -13,6 +13,7 @@ from admin_views.base.asked import ALL, NOBODY, NOTHING, PLAIN, SIZES, Saved
 from admin_views.base.asked import Asked as Asked
 from admin_views.base.keyset import Key, bad, beyond, cursor, encode, keys_of, marker, order_by
 from app import db, filters
+from app.domain import custom
 from app.domain.views import MOST_COLUMNS, WIDTHS, Columns
 from app.i18n import _, gettext, show_number
 from app.models import scope
@@ -213,11 +214,13 @@ class _Query:
             where = list(await self.where())
             if at is not None:
                 where.append(beyond(keys, backwards=asked.before is not None))
-            statement = self.plan.reading.select(*where, besides=[k.attr for k in keys])
+            statement = self.plan.reading.select(*where, besides=keys)
             return statement.order_by(*order_by(keys, flip)).limit(asked.size + 1)
 
         place = (at is not None, asked.before is not None, flip)
-        return await self.rows((self.plan.reading, asked.sort, asked.descending, asked.size, *place), make, **values)
+        return await self.rows(
+            (self.plan.reading, asked.sort, asked.descending, asked.unsorted, asked.size, *place), make, **values
+        )
 
 
 async def _limited(make: Any) -> Select[Any]:
@@ -243,9 +246,10 @@ async def fetch(session: AsyncSession, plan: Plan, asked: Asked, *, only: Column
     """One page of records. `only`: a further condition (the record on whose card the list stands)."""
     query = _Query(session, plan, asked, only)
     total, capped = await query.count()
+    asked = query.asked = orderly(plan, asked, total, capped)
     keys = keys_of(plan, asked)
     backwards = asked.before is not None or asked.last
-    rows = list(await query.page(keys, asked.descending is not backwards))
+    rows = list(await query.page(keys, keys[0].descending is not backwards))
     more = len(rows) > asked.size
     rows = rows[: asked.size]
     if backwards:
@@ -257,6 +261,17 @@ async def fetch(session: AsyncSession, plan: Plan, asked: Asked, *, only: Column
         page.first_key = encode([k.of(rows[0]) for k in keys])
         page.last_key = encode([k.of(rows[-1]) for k in keys])
     return page
+
+
+def orderly(plan: Plan, asked: Asked, total: int, capped: bool) -> Asked:
+    """The same in an order in which so many rows can be read: a custom field without an index sorts only few."""
+    spec = custom.named(plan.view.model, asked.sort)
+    if spec is None or spec.indexed or not (capped or total > COUNTED):
+        return asked
+    elsewhere = {asked.after and len(asked.after), asked.before and len(asked.before)} - {None, len(plan.view.pk_props)}
+    if elsewhere:  # a place in the other order
+        return replace(asked, unsorted=True, after=None, before=None, start=1)
+    return replace(asked, unsorted=True)
 
 
 async def count(session: AsyncSession, plan: Plan, asked: Asked) -> tuple[int, bool]:

@@ -16,11 +16,13 @@ from admin_views.base.asked import ALL, SIZES, Asked, column_text
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Marker, money, ready
 from admin_views.base.filterform import offers
-from admin_views.base.listing import Page, count, total_text, totals
+from admin_views.base.listing import COUNTED, Page, count, total_text, totals
 from admin_views.base.plan import Plan, for_others
 from admin_views.base.reading import names_of
 from admin_views.base.screen import AppView
 from app import filters
+from app.domain import custom as own_fields
+from app.domain.sessions import granted
 from app.i18n import gettext, language, show_number
 from app.models import scope
 from app.render import environment
@@ -68,7 +70,7 @@ def table_of(
 def columns_of(plan: Plan, asked: Asked) -> list[dict[str, Any]]:
     shown = []
     for c in plan.columns:
-        current = asked.sort == c.key
+        current = asked.sort == c.key and not asked.unsorted
         flipped = asked.sorted_by(c.key, current and not asked.descending)
         shown.append(
             {
@@ -166,6 +168,7 @@ async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool 
         "said": asked.problem or said(page, columns, around["text"]),
         "problem": asked.problem,
         "clear_url": clear_url,
+        "unsorted": _unsorted(plan, asked),
         "empty": empty(plan, asked),
         **above,
         "views": views.bar(plan, asked, above.get("views", ()), share),
@@ -183,6 +186,21 @@ def made(name: str, _language: str, *values: Any) -> Markup:
 def _create(view: AppView) -> Offer:
     label = str(view.create_label) if view.create_label else gettext("New")
     return Offer(label, f"/admin/{view.identity}/create", view.create_icon, primary=True)
+
+
+def _unsorted(plan: Plan, asked: Asked) -> dict[str, Any] | None:
+    """Why the rows do not stand in the order that was asked for, and where that is changed."""
+    spec = own_fields.named(plan.view.model, asked.sort) if asked.unsorted else None
+    if spec is None:
+        return None
+    why = gettext("More than %(n)s rows match: too many to be sorted by “%(field)s”. Narrow the list, or have the "
+                  "field marked as “Filtered or sorted often”.")  # fmt: skip
+    may = granted(plan.grants, "custom_field", "edit")
+    return {
+        "text": why % {"n": show_number(COUNTED), "field": spec.label},
+        "label": gettext("To the field"),
+        "url": f"/admin/custom_field/edit/{spec.id}" if may else None,
+    }
 
 
 def _unnarrowed(view: AppView, asked: Asked) -> str:
