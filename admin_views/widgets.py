@@ -92,7 +92,7 @@ async def shown(request: Request, session: AsyncSession, find: Callable[[str], A
                 {"screen": view.name_plural}}  # fmt: skip
     plan = plan_of(request, view)
     try:
-        asked = read(plan, parse_qsl(row.query))
+        asked = read(plan, parse_qsl(row.query)).sound()
         told["url"] = f"{view.list_url}?{row.query}" if row.query else view.list_url
         made: dict[str, Any]
         match row.kind:

@@ -17,7 +17,7 @@ from admin_views.base.asked import Asked
 from admin_views.base.buttons import Button, Done, Flow, Press
 from admin_views.base.fields import AppForm, ListField
 from admin_views.base.keyset import beyond, keys_of, order_by
-from admin_views.base.listing import conditions, count
+from admin_views.base.listing import conditions, count, orderly
 from admin_views.base.plan import Plan, plan_of
 from app import db, filters
 from app.domain.bulk.exporting import add_export
@@ -60,7 +60,10 @@ class Source:
     def __init__(self, plan: Plan, asked: Asked, keys: Sequence[str], *, plain: bool = True) -> None:
         self.plan, self.asked = plan, asked
         self.order = keys_of(plan, asked)
-        self.values = Values(plan.view.model, keys, [k.attr for k in self.order], plain=plain)
+        self.values = Values(plan.view.model, keys, [k.attr for k in self.order if not k.own], plain=plain)
+        own = [k for k in self.order if k.own]
+        self.own = [k.expression.label(k.attr) for k in own]
+        self.at = {k.attr: len(self.values.columns) + i for i, k in enumerate(own)} | self.values.columns
 
     async def _prepared(self, session: AsyncSession, *, on: bool) -> db.Prepared:
         view = self.plan.view
@@ -68,8 +71,8 @@ class Source:
         await db.weigh(session, where)
         if on:
             where.append(beyond(self.order))
-        statement = select(*self.values.selected()).select_from(view.model).where(*where)
-        statement = statement.order_by(*order_by(self.order, self.asked.descending)).limit(CHUNK)
+        statement = select(*self.values.selected(), *self.own).select_from(view.model).where(*where)
+        statement = statement.order_by(*order_by(self.order, self.order[0].descending)).limit(CHUNK)
         return db.Prepared(scope.limited(statement), session.get_bind().dialect)
 
     async def chunks(self) -> AsyncIterator[list[list[Any]]]:
@@ -82,8 +85,9 @@ class Source:
             while True:
                 rows = await reading
                 if len(rows) == CHUNK:  # the database looks for the next ones while these are written
-                    last = [process(v) if process else v for v, process in zip(rows[-1], read.processors, strict=True)]
-                    at = {f"key_{i}": k.value(last[read.columns[k.attr]]) for i, k in enumerate(self.order)}
+                    processors = (*read.processors, *[None] * len(self.own))
+                    last = [process(v) if process else v for v, process in zip(rows[-1], processors, strict=True)]
+                    at = {f"key_{i}": k.value(last[self.at[k.attr]]) for i, k in enumerate(self.order)}
                     reading = asyncio.create_task(_raw(following, at))
                 if rows:
                     yield await read.made(rows)
@@ -107,7 +111,8 @@ async def stream(plan: Plan, asked: Asked, ending: str, columns: Columns) -> Asy
 def chosen(plan: Plan, asked: Asked, where: list[Any]) -> Select[Any]:
     """The ids of the rows that match, each with its place in the list, for work in the background."""
     view = plan.view
-    order = order_by(keys_of(plan, asked), asked.descending)
+    keys = keys_of(plan, asked)
+    order = order_by(keys, keys[0].descending)
     place = func.row_number().over(order_by=order).label("position")
     return select(view.pk_column.label("id"), place).select_from(view.model).where(*where)
 
@@ -118,7 +123,13 @@ async def chosen_by(session: AsyncSession, press: Press) -> tuple[Select[Any], s
     plan, asked = plan_of(press.request, press.view), asked_of(press)
     where = conditions(press.view, asked)
     await db.weigh(session, where)
+    asked = await _orderly(session, plan, asked)
     return chosen(plan, asked, where), asked.complete() if press.asked else _query(press)
+
+
+async def _orderly(session: AsyncSession, plan: Plan, asked: Asked) -> Asked:
+    own = asked.sort and asked.sort not in plan.view.mapper.column_attrs
+    return orderly(plan, asked, *await count(session, plan, asked)) if own else asked
 
 
 def _query(press: Press) -> str:
@@ -193,7 +204,7 @@ class ExportFlow(Flow):
             return Done(said, url=f"/admin/bulk_run/details/{run.id}")
         media, _kind = FILES[ending]
         headers = {"Content-Disposition": f'attachment; filename="{view.identity}-{db.utcnow():%Y-%m-%d}.{ending}"'}
-        content = stream(plan, asked, ending, columns)
+        content = stream(plan, orderly(plan, asked, n, more), ending, columns)
         return Done("", response=StreamingResponse(content, media_type=media, headers=headers))
 
 

@@ -13,12 +13,14 @@ from sqlalchemy import ColumnElement, Enum, String, func, literal, tuple_, type_
 
 from app import db
 from app.db import UtcDateTime
+from app.domain import custom
 from app.errors import AppError
 from app.i18n import _
 
 if TYPE_CHECKING:
     from admin_views.base.asked import Asked
     from admin_views.base.plan import Plan
+    from admin_views.base.screen import AppView
 
 
 def bad(what: str) -> AppError:
@@ -51,9 +53,12 @@ class Key:
     attr: str
     empty: Any
     descending: bool
+    own: bool = False
+    """Of a custom field: the expression itself is read, no column."""
 
     def value(self, stored: Any) -> Any:
-        return self.empty if stored is None else stored
+        kind = type(self.empty)
+        return self.empty if stored is None else kind(stored) if self.own else stored  # numbers come as Decimal
 
     def of(self, row: Any) -> Any:
         return self.value(getattr(row, self.attr))
@@ -81,22 +86,29 @@ def _empty(kind: Any) -> Any:
 
 def keys_of(plan: Plan, asked: Asked) -> list[Key]:
     """The sort order: the asked column, then the primary key as a tie-breaker, all in one direction."""
-    view = plan.view
+    view, sort = plan.view, "" if asked.unsorted else asked.sort
     names = [p.key for p in view.pk_props]
-    if asked.sort and asked.sort not in names:
-        names.insert(0, plan.sortable[asked.sort])
-    elif asked.sort:
-        names = [asked.sort, *(n for n in names if n != asked.sort)]
-    keys = []
-    for name in names:
-        column = view.mapper.column_attrs[name].columns[0]
-        expression: ColumnElement[Any] = getattr(view.model, name)
-        empty = _empty(column.type)
-        if column.nullable:
-            kind = String() if isinstance(column.type, Enum) else column.type  # none of its members is empty
-            expression = func.coalesce(type_coerce(expression, kind), literal(empty, kind))
-        keys.append(Key(expression, name, empty, asked.descending))
-    return keys
+    descending = asked.descending or asked.unsorted
+    spec = custom.named(view.model, sort)
+    if spec is not None:
+        expression = custom.order(spec, view.model)
+        own = [Key(expression, spec.name, _empty(expression.type), descending, own=True)]
+        return [*own, *(_key(view, name, descending) for name in names)]
+    if sort and sort not in names:
+        names.insert(0, plan.sortable[sort])
+    elif sort:
+        names = [sort, *(n for n in names if n != sort)]
+    return [_key(view, name, descending) for name in names]
+
+
+def _key(view: AppView, name: str, descending: bool) -> Key:
+    column = view.mapper.column_attrs[name].columns[0]
+    expression: ColumnElement[Any] = getattr(view.model, name)
+    empty = _empty(column.type)
+    if column.nullable:
+        kind = String() if isinstance(column.type, Enum) else column.type  # none of its members is empty
+        expression = func.coalesce(type_coerce(expression, kind), literal(empty, kind))
+    return Key(expression, name, empty, descending)
 
 
 def order_by(keys: list[Key], descending: bool) -> list[ColumnElement[Any]]:
