@@ -18,6 +18,7 @@ from admin_views.base.importing import UploadFlow, job_url
 from admin_views.base.working import stop_button, work
 from admin_views.import_columns import ColumnsFlow, LeftOutFlow, ValuesFlow, field_name
 from app.db import utcnow
+from app.domain import rights
 from app.domain.imports import consents, filed, runs, undoing
 from app.i18n import _, gettext, ngettext, show_bytes, show_moment, show_number
 from app.integrations.storage import StoredFile
@@ -84,6 +85,7 @@ class ConsentFlow(UploadFlow):
 
 
 async def start(session: AsyncSession, chosen: list[ImportRun]) -> str:
+    await rights.need(session, [("customer", "create"), ("customer", "edit")], gettext("Import customers"))
     for run in chosen:
         await runs.start_import(session, import_id=run.id)
     return gettext("The import has started.")
@@ -96,6 +98,7 @@ async def stop(session: AsyncSession, chosen: list[ImportRun]) -> str:
 
 
 async def undo(session: AsyncSession, chosen: list[ImportRun]) -> str:
+    await rights.need(session, [("customer", "edit"), ("customer", "delete")], gettext("Undo the import"))
     for run in chosen:
         await undoing.undo_import(session, import_id=run.id)
     return gettext("The import is being undone.")

@@ -108,9 +108,11 @@ async def consent(
 
 @task(records.TASK, timeout=600, slice_seconds=SLICE)
 async def plain(
-    job: JobRun, *, file: str, shown: str, dry_run: bool, table: str, fields: list[str],
+    job: JobRun, *, file: str, shown: str, dry_run: bool, table: str, fields: list[str], change: bool = True,
     projects: list[int] | None = None, report: dict[str, Any] | None = None,
 ) -> Again | None:  # fmt: skip
     """Take in the rows of a table without rules of its own."""
-    args = {"file": file, "shown": shown, "dry_run": dry_run, "projects": projects, "table": table, "fields": fields}
-    return await _in_slices(job, partial(records.import_records, table=table, fields=fields), report, args)
+    args = {"file": file, "shown": shown, "dry_run": dry_run, "projects": projects, "table": table, "fields": fields,
+            "change": change}  # fmt: skip
+    take = partial(records.import_records, table=table, fields=fields, change=change)
+    return await _in_slices(job, take, report, args)

@@ -76,7 +76,7 @@ class RowsFlow(UploadFlow):
         job_id = await filed.add_file(
             session, task=records.TASK, stored=fields.stored, name=form.data["files"].filename or "",
             dry_run=bool(form.data["dry_run"]), table=cast("type[Base]", press.view.model).__tablename__,
-            fields=fields_of(press.view),
+            fields=fields_of(press.view), change=may(press.request, press.view.identity, "edit"),
         )  # fmt: skip
         return Done(gettext("The file is taken in, in the background."), url=job_url(press, job_id))
 
@@ -89,6 +89,6 @@ IMPORT = Button(
     flow=RowsFlow(),
     grant="create",
     more=True,
-    lede=_("A row with the ID or the name of one that is there changes it; the others are new."),
+    lede=_("A row with the ID or the name of one that is there changes it, if you may; the others are new."),
     submit=_("Take in the file"),
 )

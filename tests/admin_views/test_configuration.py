@@ -66,7 +66,7 @@ async def test_it_has_a_grant_of_its_own(sign_in: SignIn, database: str) -> None
     for url in (URL, f"{URL}/file", f"{URL}/demo", "/admin/modules"):
         assert (await browser.get(url)).status_code == 403
     assert URL not in (await browser.get("/admin/")).text
-    granted = await sign_in(await create_staff([("project", "action:configuration")]))
+    granted = await sign_in(await create_staff([("project", "action:configuration"), ("role", "create")]))
     assert (await granted.get(URL)).status_code == 200
     more = await granted.post(f"{URL}/look", files=upload(b"roles:\n- {name: X, grants: {'*': ['*']}}\n"))
     assert more.status_code == 422 and "more than you have" in more.text

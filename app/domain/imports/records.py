@@ -27,7 +27,7 @@ from app.domain.checks import Bad
 from app.domain.imports.filed import Keep, RowsReport, TakeBack
 from app.domain.imports.places import country_code, language_code
 from app.domain.imports.reading import Record, look_at, rows
-from app.errors import AppError, Invalid
+from app.errors import AppError, Forbidden, Invalid
 from app.i18n import LANGUAGES, exponent, gettext, speaking
 
 TASK = "imports.records"
@@ -38,17 +38,17 @@ _DIGITS = {"percent": 2, "rate": 9}
 
 
 async def import_records(
-    path: Path, *, table: str, fields: Sequence[str], dry_run: bool = False, report: RowsReport | None = None,
-    keep: Keep | None = None,
+    path: Path, *, table: str, fields: Sequence[str], change: bool = True, dry_run: bool = False,
+    report: RowsReport | None = None, keep: Keep | None = None,
 ) -> RowsReport:  # fmt: skip
     """Take the rows of a file, some at a time. Raises Invalid for a file that cannot be read or names no field.
 
-    fields: the columns of the table that may be written. report: go on behind what it says is done. keep: told after
-    each batch; False: enough for now."""
+    fields: the columns of the table that may be written. change: also of rows that are there. report: go on behind what
+    it says is done. keep: told after each batch; False: enough for now."""
     sheet = look_at(path)
     model = model_of(table)
     assert model is not None
-    taking = _Taking(model, fields, sheet.columns)
+    taking = _Taking(model, fields, sheet.columns, change)
     report = report or RowsReport()
     records = islice(rows(sheet), report.done, None)
     while batch := list(islice(records, AT_ONCE)):
@@ -65,8 +65,9 @@ async def import_records(
 
 
 class _Taking:
-    def __init__(self, model: type[Base], fields: Sequence[str], columns: Sequence[str]) -> None:
+    def __init__(self, model: type[Base], fields: Sequence[str], columns: Sequence[str], change: bool) -> None:
         self.model: Any = model
+        self.change = change
         mapper: Mapper[Any] = inspect(model)
         self.key = mapper.primary_key[0]
         self.props = {name: mapper.column_attrs[name] for name in fields}
@@ -114,6 +115,8 @@ class _Taking:
             session.add(self.model(**values))
             await session.flush()
             return "created"
+        if not self.change and any(getattr(row, name) != value for name, value in values.items()):
+            raise Forbidden(gettext("It is there already, and you may not change it."))
         changed = checks.change(row, values)
         await session.flush()
         return "changed" if changed else "same"
