@@ -49,7 +49,7 @@ class Conditions(PanelBase):
                 if not plan.may("list"):
                     return JSONResponse(told)
                 if pk := parse_ids(str(posted.get("pk", ""))):
-                    told["why"] = await why(session, condition, view.model, pk[0], named)
+                    told["why"] = await why(session, condition, view, pk[0], named)
                 else:
                     asked = Asked(filter_params=(("filter", json.dumps(wanted)),), condition=condition)
                     n, capped = await count(session, plan, asked)
