@@ -170,8 +170,8 @@ class Rules(AppView, model=Rule):
     summed = False
     columns = ("name", "trigger", "enabled", "project_id")
     leave_out = ("enabled", "enabled_at")
-    needs = ("days", "hours", "amount", "currency", "field", "was", "becomes", "clock", "condition", "actions", "names",
-             "trigger")  # fmt: skip
+    needs = ("days", "hours", "amount", "currency", "field", "was", "becomes", "group_id", "clock", "condition",
+             "actions", "names", "trigger")  # fmt: skip
     related = (Related("automation_run", _("Log")),)
     buttons = (
         Button("enable", _("Switch on"), "player-play", on=CARD, flow=SwitchOnFlow(), primary=True,
