@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_views.base.asked import ALL, NOTHING, PLAIN, SIZES, Saved
 from admin_views.base.asked import Asked as Asked
-from admin_views.base.keyset import Key, bad, beyond, cursor, encode, keys_of, marker, order_by
+from admin_views.base.keyset import bad, cursor, encode, marker
 from app import db, filters
+from app.db.keyset import Key, beyond, order_by
+from app.domain.lists import Meant
 from app.domain.views import MOST_COLUMNS, WIDTHS, Columns
 from app.i18n import _, show_number
 from app.models import scope
@@ -128,16 +130,15 @@ def read(plan: Plan, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = (
     )
 
 
+def meant(plan: Plan, asked: Asked) -> Meant:
+    """The rows of a list as work in the background takes them; those of an `own` screen stay here."""
+    sort = plan.sortable[asked.sort] if asked.sort else ""
+    return Meant(plan.view.model, asked.condition, asked.search, asked.pin, sort, asked.descending)
+
+
 def conditions(view: AppView, asked: Asked) -> list[ColumnElement[bool]]:
     """What search, filter and the pinned customers ask of a row; the session adds the scope."""
-    found = view.always()
-    if asked.search and (searched := view.search(asked.search)) is not None:
-        found.append(searched)
-    if asked.condition is not None:
-        found.append(filters.compile(asked.condition, view.model))
-    if asked.pin and (mine := view.of_customers(asked.pin)) is not None:
-        found.append(mine)
-    return found
+    return [*view.mine(), *Meant(view.model, asked.condition, asked.search, asked.pin).where()]
 
 
 def narrowed(view: AppView, asked: Asked) -> Select[Any]:
@@ -199,7 +200,7 @@ class _Query:
             if at is not None:
                 where.append(beyond(keys, backwards=asked.before is not None))
             statement = self.plan.reading.select(*where, besides=[k.attr for k in keys])
-            return statement.order_by(*order_by(keys, flip)).limit(asked.size + 1)
+            return statement.order_by(*order_by(keys, descending=flip)).limit(asked.size + 1)
 
         place = (at is not None, asked.before is not None, flip)
         return await self.rows((self.plan.reading, asked.sort, asked.descending, asked.size, *place), make, **values)
@@ -228,7 +229,7 @@ async def fetch(session: AsyncSession, plan: Plan, asked: Asked, *, only: Column
     """One page of records. `only`: a further condition (the record on whose card the list stands)."""
     query = _Query(session, plan, asked, only)
     total, capped = await query.count()
-    keys = keys_of(plan, asked)
+    keys = meant(plan, asked).keys()
     backwards = asked.before is not None or asked.last
     rows = list(await query.page(keys, asked.descending is not backwards))
     more = len(rows) > asked.size
