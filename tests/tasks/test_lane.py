@@ -38,11 +38,8 @@ class Sink:
     async def session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 sink\r\n")
         recipient = ""
-        while line := await reader.readline():
-            if line.startswith(b"QUIT"):
-                writer.write(b"221 bye\r\n")
-                break
-            elif line.startswith(b"EHLO"):
+        while (line := await reader.readline()) and not line.startswith(b"QUIT"):
+            if line.startswith(b"EHLO"):
                 writer.write(b"250-sink\r\n250 PIPELINING\r\n")
             elif line.startswith(b"RCPT"):
                 recipient = line.decode().partition("<")[2].partition(">")[0]
