@@ -38,7 +38,7 @@ class Sink:
     async def session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 sink\r\n")
         recipient = ""
-        while line := await reader.readline():
+        while (line := await reader.readline()) and not line.startswith(b"QUIT"):
             if line.startswith(b"EHLO"):
                 writer.write(b"250-sink\r\n250 PIPELINING\r\n")
             elif line.startswith(b"RCPT"):
