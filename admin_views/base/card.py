@@ -168,7 +168,7 @@ async def _related(
     params = [(n, v) for n, v in request.query_params.multi_items() if n != "tab"]
     key = _key_to(view, other)
     plan = plan_of(request, other).without(key)
-    asked = read(plan, params)
+    asked = read(plan, params).sound()
     rows = await fetch(session, plan, asked, only=related_condition(view, other, related, obj))
     fixed = f"tab={related.identity}"
     shown = embedded(plan, rows, view.card_url(view.pk_of(obj)), fixed)

@@ -133,7 +133,17 @@ def offer(groups: list[dict[str, Any]], model: Any, grants: Grants) -> None:
 def columns(model: Any) -> list[tuple[Column, bool]]:
     """A column for each field, and whether the list shows it as long as nobody chose otherwise."""
     return [
-        (Column(s.name, s.label, CSS.get(s.kind, "lesser"), None, partial(_cell, s), stored=False), s.listed)
+        (
+            Column(
+                s.name,
+                s.label,
+                CSS.get(s.kind, "lesser"),
+                s.name if s.kind in custom.SORTABLE else None,
+                partial(_cell, s),
+                stored=False,
+            ),
+            s.listed,
+        )
         for s in custom.fields(model)
     ]
 

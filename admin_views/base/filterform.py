@@ -10,10 +10,10 @@ from wtforms import SelectField, StringField
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import custom
+from admin_views.base.asked import Asked
 from admin_views.base.conditions import ConditionField
 from admin_views.base.custom import SECTION
 from admin_views.base.fields import AppForm, ListField, LookupField
-from admin_views.base.listing import Asked
 from admin_views.base.screen import AppView
 from app import filters
 from app.domain import custom as own_fields
@@ -69,8 +69,12 @@ def filter_form(view: AppView, asked: Asked) -> AppForm:
     shown = _shown(made, asked)
     made[WHOLE] = cast("UnboundField[Any]", ConditionField(gettext("Conditions"), model=view.model, id="conditions"))
     form = cast(AppForm, type("FilterForm", (AppForm,), made)(_Params(p for p in asked.filter_params if p[0] in shown)))
-    rest = filters.from_query([p for p in asked.filter_params if p[0] not in shown], view.model)
-    cast(Any, form)[WHOLE].process_data(None if rest is None else filters.to_json(rest))
+    rest, whole = [p for p in asked.filter_params if p[0] not in shown], cast(Any, form)[WHOLE]
+    if asked.problem:
+        whole.text = filters.draft(rest, view.model)
+    else:
+        condition = filters.from_query(rest, view.model)
+        whole.process_data(None if condition is None else filters.to_json(condition))
     return form
 
 

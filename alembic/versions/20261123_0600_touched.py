@@ -1,15 +1,15 @@
 """touched: customers of whom something has changed that rules look at
 
-Revision ID: 0041
-Revises: 0040
+Revision ID: 0042
+Revises: 0041
 Create Date: 2026-11-23 06:00:00
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = '0041'
-down_revision: str | None = '0040'
+revision: str = '0042'
+down_revision: str | None = '0041'
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -1,15 +1,15 @@
 """rules that wait for who joins or leaves a group
 
-Revision ID: 0042
-Revises: 0041
+Revision ID: 0043
+Revises: 0042
 Create Date: 2026-11-23 06:10:00
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = '0042'
-down_revision: str | None = '0041'
+revision: str = '0043'
+down_revision: str | None = '0042'
 branch_labels: str | None = None
 depends_on: str | None = None
 

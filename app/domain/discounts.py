@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, false, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import filters, i18n
-from app.domain import checks
+from app.domain import checks, whom
 from app.domain.config import modules
 from app.errors import Invalid
 from app.i18n import gettext
@@ -121,8 +121,8 @@ class Rules:
         me, everybody = case.customer_id, DiscountTarget.ALL
         groups = self.groups.get(me, ())
         meant = [
-            at for at, (_d, target, whom, _meets) in enumerate(scoped)
-            if target is everybody or (whom == me if target is DiscountTarget.CUSTOMER else whom in groups)
+            at for at, (_d, target, who, _meets) in enumerate(scoped)
+            if target is everybody or (who == me if target is DiscountTarget.CUSTOMER else who in groups)
         ]  # fmt: skip
         meets = [at for at in meant if (who := scoped[at][3]) is None or me in who]
         key = (where, day, case.price, case.currency, everything, tuple(meant), tuple(meets))
@@ -269,16 +269,6 @@ def _reaches(d: Discount, service: Any, customer: Any, product: Any) -> ColumnEl
 _of = Discount.__table__.c
 
 
-def _condition(value: Any) -> dict[str, Any] | None:
-    if not value:
-        return None
-    try:
-        parsed = filters.parse(value, Customer)
-    except filters.FilterProblem as problem:
-        raise checks.Bad(str(problem)) from None
-    return None if filters.is_empty(parsed) else filters.to_json(parsed)
-
-
 FIELDS: dict[str, checks.Check] = {
     "name": checks.line(_of.name, required=True),
     "enabled": checks.yes_no,
@@ -286,7 +276,7 @@ FIELDS: dict[str, checks.Check] = {
     "target": checks.one_of(DiscountTarget),
     "group_id": checks.row_id,
     "customer_id": checks.row_id,
-    "condition": _condition,
+    "condition": whom.condition,
     "scope": checks.one_of(DiscountScope),
     "project_id": checks.row_id,
     "product_group_id": checks.row_id,

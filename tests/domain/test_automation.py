@@ -477,7 +477,8 @@ async def test_a_rule_of_a_project_is_for_its_customers_and_its_staff(resources:
     async with unit() as session:
         mine, other = await make.create_project(session), await make.create_project(session)
         foreign = await make.create_template(session, texts={"en": ("Hi", "Hello.")}, project_id=other.id)
-    with acting(Actor(Kind.STAFF, None, projects=frozenset({mine.id}))):
+        staff = await make.create_staff(session, grants=[("*", "*")])
+    with acting(Actor(Kind.STAFF, staff.id, projects=frozenset({mine.id}))):
         with pytest.raises(Invalid) as problem:
             await rule_of({"kind": "set", "field": "note", "value": "x"})
         assert "project" in problem.value.fields
@@ -488,7 +489,7 @@ async def test_a_rule_of_a_project_is_for_its_customers_and_its_staff(resources:
         people = [await make.create_customer(session, project=project) for project in (mine, other)]
     await work_off(resources)
     assert [run.customer_id for run in await runs(rule)] == [people[0].id]
-    with acting(Actor(Kind.STAFF, None, projects=frozenset({other.id}))):
+    with acting(Actor(Kind.STAFF, staff.id, projects=frozenset({other.id}))):
         async with db.reads() as session:
             assert (await session.scalars(select(Rule))).all() == [] == (await session.scalars(select(RuleRun))).all()
 

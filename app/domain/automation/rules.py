@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import filters, i18n
 from app.db import utcnow
-from app.domain import checks
+from app.domain import checks, rights, whom
 from app.domain.automation import actions, calling, fields
 from app.domain.config import modules
 from app.errors import Conflict, Invalid
@@ -26,16 +26,6 @@ from app.models.projects import Project
 _of = Rule.__table__.c
 MOVES = (Trigger.JOINED, Trigger.LEFT)
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-
-
-def _condition(value: Any) -> dict[str, Any] | None:
-    if not value:
-        return None
-    try:
-        parsed = filters.parse(value, Customer)
-    except FilterProblem as problem:
-        raise checks.Bad(str(problem)) from None
-    return None if filters.is_empty(parsed) else filters.to_json(parsed)
 
 
 def _clock(value: Any) -> str:
@@ -74,7 +64,7 @@ FIELDS: dict[str, checks.Check] = {
     "becomes": checks.line(_of.becomes),
     "group_id": checks.row_id,
     "clock": _clock,
-    "condition": _condition,
+    "condition": whom.condition,
     "actions": _list,
 }
 """What may be said of a rule. It is switched on by `switch`."""
@@ -83,6 +73,11 @@ NEEDED: dict[str, tuple[Trigger, ...]] = {
     "currency": (Trigger.BALANCE,), "clock": (Trigger.DAILY,),
 }  # fmt: skip
 """What only some triggers ask for; left empty for another one, it stays as it was."""
+SEEN: dict[Trigger, rights.Pair] = {
+    Trigger.EXPIRING: ("service", "list"), Trigger.OVERDUE: ("invoice", "list"), Trigger.BALANCE: ("account", "list"),
+    Trigger.WAITING: ("ticket", "list"),
+}  # fmt: skip
+"""What a trigger tells of, for whoever makes or tries such a rule."""
 
 
 async def save_rule(session: AsyncSession, *, values: Mapping[str, Any], rule: Rule | None = None) -> Rule:
@@ -115,8 +110,14 @@ async def save_rule(session: AsyncSession, *, values: Mapping[str, Any], rule: R
     if "actions" in wanted:
         wanted["actions"] = now["actions"] = await _checked(session, wanted["actions"], wrong)
         await _check_templates(session, now, wrong)
+    if wanted.get("condition") not in (None, rule.condition if rule is not None else None):
+        try:
+            filters.parse(wanted["condition"], Customer, await rights.asking(session))
+        except FilterProblem as problem:
+            wrong["condition"] = str(problem)
     if wrong:
         raise Invalid(**wrong)
+    await refuse_more(session, now["trigger"], now["actions"] or ())
     wanted["names"] = await names(session, now)
     if rule is None:
         rule = Rule(enabled=False)
@@ -197,6 +198,8 @@ async def names(session: AsyncSession, now: Mapping[str, Any]) -> dict[str, dict
 async def switch(session: AsyncSession, *, rule: Rule, on: bool) -> Rule:
     """Put a rule into use, from now on: what happened before is not meant. Or out of it. Raises Conflict for a broken
     one, and for one that would go round in circles."""
+    if on:
+        await refuse_more(session, rule.trigger, rule.actions)
     if on and not rule.enabled:
         if (why := problem_of(rule)) is not None:
             raise Conflict(gettext("The condition cannot be used: %(reason)s") % {"reason": why})
@@ -208,6 +211,15 @@ async def switch(session: AsyncSession, *, rule: Rule, on: bool) -> Rule:
     if on:
         await refuse_circles(session, rule)
     return rule
+
+
+async def refuse_more(session: AsyncSession, trigger: Trigger | None, todo: Iterable[Mapping[str, Any]]) -> None:
+    """Raise Forbidden for what the acting person may not see or do: a rule does it in their place."""
+    if trigger is not None and (seen := SEEN.get(trigger)) is not None:
+        await rights.need(session, [seen], str(trigger.label))
+    for action in todo:
+        kind = actions.KINDS[action["kind"]]
+        await rights.need(session, kind.rights, gettext(kind.label))
 
 
 async def new_secret(session: AsyncSession, *, rule: Rule, secret: str) -> None:

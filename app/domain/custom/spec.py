@@ -70,7 +70,7 @@ class Spec:
     """Empty: all."""
     listed: bool
     indexed: bool
-    """SQLite has an index for it; PostgreSQL has one for all."""
+    """It has indexes of its own; for filters PostgreSQL has one for all."""
 
     @property
     def name(self) -> str:
