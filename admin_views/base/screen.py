@@ -191,7 +191,7 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
         own = custom.columns(self.model)
         if own:
             columns = custom.beside(columns, [c for c, listed in own if listed])
-            sections[custom.SECTION] = [c for c, _listed in own]
+            sections[custom.SECTION] = custom.details(self.model)
             fields[custom.SECTION] = [c.key for c, _listed in own]
         may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)]
         one_key = len(self.pk_props) == 1  # a row with a key of several columns cannot be chosen by one number

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.db import text_in
 from app.domain.custom.spec import Spec
-from app.domain.custom.values import say
+from app.domain.custom.values import LONGEST_LINES, say
 from app.domain.messaging import macros, template, values
 from app.domain.messaging.macros import MacroSpec
 from app.domain.messaging.system import compiled
@@ -34,7 +34,9 @@ def declare(specs: Iterable[Spec]) -> None:
     for spec in mine:
         name = f"{spec.model.__tablename__}.custom.{spec.key}"
         _declared.append(name)
-        macros.MACROS[name] = MacroSpec(name, spec.label, _example(spec))
+        several = spec.kind is CustomKind.LONG
+        longest = LONGEST_LINES if several else macros.LONGEST
+        macros.MACROS[name] = MacroSpec(name, spec.label, _example(spec), longest, several)
         model: Any = spec.model
         values.SOURCES[name] = text_in(model.custom, spec.key)
         values.SAID[name] = _said(spec)
@@ -43,6 +45,8 @@ def declare(specs: Iterable[Spec]) -> None:
 
 
 def _example(spec: Spec) -> str:
+    if spec.kind is CustomKind.LONG:
+        return gettext("First line\nSecond line")
     value: Any = EXAMPLES.get(spec.kind)
     if spec.options:
         value = spec.options[0].key if spec.kind is CustomKind.CHOICE else [o.key for o in spec.options[:2]]
