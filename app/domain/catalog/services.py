@@ -51,18 +51,20 @@ FIELDS: dict[str, checks.Check] = {
 
 
 async def save_service(
-    session: AsyncSession, *, values: Mapping[str, Any], service: Service | None = None, on: date | None = None
-) -> Service:
+    session: AsyncSession, *, values: Mapping[str, Any], service: Service | None = None, on: date | None = None,
+    custom_of: custom.Asked = custom.STAFF,
+) -> Service:  # fmt: skip
     """Order a service (needs name, customer_id, product_id), or change one; the customer's status follows.
 
     Price, set-up fee, currency and period of a new one are the product's unless given, in the currency of the
-    customer's project where the product has such a price. on: the day on which it happens, today unless given. Raises
+    customer's project where the product has such a price. on: the day on which it happens, today unless given.
+    custom_of: who fills in the custom fields. Raises
     Invalid with the bad fields, Conflict for a status that cannot follow the present one, or a customer who is closed.
     """
     wanted = checks.clean(values, FIELDS)
     if "custom" in wanted or service is None:
         before = None if service is None else service.custom
-        wanted["custom"] = custom.clean(Service, wanted.get("custom", {}), before=before)
+        wanted["custom"] = custom.clean(Service, wanted.get("custom", {}), before=before, asked=custom_of)
     if service is None:
         service = await _order(session, wanted)
         _begin(service, None, on or utcnow().date())
@@ -107,6 +109,13 @@ def _begin(service: Service, before: ServiceStatus | None, day: date) -> None:
         service.started_on = min(service.started_on, day)
     if service.charge_day is None and service.next_charge_on is not None:
         service.charge_day = service.next_charge_on.day
+
+
+async def fill_in(session: AsyncSession, *, service: Service, custom_values: Mapping[str, Any]) -> None:
+    """The customer changes custom fields that are theirs to change. Raises Invalid, Conflict for a closed service."""
+    if service.status is ServiceStatus.CLOSED:
+        raise Conflict(gettext("This service is closed."))
+    await save_service(session, service=service, values={"custom": custom_values}, custom_of=custom.CUSTOMER)
 
 
 async def move_service(
