@@ -34,14 +34,18 @@ def declare(specs: Iterable[Spec]) -> None:
     for spec in mine:
         name = f"{spec.model.__tablename__}.custom.{spec.key}"
         _declared.append(name)
-        several = spec.kind is CustomKind.LONG
-        longest = LONGEST_LINES if several else macros.LONGEST
-        macros.MACROS[name] = MacroSpec(name, spec.label, _example(spec), longest, several)
+        macros.MACROS[name] = macro(spec, name)
         model: Any = spec.model
         values.SOURCES[name] = text_in(model.custom, spec.key)
         values.SAID[name] = _said(spec)
     template.forget()  # what was right with other fields
     compiled.cache_clear()
+
+
+def macro(spec: Spec, name: str) -> MacroSpec:
+    """The field of a text of this name."""
+    several = spec.kind is CustomKind.LONG
+    return MacroSpec(name, spec.label, _example(spec), LONGEST_LINES if several else macros.LONGEST, several)
 
 
 def _example(spec: Spec) -> str:
