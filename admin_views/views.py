@@ -7,7 +7,7 @@ from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from sqladmin.authentication import login_required
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -276,9 +276,6 @@ class SavedViews(AppView, model=SavedView):
     leave_out = ("screen", "kind", "role_id")
     needs = ("screen",)
     can_create = False
-
-    def always(self) -> list[ColumnElement[bool]]:
-        return [SavedView.kind.in_((ViewKind.SHARED, ViewKind.ROLE))]
 
     def by_pk(self, pk: str) -> Select[Any]:
         return super().by_pk(pk).where(*self.always())

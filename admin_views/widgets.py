@@ -20,9 +20,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from admin_views.access import may
 from admin_views.base import AppView, plan_of
+from admin_views.base.asked import Asked
 from admin_views.base.cells import money, ready
 from admin_views.base.figures import figure
-from admin_views.base.listing import Asked, conditions, fetch, narrowed, parse_ids, read
+from admin_views.base.listing import conditions, fetch, narrowed, parse_ids, read
 from admin_views.base.panel import PanelBase, posted_form
 from admin_views.base.pinning import moments, sums
 from app import db

@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import db
 from app.db import moment, utcnow
 from app.domain import jobs
-from app.domain.automation import calling, events, running, watching
+from app.domain.automation import calling, events, running, touched, watching
 from app.domain.config import modules
 from app.i18n import _
 from app.integrations import webhooks
 from app.models.automation import Rule, RuleRun
 from app.models.jobs import Job, JobState
 from app.models.noticing import TASK as CHANGES
+from app.models.touching import TASK as TOUCHED
 from app.observe import SYSTEM, acting
 from app.queue import enqueue
 from tasks.base import Again, JobRun, task
@@ -57,6 +58,18 @@ async def changes(job: JobRun, *, spans: list[list[int]], chain: list[int]) -> A
     return None
 
 
+@task(TOUCHED)
+async def touched_(job: JobRun) -> Again | None:
+    """Look at the customers of whom something has changed that rules look at."""
+    more = True
+    while more:
+        async with db.unit() as session:
+            more = await touched.work(session)
+        if more and job.slice_over:
+            return Again(0)
+    return None
+
+
 @task(WATCH, timeout=280, tries=1000)
 async def watch(job: JobRun) -> Again:
     """One look at everything that happens by the clock, and come again."""
@@ -72,6 +85,7 @@ async def watch(job: JobRun) -> Again:
     async with db.unit() as session:
         if await running.due_since(session, utcnow() - LEFT_LYING):
             await events.wake(session)
+        await touched.wake(session)
     return Again(EVERY)
 
 

@@ -10,10 +10,10 @@ from wtforms import SelectField, StringField
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import custom
+from admin_views.base.asked import Asked
 from admin_views.base.conditions import ConditionField
 from admin_views.base.custom import SECTION
 from admin_views.base.fields import AppForm, ListField, LookupField
-from admin_views.base.listing import Asked
 from admin_views.base.screen import AppView
 from app import filters
 from app.domain import custom as own_fields

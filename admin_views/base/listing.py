@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Select, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_views.base.asked import ALL, NOBODY, NOTHING, PLAIN, SIZES, Saved
-from admin_views.base.asked import Asked as Asked
-from admin_views.base.keyset import Key, bad, beyond, cursor, encode, keys_of, marker, order_by
+from admin_views.base.asked import ALL, NOBODY, NOTHING, PLAIN, SIZES, Asked, Saved
+from admin_views.base.keyset import bad, cursor, encode, marker
 from app import db, filters
+from app.db.keyset import Key, beyond, order_by
 from app.domain import custom
+from app.domain.lists import Meant
 from app.domain.views import MOST_COLUMNS, WIDTHS, Columns
 from app.i18n import _, gettext, show_number
 from app.models import scope
@@ -143,16 +144,17 @@ def _filter(plan: Plan, params: tuple[tuple[str, str], ...]) -> tuple[filters.Co
         }
 
 
+def meant(plan: Plan, asked: Asked) -> Meant:
+    """The rows of a list as work in the background takes them; those of an `own` screen stay here."""
+    model, sort = plan.view.model, "" if asked.unsorted else asked.sort
+    if sort and custom.named(model, sort) is None:
+        sort = plan.sortable[sort]
+    return Meant(model, asked.condition, asked.search, asked.pin, sort, asked.descending or asked.unsorted)
+
+
 def conditions(view: AppView, asked: Asked) -> list[ColumnElement[bool]]:
     """What search, filter and the pinned customers ask of a row; the session adds the scope."""
-    found = view.always()
-    if asked.search and (searched := view.search(asked.search)) is not None:
-        found.append(searched)
-    if asked.condition is not None:
-        found.append(filters.compile(asked.condition, view.model))
-    if asked.pin and (mine := view.of_customers(asked.pin)) is not None:
-        found.append(mine)
-    return found
+    return [*view.mine(), *Meant(view.model, asked.condition, asked.search, asked.pin).where()]
 
 
 def narrowed(view: AppView, asked: Asked) -> Select[Any]:
@@ -215,7 +217,7 @@ class _Query:
             if at is not None:
                 where.append(beyond(keys, backwards=asked.before is not None))
             statement = self.plan.reading.select(*where, besides=keys)
-            return statement.order_by(*order_by(keys, flip)).limit(asked.size + 1)
+            return statement.order_by(*order_by(keys, descending=flip)).limit(asked.size + 1)
 
         place = (at is not None, asked.before is not None, flip)
         return await self.rows(
@@ -247,7 +249,7 @@ async def fetch(session: AsyncSession, plan: Plan, asked: Asked, *, only: Column
     query = _Query(session, plan, asked, only)
     total, capped = await query.count()
     asked = query.asked = orderly(plan, asked, total, capped)
-    keys = keys_of(plan, asked)
+    keys = meant(plan, asked).keys()
     backwards = asked.before is not None or asked.last
     rows = list(await query.page(keys, keys[0].descending is not backwards))
     more = len(rows) > asked.size

@@ -13,6 +13,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from admin_views.access import need
 from admin_views.base import inplace, pages
 from admin_views.base.buttons import MOST_OBJECTS, Button, Done, Press
 from admin_views.base.fields import AppForm, ask_again, focus_of
@@ -42,6 +43,8 @@ class Pressing(PanelBase):
         if button is None:
             raise NotFound
         self.need(request, view, button.action)
+        if button.also is not None:
+            need(request, *button.also)
         posted = await posted_form(request) if request.method == "POST" else None
         async with db.reads() as session:
             press = await self._target(request, session, view, button, posted)

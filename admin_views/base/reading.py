@@ -19,8 +19,8 @@ from app.db import Choice, Customised
 from app.models import scope
 
 if TYPE_CHECKING:
-    from admin_views.base.keyset import Key
     from admin_views.base.screen import AppView
+    from app.db.keyset import Key
 
 LABELS = ("id", "name", "hue", "full_name", "username", "subject", "text")
 

@@ -26,7 +26,7 @@ from sqlalchemy import func, insert, select, update
 
 from app import db, queue
 from app.db import utcnow
-from app.domain.messaging import campaigns
+from app.domain.messaging import starting
 from app.integrations.mail import notes
 from app.localrun import redis_binary, redis_child
 from app.models.customers import Customer
@@ -240,7 +240,7 @@ async def start(recipients: int, policy: Policy = Policy.RESEND) -> int:
                 for n in range(recipients)
             ],
         )  # fmt: skip
-        campaign = await campaigns.start_campaign(session, category_id=category.id, policy=policy, **form())
+        campaign = await starting.start_campaign(session, category_id=category.id, policy=policy, **form())
         return campaign.id
 
 

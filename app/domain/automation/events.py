@@ -15,6 +15,7 @@ from app.domain.automation import fields, rules
 from app.models.audit import Audit, AuditDetail
 from app.models.automation import Rule, RuleRun, RunState, Trigger
 from app.models.customers import Customer
+from app.models.noticing import ACTIONS, TRIGGERS
 from app.queue import enqueue
 
 WORK = "automation.work"
@@ -95,15 +96,15 @@ async def take_changes(
     few = [list(span) for span in spans[:50]]
     inside = or_(*(Audit.id.between(a, b) for a, b in few))
     query = (
-        select(Audit.id, Audit.action, Audit.noun_id, AuditDetail.payload)
+        select(Audit.id, Audit.action, Audit.noun, Audit.noun_id, AuditDetail.payload)
         .join(AuditDetail, AuditDetail.audit_id == Audit.id)
-        .where(inside, and_(Audit.noun == "customer", Audit.action.in_(("create", "update"))))
+        .where(inside, or_(*(and_(Audit.noun == noun, Audit.action.in_(done)) for noun, done in ACTIONS.items())))
         .order_by(Audit.id)
         .limit(SLICE)
         .execution_options(unscoped=True)
     )
     rows = (await session.execute(query)).all()
-    for rule in await rules.enabled(session, Trigger.REGISTERED, Trigger.CHANGED):
+    for rule in await rules.enabled(session, *TRIGGERS):
         await take(session, rule, [event for row in rows if (event := event_of(rule, row)) is not None], chain)
     left = [list(span) for span in spans[50:]]
     if len(rows) == SLICE:
@@ -113,8 +114,12 @@ async def take_changes(
 
 
 def event_of(rule: Rule, row: Any) -> Event | None:
-    """What a row of the audit (id, action, noun_id, payload) means to this rule; None: nothing."""
-    audit_id, action, customer_id, payload = row
+    """What a row of the audit (id, action, noun, noun_id, payload) means to this rule; None: nothing."""
+    audit_id, action, noun, customer_id, payload = row
+    if rule.trigger in (Trigger.JOINED, Trigger.LEFT):
+        return _moved(rule, row)
+    if noun != "customer":
+        return None
     if rule.trigger is Trigger.REGISTERED:
         return Event(customer_id, f"audit:{audit_id}", {"what": "registered"}) if action == "create" else None
     if action != "update":
@@ -123,6 +128,23 @@ def event_of(rule: Rule, row: Any) -> Event | None:
     if pair is None or (rule.was and pair[0] != rule.was) or (rule.becomes and pair[1] != rule.becomes):
         return None
     what = {"what": "changed", "field": rule.field, "was": pair[0][:200], "now": pair[1][:200]}
+    return Event(customer_id, f"audit:{audit_id}", what)
+
+
+def _moved(rule: Rule, row: Any) -> Event | None:
+    """Somebody joins the group of the rule, or leaves it. A customer who is imported comes with their groups."""
+    audit_id, action, noun, customer_id, payload = row
+    if action != ("create" if rule.trigger is Trigger.JOINED else "delete"):
+        return None
+    changes = json.loads(payload)
+    side = 1 if action == "create" else 0
+    if noun == "customer":
+        groups = changes.get("groups", (None, ()))[1]
+    else:
+        groups, customer_id = [changes["group_id"][side]], changes["customer_id"][side]
+    if rule.group_id not in groups:
+        return None
+    what = {"what": rule.trigger.value, "group": rule.group_id, "name": rule.group_name}
     return Event(customer_id, f"audit:{audit_id}", what)
 
 

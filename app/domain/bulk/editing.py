@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
 from app.db import Choice, reads, unit
 from app.domain import custom, undoing
-from app.domain.bulk import runs
-from app.domain.bulk.kinds import EDITABLE, Editable
+from app.domain.bulk import choosing, runs
+from app.domain.bulk.kinds import EDITABLE, Editable, grant_of
 from app.domain.bulk.runs import Left
 from app.domain.bulk.values import related
 from app.domain.custom.spec import PREFIX
+from app.domain.lists import Meant
 from app.errors import AppError, Forbidden, Invalid
 from app.i18n import country_name, gettext, language_name, show_date, show_moment
 from app.models import audit
@@ -34,7 +35,7 @@ SPELLED_OUT = 200
 
 
 async def add_edit(
-    session: AsyncSession, *, noun: str, rows: Select[Any], query: str, name: str,
+    session: AsyncSession, *, noun: str, rows: Meant, query: str, name: str,
     values: Mapping[str, Any] | None = None, add: Mapping[str, Sequence[int]] | None = None,
     remove: Mapping[str, Sequence[int]] | None = None, act: str | None = None,
 ) -> BulkRun:  # fmt: skip
@@ -51,13 +52,9 @@ async def add_edit(
     if not cleaned and act is None and not any(wanted["add"].values()) and not any(wanted["remove"].values()):
         raise Invalid(gettext("Choose at least one field that is to be changed."))
     wanted["set"] = {column: audit.plain(value) for column, value in cleaned.items()}
-    return await runs.add(session, kind=BulkKind.EDIT, noun=noun, name=name, rows=rows, query=query, wanted=wanted)
-
-
-def grant_of(run: BulkRun) -> str:
-    """What one must be allowed to do with the rows."""
-    act = EDITABLE[run.noun].acts.get(run.wanted.get("act", ""))
-    return act.grant if act is not None else "edit"
+    run = await runs.add(session, kind=BulkKind.EDIT, noun=noun, name=name, rows=rows, query=query, wanted=wanted)
+    await choosing.choose(session, run, rows)
+    return run
 
 
 # ---- in the background ----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from app.domain.catalog import services
 from app.domain.customers.grouping import follow_rules
 from app.errors import Invalid
 from app.i18n import _, gettext
+from app.models.bulk import BulkRun
 from app.models.catalog import Service
 from app.models.customers import Customer, CustomerProject, Group, Membership
 from app.models.messaging import Category
@@ -166,3 +167,9 @@ EDITABLE: dict[str, Editable] = {
     ),
 }  # fmt: skip
 """Screen -> what can be done with many of its rows at once."""
+
+
+def grant_of(run: BulkRun) -> str:
+    """What one must be allowed to do with the rows of a change."""
+    act = EDITABLE[run.noun].acts.get(run.wanted.get("act", ""))
+    return act.grant if act is not None else "edit"

@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import unit, utcnow
 from app.domain import undoing
 from app.domain.bulk import runs
-from app.domain.bulk.editing import grant_of
-from app.domain.bulk.kinds import EDITABLE, Editable, Many
+from app.domain.bulk.kinds import EDITABLE, Editable, Many, grant_of
 from app.domain.bulk.runs import Left
 from app.domain.undoing import Deed, Kept, Trace
 from app.errors import Conflict, Forbidden

@@ -1,13 +1,13 @@
 """Members by rule: a group's condition makes customers its members and takes them out again; members by hand stay.
 
-A rule is followed at once where a customer or a service of theirs is registered or changed by a verb, for everybody
-when the rule itself has changed, and once a day, for the days that pass and whatever else it asks about. Its days are
-days of UTC, whoever has caused it to be asked.
+A rule is followed at once where a customer is registered or changed by a verb; seconds later when anything else of
+theirs has changed that it looks at (`app.models.touching`); for everybody when the rule itself has changed; and once a
+day, for the days that pass and for messages. Its days are days of UTC, whoever has caused it to be asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, literal, select, true
@@ -19,7 +19,7 @@ from app.db import BigId, UtcDateTime, utcnow
 from app.domain.config import modules
 from app.errors import Invalid
 from app.i18n import gettext, speaking
-from app.models import audit
+from app.models import audit, noticing, touching
 from app.models.customers import Customer, Group, Membership
 from app.models.jobs import Job, JobState
 from app.queue import enqueue
@@ -72,23 +72,32 @@ def asks_for_groups(condition: filters.Condition, model: Any = Customer) -> bool
     return False
 
 
-async def follow_rules(session: AsyncSession, customers: Sequence[int]) -> None:
-    """Let these customers (ids) join and leave groups as the rules say now."""
+async def follow_rules(session: AsyncSession, customers: Sequence[int], what: Set[str] | None = None) -> None:
+    """Let these customers (ids) join and leave groups as the rules say now. what: only the rules that look at one of
+    these tables."""
     asked = select(Group.id, Group.condition).where(Group.condition.is_not(None)).order_by(Group.id)
     rules = [(row.id, row.condition) for row in await session.execute(asked) if row.condition]
+    if what is not None:
+        rules = [(group_id, told) for group_id, told in rules if not touching.looks_at(told).isdisjoint(what)]
     if not rules or not customers or not modules.on("groups"):
         return
     await session.flush()
-    lines = []
     for ids in _few(customers):
         among: Among = lambda column, ids=ids: column.in_(ids)  # type: ignore[misc]  # noqa: E731
         for group_id, condition in rules:
-            joined, left = await _follow(session, group_id, condition, among)
-            for action, found in (("create", joined), ("delete", left)):
-                for customer_id in found:
-                    values = {"customer_id": customer_id, "group_id": group_id, "by_rule": True}
-                    changes = {k: [None, v] if action == "create" else [v, None] for k, v in values.items()}
-                    lines.append(audit.Line(action, "membership", None, changes))
+            await _write_down(session, group_id, *await _follow(session, group_id, condition, among))
+    if what is None:
+        await session.run_sync(touching.looked_at, customers)
+
+
+async def _write_down(session: AsyncSession, group_id: int, joined: Sequence[int], left: Sequence[int]) -> None:
+    """Each of them, in the audit."""
+    lines = []
+    for action, found in (("create", joined), ("delete", left)):
+        for customer_id in found:
+            values = {"customer_id": customer_id, "group_id": group_id, "by_rule": True}
+            changes = {k: [None, v] if action == "create" else [v, None] for k, v in values.items()}
+            lines.append(audit.Line(action, "membership", None, changes))
     await session.run_sync(audit.write_all, lines)
 
 
@@ -102,6 +111,8 @@ async def follow_slice(session: AsyncSession, *, group_id: int, after: int) -> t
     if upto is None:
         return None, 0, 0
     joined, left = await _follow(session, group_id, condition, lambda column: column.between(after + 1, upto))
+    if await session.run_sync(noticing.waits_for_group, group_id):
+        await _write_down(session, group_id, joined, left)
     return upto, len(joined), len(left)
 
 
