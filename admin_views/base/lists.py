@@ -184,7 +184,7 @@ def made(name: str, _language: str, *values: Any) -> Markup:
 
 
 def _create(view: AppView) -> Offer:
-    label = str(view.create_label) if view.create_label else gettext("New")
+    label = view.creating or gettext("New")
     return Offer(label, f"/admin/{view.identity}/create", view.create_icon, primary=True)
 
 

@@ -177,6 +177,7 @@ class Pressing(PanelBase):
             **context,
         }
         merged["page"]["focus"] = focus_of(form, groups, new=True)
+        merged["groups"] = pages.called(view, merged["groups"])
         if asking is not None and "submit" in asking:
             merged["page"]["submit_label"] = asking["submit"]
         return await self.respond(
