@@ -20,7 +20,7 @@ async def take(job: JobRun, *, file: str, prune: bool) -> None:
     """Take over a file that somebody has looked through and confirmed, with what they may and no more."""
     data = await _uploads(job).read(file)
     with acting(Actor(Kind.STAFF, staff_id=job.owner_id)):
-        await applying.take(data, prune=prune)
+        await applying.take(data, prune=prune, storage=job.resources.storage)
 
 
 @task("config.forget", timeout=60)

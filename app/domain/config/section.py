@@ -14,7 +14,7 @@ from app.db import Base
 from app.domain import checks
 from app.domain.config.conditions import SECTION_OF
 from app.domain.config.refs import Key, Refs
-from app.domain.config.shapes import Checked, Day, ListOf, Money, Number, OneOf, Ref, Shape, Whole, YesNo
+from app.domain.config.shapes import Checked, Day, ListOf, Money, Number, OneOf, Rate, Ref, Shape, Whole, YesNo
 from app.errors import Conflict
 from app.i18n import LANGUAGES, gettext
 
@@ -145,7 +145,7 @@ def _hue(value: str) -> int:
 _WIDGETS: dict[str, Shape] = {
     "hue": Whole(_hue), "email": Checked(checks.email), "country": Checked(checks.country),
     "currency": Checked(checks.currency), "timezone": Checked(checks.timezone), "language": Checked(language),
-    "languages": ListOf(Checked(_offered)), "percent": Number(),
+    "languages": ListOf(Checked(_offered)), "percent": Number(), "rate": Rate(),
 }  # fmt: skip
 
 

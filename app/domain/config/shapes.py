@@ -95,6 +95,10 @@ class Shape:
         """The same value, with the rows that it names called as the database calls them."""
         return value
 
+    def shown(self, value: Any) -> Any:
+        """For people who read what differs."""
+        return value
+
 
 @dataclass
 class Checked(Shape):
@@ -193,6 +197,16 @@ class Number(Shape):
         if made != made.to_integral_value():
             raise checks.Bad(gettext("Too many decimals."))
         return int(made)
+
+
+class Rate(Number):
+    """Between currencies."""
+
+    def digits(self, row: Any) -> int:
+        return 9
+
+    def load(self, value: Any, refs: Refs, row: Any) -> Any:
+        return super().load(value, refs, row).normalize()
 
 
 @dataclass

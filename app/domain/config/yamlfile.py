@@ -19,7 +19,7 @@ import yaml
 from app.errors import AppError
 from app.i18n import gettext
 
-MOST_BYTES = 5_000_000
+MOST_BYTES = 10_000_000
 MOST_NODES = 100_000
 DEEPEST = 24
 
