@@ -180,6 +180,8 @@ async def compare(session: AsyncSession, data: bytes, *, prune: bool = False) ->
     """What taking a file over would do. Raises FileProblem for what cannot be taken, Forbidden."""
     refuse_limited()
     wanted, uses = read_file(data)
+    if prune and not wanted:
+        raise FileProblem(gettext("The file names nothing, so that everything would be removed."))
     now, refs = await read_all(session)
     matched = {name: _matched(now[name], rows) for name, rows in wanted.items()}
     for name, pairs in matched.items():

@@ -72,6 +72,8 @@ async def test_it_goes_round(tmp_path: Path) -> None:
         assert await session.scalar(select(func.count()).where(Audit.action == "config_taken")) == 1
     assert {section.name for section in SECTIONS} == set(yamlfile.read(EVERYTHING).items)
     assert await differing(PLAIN, prune=True, storage=store) == ["- logos: Nordhost", "1 is removed."]
+    with pytest.raises(FileProblem, match="everything would be removed"):
+        await applying.take(b"# nothing\n", prune=True)
     await applying.take(PLAIN, prune=True, storage=store)
     assert await exported(store) == PLAIN.decode()
 
@@ -165,6 +167,8 @@ WRONG = [
     (b"? {a: b}\n: c\n", r"line 1: A name is expected here"),
     (b"roles: {\n", r"line 2: This is not YAML"),
     (b"roles:\n\t- name: A\n", r"line 2: This is not YAML"),
+    (b"roles:\n- name: 'A\n  grants: {}\n", r"line 4: This is not YAML: .*quoted scalar, line 2\). Look at the ind"),
+    (b"roles:\n- {name: A, colour: x}\n", r"line 2, roles.1.colour: .* One of these, please: name, desc"),
     (b"roles: []\n---\nroles: []\n", r"line 2: One document"),
     (b"roles: \xff\n", r"line 1: This is not text in UTF-8"),
     (b"a: b\nroles: \x00\n", r"line 2: This holds a character that cannot stand in YAML"),
