@@ -16,7 +16,7 @@ from app.domain.config.conditions import SECTION_OF
 from app.domain.config.refs import Key, Refs
 from app.domain.config.shapes import Checked, Day, ListOf, Money, Number, OneOf, Rate, Ref, Shape, Whole, YesNo
 from app.errors import Conflict
-from app.i18n import LANGUAGES, gettext
+from app.i18n import gettext
 
 LONGEST = 100_000
 _HUES = 8
@@ -130,12 +130,6 @@ def language(value: str) -> str:
     return found
 
 
-def _offered(value: str) -> str:
-    if value not in LANGUAGES:
-        raise checks.Bad(gettext("One of these, please: %(names)s.") % {"names": ", ".join(LANGUAGES)})
-    return value
-
-
 def _hue(value: str) -> int:
     if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= _HUES):
         raise checks.Bad(gettext("A number from 1 to %(n)s, please.") % {"n": _HUES})
@@ -145,7 +139,7 @@ def _hue(value: str) -> int:
 _WIDGETS: dict[str, Shape] = {
     "hue": Whole(_hue), "email": Checked(checks.email), "country": Checked(checks.country),
     "currency": Checked(checks.currency), "timezone": Checked(checks.timezone), "language": Checked(language),
-    "languages": ListOf(Checked(_offered)), "percent": Number(), "rate": Rate(),
+    "languages": ListOf(Checked(language)), "percent": Number(), "rate": Rate(),
 }  # fmt: skip
 
 
