@@ -1,4 +1,4 @@
-"""Markup that people type stays text, wherever it is shown: texts of rows, own names, custom fields and their choices."""
+"""Markup that people type stays text wherever it is shown: texts of rows, own names, custom fields, choices."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def _plant() -> int:
                     if len(text) <= (getattr(column.type, "length", None) or 10_000):
                         await connection.execute(update(table).where(*here).values({column.name: text}))
                         planted += 1
-        texts = {code: MARK for code in LANGUAGES}
+        texts = dict.fromkeys(LANGUAGES, MARK)
         for kind in ("text", "choice", "choices", "date"):
             choices = [{"key": "", "labels": texts}] if kind.startswith("choice") else []
             await custom.create(session, target="customer", kind=kind, key=f"odd_{kind}", labels=texts, helps=texts,
