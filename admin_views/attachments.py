@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement
 from starlette.datastructures import UploadFile
 from wtforms import MultipleFileField
 
@@ -25,10 +24,6 @@ class Attachments(AppView, model=Attachment):
     purpose = _("Files that were sent with messages; they can be used again.")
     readonly = True
     can_create = can_edit = can_delete = False
-
-    def always(self) -> list[ColumnElement[bool]]:
-        """Only what staff have uploaded; customers' files stand in their tickets."""
-        return [Attachment.customer_id.is_(None)]
 
     @staticmethod
     def cell_name(file: Attachment) -> str:

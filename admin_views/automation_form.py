@@ -21,7 +21,7 @@ TYPED = ("contact_person", "phone", "legal_name", "vat_number", "registration_nu
 AREAS = ("address", "note")
 UNSET = ("timezone",)
 """What is not worth a list of five hundred choices in every row."""
-WHEN = ("trigger", "days", "hours", "amount", "currency", "field", "was", "becomes", "clock")
+WHEN = ("trigger", "days", "hours", "amount", "currency", "field", "was", "becomes", "group", "clock")
 
 
 def rows_for(rule: Any) -> int:

@@ -35,6 +35,7 @@ WORDS = {
     "automation.forget": _("Deleting old entries of the log of rules"),
     "automation.watch": _("Rules by the clock"),
     "automation.work": _("Doing what rules say"),
+    "bulk.choose": _("Choosing the rows"),
     "bulk.check": _("Check of a bulk change"),
     "bulk.clear": _("Clearing up after a bulk change"),
     "bulk.day": _("Deleting old exports"),
@@ -167,7 +168,7 @@ def _stop(job: Job, request: Request) -> dict[str, str] | None:
     if "campaign_id" in job.args and may_press(request, "campaign", "stop"):
         said = gettext("Stop this campaign? What was already sent stays sent.")
         return stop_button(f"/admin/campaign/action/stop?pks={job.args['campaign_id']}", said)
-    if job.name in ("bulk.check", "bulk.edit", "bulk.export") and job.owner_id == actor.get().staff_id:
+    if job.name in ("bulk.choose", "bulk.check", "bulk.edit", "bulk.export") and job.owner_id == actor.get().staff_id:
         said = gettext("Stop this? What was already done stays.")
         return stop_button(f"/admin/bulk_run/action/stop?pks={job.args['bulk_id']}", said)
     if job.name == merging.TASK and not job.args.get("over") and may_press(request, "customer", "merge"):

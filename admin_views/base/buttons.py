@@ -19,7 +19,7 @@ from app.errors import Invalid
 from app.i18n import _, gettext
 
 if TYPE_CHECKING:
-    from admin_views.base.listing import Asked
+    from admin_views.base.asked import Asked
     from admin_views.base.screen import AppView
 
 MOST_OBJECTS = 1000

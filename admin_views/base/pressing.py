@@ -82,7 +82,7 @@ class Pressing(PanelBase):
         if source.get("all") == "1":
             params = parse_qsl(source.get("query", "")) if posted is not None else request.query_params.multi_items()
             pin = parse_ids(dict(params).get("pin", "")) or pinned(request)
-            asked = await open_list(session, plan_of(request, view), params, pin)
+            asked = (await open_list(session, plan_of(request, view), params, pin)).sound()
             press = Press(request, view, button, session, (), asked)
             statement: Select[Any] = narrowed(view, asked).limit(MOST_OBJECTS + 1)
         else:
@@ -177,6 +177,7 @@ class Pressing(PanelBase):
             **context,
         }
         merged["page"]["focus"] = focus_of(form, groups, new=True)
+        merged["groups"] = pages.called(view, merged["groups"])
         if asking is not None and "submit" in asking:
             merged["page"]["submit_label"] = asking["submit"]
         return await self.respond(

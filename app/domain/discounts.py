@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, false, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import filters
+from app import filters, i18n
 from app.domain import checks, whom
 from app.domain.config import modules
 from app.errors import Invalid
@@ -188,7 +188,8 @@ class Rules:
 
 
 async def rules(session: AsyncSession, *, customers: ColumnElement[bool], everything: bool = False) -> Rules:
-    """The discounts for the customers of this condition. everything: also those that are switched off."""
+    """The discounts for the customers of this condition, the same whoever asks. everything: also those that are
+    switched off."""
     rows = select(Discount).order_by(Discount.id)
     if not modules.on("discounts"):
         rows = rows.where(false())
@@ -212,10 +213,11 @@ async def rules(session: AsyncSession, *, customers: ColumnElement[bool], everyt
     broken: dict[int, str] = {}
     for discount in found:
         if discount.condition is not None:
-            test, problem = filters.compile_stored(discount.condition, Customer)
+            test, problem = _met(discount)
             if problem is not None:
                 broken[discount.id] = str(problem)
-            meets[discount.id] = frozenset(await session.scalars(mine.where(test)))
+            meeting = mine.where(test).execution_options(unscoped=True)
+            meets[discount.id] = frozenset(await session.scalars(meeting))
     return Rules(found, {c: frozenset(g) for c, g in groups.items()}, priority, meets, broken)
 
 
@@ -358,5 +360,11 @@ def reached(discount: Discount) -> tuple[ColumnElement[bool], filters.FilterProb
         test = and_(test, Customer.project_id == discount.project_id)
     if discount.condition is None:
         return test, None
-    more, problem = filters.compile_stored(discount.condition, Customer)
+    more, problem = _met(discount)
     return and_(test, more), problem
+
+
+def _met(discount: Discount) -> tuple[ColumnElement[bool], filters.FilterProblem | None]:
+    """Its condition. Its days are those of charging, in UTC, in whose time zone ever somebody looks at a price."""
+    with i18n.speaking(i18n.language(), "UTC"):
+        return filters.compile_stored(discount.condition, Customer)

@@ -73,6 +73,10 @@ class Differences:
         return sum(change.action == action for change in self.changes)
 
 
+CONFIGURE = ("project", "action:configuration")
+"""The grant for the configuration as a whole: as a file, modules, the demo."""
+
+
 def refuse_limited() -> None:
     """The configuration is that of all projects: raises Forbidden for staff who see some only."""
     if actor.get().projects is not None:

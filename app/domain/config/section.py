@@ -40,6 +40,8 @@ class Section:
     """Loader options."""
     owned: ClassVar[tuple[str, ...]] = ()
     """Tables whose rows go with the row that they name."""
+    rights: ClassVar[Mapping[str, str]] = {"create": "create", "change": "edit", "remove": "delete"}
+    """What somebody who takes a file over must be allowed on the screen of the rows."""
 
     def __init_subclass__(cls) -> None:
         if {"name", "model"} <= vars(cls).keys():

@@ -64,6 +64,7 @@ class _Taking:
         self, model: type[Base], fields: Sequence[str], columns: Sequence[str], change: bool, report: ImportReport
     ) -> None:
         self.model: Any = model
+        self.change = change
         mapper: Mapper[Any] = inspect(model)
         self.key = mapper.primary_key[0]
         self.change, self.report = change, report

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.db import fold, reads, unit, utcnow
-from app.domain import keeping
+from app.domain import keeping, rights
 from app.domain.bulk.runs import owner
 from app.domain.imports.choices import Choices
 from app.domain.imports.customers import import_customers
@@ -25,8 +25,6 @@ from app.domain.imports.mapping import IGNORE, Plan, fields
 from app.domain.imports.reading import look_at, rows
 from app.domain.imports.records import import_records
 from app.domain.imports.report import ImportReport
-from app.domain.sessions import granted
-from app.domain.staff import grants_of
 from app.errors import AppError, Conflict, Forbidden, Invalid, NotFound, TooLarge
 from app.i18n import SOURCE, gettext, speaking
 from app.integrations.storage import Content, FileMissing, FileTooLarge, Storage, StoredFile, safe_filename
@@ -175,7 +173,7 @@ async def start_import(session: AsyncSession, *, import_id: int) -> None:
     run = await locked(session, import_id)
     if run.state is not ImportState.CHECKED:
         raise Conflict(gettext("Only a file that was checked can be imported, and only once."))
-    await need(session, run)
+    await need(session, run, "create", "edit")
     run.looked = {**run.looked, "audit": [await session.scalar(select(func.max(Audit.id))) or 0, None]}
     await _begin(session, run, ImportState.RUNNING, "imports.take")
 
@@ -197,12 +195,11 @@ def _refuse_unless_planned(run: ImportRun) -> None:
         raise Conflict(gettext("This is not possible any more: the import is further, or over."))
 
 
-async def need(session: AsyncSession, run: ImportRun) -> None:
-    """Rows of another screen are made and taken back by who may add them there. Raises Forbidden."""
-    if run.noun == CUSTOMER or (me := actor.get().staff_id) is None:
-        return
-    if not granted(frozenset(await grants_of(session, me)), run.noun, "create"):
-        raise Forbidden
+async def need(session: AsyncSession, run: ImportRun, *actions: str) -> None:
+    """Customers are made and taken back by who may do that by hand; rows of another screen by who may add them there.
+    Raises Forbidden."""
+    wanted = actions if run.noun == CUSTOMER else ("create",)
+    await rights.need(session, [(run.noun, action) for action in wanted], gettext("Import"))
 
 
 async def stop_import(session: AsyncSession, *, import_id: int) -> None:

@@ -27,7 +27,7 @@ from app.models.billing import PaymentMethod
 from app.models.catalog import Product
 from app.models.customers import Attitude
 from app.models.projects import Project
-from app.models.staff import Role
+from app.models.staff import Grant, Role
 from app.observe import Actor, Kind, acting
 from tests import factories
 
@@ -134,7 +134,7 @@ async def test_what_is_used_is_not_removed_and_all_stays() -> None:
 async def test_nobody_takes_over_more_than_they_may() -> None:
     async with db.unit() as session:
         await add_staff(session, username="owner", full_name="Owner", email="o@example.com", password="k" * 20)
-        session.add(role := Role(name="Clerk"))
+        session.add(role := Role(name="Clerk", grants=[Grant(screen=s, action="*") for s in ("attitude", "role")]))
         await session.flush()
         clerk = await add_staff(session, username="clerk", full_name="C", email="c@example.com", role=role.name)
     file = b"attitudes:\n- name: New\nroles:\n- name: Clerk\n  grants: {'*': ['*']}\n"

@@ -55,6 +55,7 @@ class OfProject(Section):
     """What is set up for each project, and comes and goes with it."""
 
     model, key, removes = Project, ("project",), False
+    rights: ClassVar[Mapping[str, str]] = {**Section.rights, "create": "edit"}
 
     async def read(self, session: AsyncSession, row: Any, refs: Refs) -> dict[str, Any]:
         return {"project": row.name, **await self.of(session, row, refs)}
