@@ -15,7 +15,7 @@
    data-insert="text"         inserts text at the cursor of the field whose id is in data-into
    data-files                 a file input whose chosen files are listed ([data-file-list]), removable, and may be dropped
    data-poll="URL"            replaced by the fragment fetched from URL each data-every ms, until one comes without data-poll;
-                              data-announce is read out when it has changed
+                              data-announce is read out when it has changed; data-renew: then the page is loaded anew
    data-load="URL"            on a popover: its [data-loaded] is filled with the fragment of URL when it is opened first
    data-post-on-view          a form that is posted in the background once its page is looked at, then goes away
    data-confirm="question"    on a link, button or form: asks first; a form with data-sure-method is then sent that way
@@ -413,6 +413,7 @@
           if (at >= 0) { var same = all("a, button", fresh)[at]; if (same) same.focus(); else { fresh.tabIndex = -1; fresh.focus(); } }
           if (fresh.dataset.announce !== element.dataset.announce) say(fresh.dataset.announce);
           if (fresh.dataset.poll) poll(fresh);
+          else if (fresh.hasAttribute("data-renew") && !(now && now.matches("input, textarea, select"))) setTimeout(function () { location.reload(); }, 1000);
         }).catch(function () { if (++failures < 20) { wait = Math.min(30000, wait * 2); again(); } });
       }, wait);
     })();
