@@ -16,6 +16,7 @@ from app.models.audit import Audit
 from app.models.bulk import BulkRun
 from app.models.catalog import ServiceStatus
 from app.models.customers import Customer, Membership
+from app.models.views import SavedView
 from tasks import bulk
 from tasks.base import Resources
 from tests import factories
@@ -169,3 +170,26 @@ async def test_recipients_are_exported_in_the_background_too(
     await run_jobs(resources)
     found = await desk.get(f"/admin/bulk_run/file/{card.rpartition('/')[2]}/download")
     assert [line.partition(",")[0] for line in found.text.split()[1:]] == ["C2", "C1", "C0"]
+
+
+async def test_ticked_rows_are_exported_in_the_columns_and_the_order_of_the_list(desk: httpx.AsyncClient) -> None:
+    url = "/admin/customer/action/export"
+    async with db.unit() as session:
+        made = [await factories.create_customer(session, name=name, country="DE") for name in ("B", "A", "C")]
+        columns = [["country", ""], ["name", ""]]
+        view = SavedView(screen="customer", name="Mine", kind="shared", staff_id=None, columns=columns, sort="-name")
+        session.add(view)
+    pks = ",".join(str(c.id) for c in made[:2])
+    for query, heads, names in (
+        ("", None, ["A", "B"]),
+        ("columns=email:wide,name&sort=name", ["email", "name"], ["A", "B"]),
+        (f"view={view.id}", ["country", "name"], ["B", "A"]),
+        ("columns=gone", None, ["A", "B"]),
+    ):
+        form = (await desk.get(url, params={"pks": pks, "query": query})).text
+        ticked = re.findall(r'name="columns" value="(\w+)" checked', form)
+        assert ticked[:1] == ["id"] if heads is None else ticked == heads, query
+        posted = await desk.post(url, data={"pks": pks, "query": query, "kind": "csv", "columns": ticked})
+        assert posted.status_code == 200
+        rows = list(csv.DictReader(io.StringIO(posted.text.removeprefix("\ufeff"))))
+        assert [row["Name"] for row in rows] == names, query
