@@ -80,6 +80,22 @@ async def test_several_are_edited_looked_at_and_undone(desk: httpx.AsyncClient, 
     assert await languages() == ["de"] * 3 + ["en"] and "Undone" in (await desk.get(card)).text
 
 
+async def test_the_price_of_services_is_set_in_its_currency(desk: httpx.AsyncClient, resources: Resources) -> None:
+    url, meant = "/admin/service/action/edit_several", {"all": "1", "query": ""}
+    async with db.unit() as session:
+        customer = await factories.create_customer(session)
+        for code in ("EUR", "JPY"):
+            await factories.create_service(session, customer=customer, price=900, currency=code)
+    form = (await desk.get(f"{url}?all=1")).text
+    assert form.count('data-when="how_price=set"') >= 2
+    empty = await desk.post(url, data={**meant, "how_price": "set", "price": "", "currency": "EUR"})
+    assert empty.status_code == 422 and "Please fill this in" in empty.text
+    set_to = await desk.post(url, data={**meant, "how_price": "set", "price": "1250", "currency": "JPY"})
+    await run_jobs(resources)
+    looked = (await desk.get(set_to.headers["location"])).text
+    assert "Change 1 row" in looked and "Currency: EUR, not JPY." in looked and "1,250\N{NO-BREAK SPACE}JPY" in looked
+
+
 async def test_the_selection_closes_and_joins_groups_and_lists_who_was_refused(
     desk: httpx.AsyncClient, resources: Resources
 ) -> None:
