@@ -14,12 +14,10 @@ from app import filters
 from app.db import Base
 from app.domain import sessions
 from app.domain.config import modules
+from app.domain.config.planning import CONFIGURE as CONFIGURE
 from app.domain.sessions import Grants
 from app.errors import Forbidden, NotFound, SignInNeeded
 from app.i18n import _, gettext
-
-CONFIGURE = ("project", "action:configuration")
-"""The grant for the configuration as a whole: as a file, modules, the demo."""
 
 asking: ContextVar[Grants | None] = ContextVar("asking", default=None)
 """The grants of whoever asks, for what knows no request, such as a field of a form; None outside of requests."""
@@ -77,8 +75,7 @@ def need(request: Request, screen: str, action: str) -> None:
 def may_filter(grants: Grants, model: type[Base], name: str) -> bool:
     """A filter may look into the related rows of screens whose list the person may see, and into no others:
     counting what matches would answer any question about them."""
-    known = filters.fields(model)[name]
-    looked = known.target if known.kind is filters.Kind.RELATION else known.within
+    looked = filters.fields(model)[name].looks_into
     return looked is None or granted(grants, looked.__tablename__, "list")
 
 

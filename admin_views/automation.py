@@ -14,22 +14,24 @@ from wtforms import StringField, validators
 from wtforms.fields.core import UnboundField
 
 from admin_views import automation_form as rows
-from admin_views.access import may
+from admin_views.access import filterable, may
 from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press, Related
 from admin_views.base.cells import badge, esc, link, ready
 from admin_views.base.fields import plain
 from admin_views.base.news import News, lately
-from app import db
+from admin_views.whom import for_whom
+from app import db, filters
 from app.db import Choice
 from app.domain import automation
 from app.domain.automation import fields, trying, words
 from app.domain.checks import kept_for_all
+from app.domain.whom import entered
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext, ngettext, show_number
 from app.integrations import webhooks
 from app.models import scope
 from app.models.automation import Rule, RuleNotice, RuleRun, RunState
-from app.models.messaging import Segment
+from app.models.customers import Customer
 
 CARD = frozenset({"card"})
 
@@ -69,8 +71,8 @@ class TryFlow(Flow):
         return {"look": await look(press, form.data.get("customer"))}
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
-        if not may(press.request, "customer", "list"):
-            return Done(gettext("Your role does not show customers."), kind="warn")
+        if (hidden := hidden_from(press.request, press.one)) is not None:
+            return Done(hidden, kind="warn")
         return Done((await trying.preview(session, press.one)).said)
 
 
@@ -82,13 +84,33 @@ class SwitchOnFlow(TryFlow):
         return Done(gettext("The rule is in use from now on."))
 
 
+def hidden_from(request: Request, rule: Rule) -> str | None:
+    """Why somebody is not told whom the rule meets: the answer would tell of rows that they may not list."""
+    if not may(request, "customer", "list"):
+        return gettext("Your role does not show customers.")
+    seen = automation.SEEN.get(rule.trigger)
+    asks = rule.condition is not None and automation.problem_of(rule) is None
+    if (seen is None or may(request, *seen)) and not (asks and not asked_of(rule.condition)):
+        return None
+    return gettext("This rule asks for rows that you may not see.")
+
+
+def asked_of(condition: Any) -> bool:
+    """Whether the person who asks now may filter by all of this."""
+    try:
+        filters.parse(condition, Customer, filterable)
+    except filters.FilterProblem:
+        return False
+    return True
+
+
 async def look(press: Press, customer_id: int | None) -> dict[str, Any]:
     """What automation_look.html shows."""
     rule, session = press.one, press.session
     shown: dict[str, Any] = {"label": gettext("What it would do"), "sentence": words.sentence(rule), "sample": [],
                              "said": "", "problem": None, "why": None}  # fmt: skip
-    if not may(press.request, "customer", "list"):
-        return {**shown, "said": gettext("Your role does not show customers.")}
+    if (hidden := hidden_from(press.request, rule)) is not None:
+        return {**shown, "said": hidden}
     seen = await db.kept().of(
         ("dry run", rule.id, rule.version, scope.whose()), lambda: trying.preview(session, rule), 10
     )  # fmt: skip
@@ -148,8 +170,8 @@ class Rules(AppView, model=Rule):
     summed = False
     columns = ("name", "trigger", "enabled", "project_id")
     leave_out = ("enabled", "enabled_at")
-    needs = ("days", "hours", "amount", "currency", "field", "was", "becomes", "clock", "condition", "actions", "names",
-             "trigger")  # fmt: skip
+    needs = ("days", "hours", "amount", "currency", "field", "was", "becomes", "group_id", "clock", "condition",
+             "actions", "names", "trigger")  # fmt: skip
     related = (Related("automation_run", _("Log")),)
     buttons = (
         Button("enable", _("Switch on"), "player-play", on=CARD, flow=SwitchOnFlow(), primary=True,
@@ -178,7 +200,8 @@ class Rules(AppView, model=Rule):
     # ---- the form
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
-        return {**rows.condition_fields(), **rows.fields_of(obj)}
+        copied = _("Its filter is copied; later changes of the segment do not change the rule.")
+        return {**for_whom(copied), **rows.fields_of(obj)}
 
     async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
         if obj is None:
@@ -193,13 +216,7 @@ class Rules(AppView, model=Rule):
         return {"groups": rows.groups(form, obj)}
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Rule:
-        segment = values.pop("segment", None)
-        if obj is not None and values["condition"] == obj.condition:
-            del values["condition"]  # a broken one stays as it is
-        if segment is not None:
-            values["condition"] = await session.scalar(select(Segment.condition).where(Segment.id == segment))
-            if values["condition"] is None:
-                raise Invalid(segment=_("Choose one from the list."))
+        values = await entered(session, values, obj)
         values["actions"] = rows.taken(values)
         try:
             return await automation.save_rule(session, values=values, rule=obj)
@@ -308,8 +325,9 @@ class RuleRuns(AppView, model=RuleRun):
         if why := words.reason(obj):
             items.append({"label": gettext("Reason"), "value": why})
         made: list[dict[str, Any]] = [{"label": gettext("What happened"), "kind": "kv", "items": items}]
+        kept = (obj.held or {}).get("condition")
         held = [(gettext("yes") if holds else gettext("no"), text) for text, holds in words.leaves(obj, names)]
-        if held:
+        if held and asked_of(kept):
             made.append({"label": gettext("Condition"), "kind": "table", "rows": [list(line) for line in held],
                          "columns": [gettext("Holds"), gettext("Condition")], "rest": None})  # fmt: skip
         if obj.done:

@@ -173,6 +173,8 @@ class Viewing(PanelBase):
     async def _keep(
         self, request: Request, view: AppView, edited: int | None, op: str, form: AppForm, asked: Asked
     ) -> Response:
+        if edited is None or op == "update":
+            asked.sound()
         shown: dict[str, Any] = {
             "shape": Shape(asked.columns, asked.sort, asked.descending, asked.size),
             "search": asked.search,
@@ -224,6 +226,8 @@ async def _editable(session: AsyncSession, view: AppView, view_id: int, share: b
 async def _in_words(session: AsyncSession, plan: Plan, row: SavedView | None, asked: Asked) -> str:
     """What the view will show, or shows."""
     condition = asked.condition
+    if row is None and asked.problem:
+        return asked.problem
     if row is not None:
         opened = as_opened(plan, views.as_view(row))
         if opened.problem:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from app import db
-from app.domain import demo
+from app.domain import demo, rights
 from app.domain.config import applying, put
+from app.domain.config.planning import CONFIGURE
+from app.i18n import gettext
 from app.integrations.storage import DirectoryStorage
 from app.models.config import DEMO_REPORT, UPLOADS
-from app.observe import Actor, Kind, acting
+from app.observe import acting
 from tasks.base import JobRun, task
 
 
@@ -19,8 +21,12 @@ def _uploads(job: JobRun) -> DirectoryStorage:
 async def take(job: JobRun, *, file: str, prune: bool) -> None:
     """Take over a file that somebody has looked through and confirmed, with what they may and no more."""
     data = await _uploads(job).read(file)
-    with acting(Actor(Kind.STAFF, staff_id=job.owner_id)):
-        await applying.take(data, prune=prune)
+    async with db.reads() as session:
+        who = await rights.as_now(session, job.owner_id)
+    with acting(who):
+        async with db.reads() as session:
+            await rights.need(session, [CONFIGURE], gettext("Configuration"))
+        await applying.take(data, prune=prune, storage=job.resources.storage)
 
 
 @task("config.forget", timeout=60)

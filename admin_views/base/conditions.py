@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +14,10 @@ from admin_views.access import filterable
 from admin_views.base.reading import names_of
 from app import filters
 from app.db import Base
-from app.i18n import gettext
+from app.i18n import gettext, heading
+
+if TYPE_CHECKING:
+    from admin_views.base.screen import AppView
 
 Model = type[Base]
 NAMED = 200
@@ -121,6 +124,7 @@ def catalogue(model: Model) -> list[dict[str, Any]]:
         info = mapper.column_attrs[known.column].columns[0].info if known.column else {}
         related = known.kind is filters.Kind.RELATION
         group = gettext("Related") if related else gettext(str.__str__(info.get("group", "")) or "More")
+        group = heading(group, model.__tablename__)
         shown: dict[str, Any] = {
             "name": known.name, "label": str(known.label), "group": group, "kind": known.kind.value, "ops": known.ops
         }  # fmt: skip
@@ -210,10 +214,10 @@ def holds(condition: filters.Condition, leaves: Mapping[str, bool], path: str = 
 
 
 async def why(
-    session: AsyncSession, condition: filters.Condition, model: Model, pk: int, names: Names
+    session: AsyncSession, condition: filters.Condition, view: AppView, pk: int, names: Names
 ) -> dict[str, Any]:
-    """Which conditions hold for one row, and whether it is in. Raises NotFound for a row that cannot be seen."""
-    told = await filters.explain(session, condition, model, pk, names=names)
+    """Which conditions hold for one row, and whether it is in. Raises NotFound for a row that the list cannot show."""
+    told = await filters.explain(session, condition, view.model, pk, names=names, only=view.always())
     lines = []
     for path, text, true in told:
         unwanted = path.split(".").count("not") % 2 == 1  # under an odd number of `not`

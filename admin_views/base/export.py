@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 from wtforms import BooleanField, RadioField, validators
 
+from admin_views.base.asked import Asked
 from admin_views.base.buttons import Button, Done, Flow, Press
 from admin_views.base.fields import AppForm, ListField
-from admin_views.base.listing import Asked, count, meant
+from admin_views.base.listing import count, meant, orderly
 from admin_views.base.plan import Plan, plan_of
 from admin_views.base.views import open_list
 from app import db, filters
@@ -58,10 +59,10 @@ async def stream(plan: Plan, asked: Asked, ending: str, columns: Columns) -> Asy
     yield file.end()
 
 
-def chosen_by(press: Press) -> tuple[Meant, str]:
-    """What a button was pressed for, as `app.domain.bulk` takes it: the rows, and the address of the list. Raises
-    NotFound when nothing is chosen."""
-    asked = asked_of(press)
+def chosen_by(press: Press, asked: Asked | None = None) -> tuple[Meant, str]:
+    """What a button was pressed for, as `app.domain.bulk` takes it: the rows, and the address of the list. asked: the
+    same in an order in which it can be read. Raises NotFound when nothing is chosen."""
+    asked = asked or asked_of(press)
     rows = meant(plan_of(press.request, press.view), asked)
     return rows, asked.complete() if press.asked else _query(press)
 
@@ -140,8 +141,9 @@ class ExportFlow(Flow):
         }
         await session.run_sync(lambda s: audit.write(s, "export", view.identity, None, changes))
         n, more = await count(session, plan, asked)
+        asked = orderly(plan, asked, n, more)
         if (n > AT_ONCE or more) and not form.data["at_once"]:
-            rows, query = chosen_by(press)
+            rows, query = chosen_by(press, asked)
             name = gettext("Export: %(what)s") % {"what": view.name_plural}
             run = await add_export(
                 session, noun=view.identity, rows=rows, query=query, name=name, ending=ending, columns=columns

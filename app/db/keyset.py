@@ -21,15 +21,19 @@ class Key:
     attr: str
     empty: Any
     descending: bool
+    own: bool = False
+    """Of a custom field: the expression itself is read, no column."""
 
     def value(self, stored: Any) -> Any:
-        return self.empty if stored is None else stored
+        kind = type(self.empty)
+        return self.empty if stored is None else kind(stored) if self.own else stored  # numbers come as Decimal
 
     def of(self, row: Any) -> Any:
         return self.value(getattr(row, self.attr))
 
 
-def _empty(kind: Any) -> Any:
+def empty_of(kind: Any) -> Any:
+    """What stands for NULL in the order, for a column type."""
     if isinstance(kind, UtcDateTime):
         return datetime(1, 1, 2, tzinfo=UTC)
     python = kind.python_type
@@ -47,7 +51,7 @@ def keys_of(model: Any, sort: str, *, descending: bool) -> list[Key]:
     for name in names:
         column = mapper.column_attrs[name].columns[0]
         expression: ColumnElement[Any] = getattr(model, name)
-        empty = _empty(column.type)
+        empty = empty_of(column.type)
         if column.nullable:
             kind = String() if isinstance(column.type, Enum) else column.type  # none of its members is empty
             expression = func.coalesce(type_coerce(expression, kind), literal(empty, kind))

@@ -135,6 +135,11 @@ def text(value: Any, longest: int, *, required: bool = False) -> str:
     return _text(value, longest, required, "")
 
 
+def lines(value: Any, longest: int) -> str:
+    """Text of several lines of at most so many characters."""
+    return _text(value, longest, False, "\n\t")
+
+
 def line(column: ColumnElement[Any], *, required: bool = False) -> Check:
     """One line of text, as long as its column; control characters are refused."""
     return lambda value: _text(value, limit(column), required, "")

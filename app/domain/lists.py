@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, exists, func, inspect, or_, select
 
 from app import filters
 from app.db import Base, Searchable, fold, like, utcnow
-from app.db.keyset import Key, keys_of
+from app.db.keyset import Key, empty_of, keys_of
+from app.domain import custom
 from app.errors import Invalid
 from app.i18n import gettext
 from app.models.attachments import Attachment
@@ -132,8 +133,8 @@ def _belongs_to(model: Any, way: tuple[str, ...], ids: Ids) -> Test:
 class Meant:
     """The rows that a list shows, all of them: a value that can be kept, and read again elsewhere.
 
-    condition: the filter. pin: only what belongs to these customers. sort: the column that orders them, empty for the
-    key. now: when it was asked for; what the filter says of days is counted from there."""
+    condition: the filter. pin: only what belongs to these customers. sort: the column or custom field that orders them,
+    empty for the key. now: when it was asked for; what the filter says of days is counted from there."""
 
     model: Any
     condition: filters.Condition | None = None
@@ -155,7 +156,11 @@ class Meant:
         return found
 
     def keys(self) -> list[Key]:
-        return keys_of(self.model, self.sort, descending=self.descending)
+        if (spec := custom.named(self.model, self.sort)) is None:
+            return keys_of(self.model, self.sort, descending=self.descending)
+        expression = custom.order(spec, self.model)
+        own = Key(expression, spec.name, empty_of(expression.type), self.descending, own=True)
+        return [own, *keys_of(self.model, "", descending=self.descending)]
 
     def stored(self) -> dict[str, Any]:
         """As JSON, with the moment at which it is asked for."""

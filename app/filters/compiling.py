@@ -117,10 +117,12 @@ async def explain(
     *,
     names: Names | None = None,
     now: datetime | None = None,
+    only: t.Sequence[Test] = (),
 ) -> list[tuple[str, str, bool]]:
     """(path, readable text, whether it holds) of every leaf for one row; NotFound when the row cannot be seen.
 
-    A leaf under a `Not` is reported for itself. `pk`: a tuple where the key has several columns.
+    A leaf under a `Not` is reported for itself. `pk`: a tuple where the key has several columns. `only`: what a row has
+    to be besides, to be seen.
     """  # fmt: skip
     leaves = list(walk(condition))
     work = _Compiler(now or datetime.now(UTC))
@@ -129,7 +131,7 @@ async def explain(
     values = pk if isinstance(pk, tuple) else (pk,)
     row_is = and_(*(key == value for key, value in zip(keys, values, strict=True)))
     columns: list[t.Any] = [literal(1), *(test.label(f"leaf_{i}") for i, test in enumerate(tests))]
-    row = (await session.execute(select(*columns).select_from(model).where(row_is))).first()
+    row = (await session.execute(select(*columns).select_from(model).where(row_is, *only))).first()
     if row is None:
         raise NotFound()
     return [(path, say(leaf, model, names), bool(holds)) for (path, leaf), holds in zip(leaves, row[1:], strict=True)]

@@ -134,6 +134,11 @@ class Field:
     within: Model | None = None
 
     @property
+    def looks_into(self) -> Model | None:
+        """Whose rows it tells of besides the model's own: counting matches answers any question about them."""
+        return self.target if self.kind is Kind.RELATION else self.within
+
+    @property
     def ops(self) -> list[tuple[str, str]]:
         """(operator, label in the reader's language), the usual one first."""
         return [(op, str(_LABELS[op])) for op in self.allows]

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import func, select
 
 from app import db
-from app.domain import automation, discounts, inbound
+from app.domain import automation, discounts
 from app.domain.automation import rules, watching
 from app.domain.config import live, modules
+from app.domain.inbound import rules as sorting
 from app.models.customers import Attitude, Customer
 from app.models.staff import Staff
 from tasks import charging, invoices
@@ -66,7 +67,7 @@ async def test_it_has_a_grant_of_its_own(sign_in: SignIn, database: str) -> None
     for url in (URL, f"{URL}/file", f"{URL}/demo", "/admin/modules"):
         assert (await browser.get(url)).status_code == 403
     assert URL not in (await browser.get("/admin/")).text
-    granted = await sign_in(await create_staff([("project", "action:configuration")]))
+    granted = await sign_in(await create_staff([("project", "action:configuration"), ("role", "create")]))
     assert (await granted.get(URL)).status_code == 200
     more = await granted.post(f"{URL}/look", files=upload(b"roles:\n- {name: X, grants: {'*': ['*']}}\n"))
     assert more.status_code == 422 and "more than you have" in more.text
@@ -122,7 +123,7 @@ async def test_what_is_off_rests(database: str) -> None:
         assert len((await discounts.rules(session, customers=Customer.id == customer.id)).discounts) == 1
     with pytest.raises(modules.Invalid, match="projects are in use"):
         await switch(projects=False)
-    assert inbound._no_tickets in inbound.RULES
+    assert sorting._no_tickets in sorting.RULES
     async with db.unit() as session:
         rule = {"name": "Hello", "trigger": "registered", "actions": [{"kind": "webhook", "url": "https://x.example/"}]}
         made = await automation.save_rule(session, values=rule)

@@ -15,7 +15,7 @@ from sqlalchemy import func, select, update
 from app import db, links
 from app.db import unit, utcnow
 from app.domain import automation, custom, customers, ledger, tickets
-from app.domain.automation import events, running, trying, watching, words
+from app.domain.automation import events, running, touched, trying, watching, words
 from app.domain.config import live, modules
 from app.domain.customers import newcomer, register_many
 from app.domain.ledger import Move
@@ -323,6 +323,8 @@ async def test_a_balance_that_falls_is_met_each_time_and_one_that_is_low_is_not(
     for n, (amount, expected) in enumerate([(-9_600, 1), (-100, 1), (9_000, 1), (-8_900, 2)]):
         await book(amount, f"k{n}")
         await look()
+        async with unit() as session:
+            await touched.work(session)
         await look()
         found = await runs(rule)
         assert len(found) == expected and {run.customer_id for run in found} <= {high.customer_id}
@@ -475,7 +477,8 @@ async def test_a_rule_of_a_project_is_for_its_customers_and_its_staff(resources:
     async with unit() as session:
         mine, other = await make.create_project(session), await make.create_project(session)
         foreign = await make.create_template(session, texts={"en": ("Hi", "Hello.")}, project_id=other.id)
-    with acting(Actor(Kind.STAFF, None, projects=frozenset({mine.id}))):
+        staff = await make.create_staff(session, grants=[("*", "*")])
+    with acting(Actor(Kind.STAFF, staff.id, projects=frozenset({mine.id}))):
         with pytest.raises(Invalid) as problem:
             await rule_of({"kind": "set", "field": "note", "value": "x"})
         assert "project" in problem.value.fields
@@ -486,7 +489,7 @@ async def test_a_rule_of_a_project_is_for_its_customers_and_its_staff(resources:
         people = [await make.create_customer(session, project=project) for project in (mine, other)]
     await work_off(resources)
     assert [run.customer_id for run in await runs(rule)] == [people[0].id]
-    with acting(Actor(Kind.STAFF, None, projects=frozenset({other.id}))):
+    with acting(Actor(Kind.STAFF, staff.id, projects=frozenset({other.id}))):
         async with db.reads() as session:
             assert (await session.scalars(select(Rule))).all() == [] == (await session.scalars(select(RuleRun))).all()
 

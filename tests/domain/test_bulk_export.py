@@ -26,7 +26,7 @@ from app.models.bulk import BulkRow, BulkRun, BulkState
 from app.models.catalog import Service
 from app.models.customers import Customer
 from app.models.messaging import Delivery
-from app.models.staff import Grant, Staff
+from app.models.staff import Grant, Staff, StaffProject
 from app.observe import Actor, Kind, acting
 from tasks import base
 from tests import factories
@@ -123,6 +123,13 @@ async def test_a_file_is_its_owners_while_they_may_and_for_a_week(resources: bas
         with pytest.raises(NotFound):
             await exporting.file_of(session, run_id=run_id, staff_id=other.id)
     async with db.unit() as session:
+        limit = StaffProject(staff_id=colleague.id, project_id=(await factories.create_project(session)).id)
+        session.add(limit)
+    async with db.reads() as session:
+        with pytest.raises(Forbidden, match="more projects"):
+            await exporting.file_of(session, run_id=run_id, staff_id=colleague.id)
+    async with db.unit() as session:
+        await session.delete(limit)
         granted = (await session.scalars(select(Grant))).all()
         for grant in granted:
             grant.action = "list"

@@ -18,7 +18,7 @@ from sqlalchemy.orm import selectinload
 from app.domain import customers, tickets
 from app.domain.automation import calling, fields, telling
 from app.domain.config import modules
-from app.domain.messaging.campaigns import start_campaign
+from app.domain.messaging.starting import start_campaign
 from app.domain.messaging.system import macros_of
 from app.domain.messaging.versions import texts_of
 from app.errors import Conflict, Invalid
@@ -64,12 +64,14 @@ Do = Callable[[Doing, Action], Awaitable[Result]]
 
 @dataclass(frozen=True)
 class Kind:
-    """label: in the form. needs: the parameters. refs: parameter -> the table that it points at."""
+    """label: in the form. refs: parameter -> the table that it points at. rights: what somebody must be allowed who has
+    rules do it."""
 
     label: str
     check: Check
     do: Do
     refs: Mapping[str, str]
+    rights: Sequence[tuple[str, str]] = ()
 
 
 async def _row(session: AsyncSession, model: Any, wanted: Any, at: str, *where: Any) -> int:
@@ -203,10 +205,13 @@ async def _check_ticket(session: AsyncSession, given: Action, at: str) -> Action
 async def _open_ticket(doing: Doing, action: Action) -> Result:
     if not modules.on("tickets"):
         raise Conflict(modules.OFF)
+    assigned_id = action.get("assigned_id")
+    if not await telling.told_of(doing.session, doing.customer, staff_id=assigned_id, role_id=None):
+        assigned_id = None  # gone, or limited to other projects: it waits for everybody
     ticket = await tickets.open_ticket(
         doing.session, customer_id=doing.customer.id, subject=action["subject"], text=action["text"],
         from_customer=False, internal=not action.get("to_customer"), category_id=action.get("category_id"),
-        assigned_id=action.get("assigned_id"),
+        assigned_id=assigned_id,
     )  # fmt: skip
     return Result("ok", "ticket", ticket.subject, ticket.id)
 
@@ -244,15 +249,17 @@ async def _call(doing: Doing, action: Action) -> Result:
     return Result("waiting", "called")
 
 
+_EDIT = (("customer", "edit"),)
 KINDS: dict[str, Kind] = {
-    "template": Kind(_("Send a message"), _check_template, _send_one, {"template_id": "message_template"}),
-    "join": Kind(_("Add to a group"), _check_group, _join, {"group_id": "customer_group"}),
-    "leave": Kind(_("Take out of a group"), _check_group, _leave, {"group_id": "customer_group"}),
+    "template": Kind(_("Send a message"), _check_template, _send_one, {"template_id": "message_template"},
+                     [("customer", "action:message_all")]),
+    "join": Kind(_("Add to a group"), _check_group, _join, {"group_id": "customer_group"}, _EDIT),
+    "leave": Kind(_("Take out of a group"), _check_group, _leave, {"group_id": "customer_group"}, _EDIT),
     "ticket": Kind(_("Open a ticket"), _check_ticket, _open_ticket,
-                   {"category_id": "message_category", "assigned_id": "staff"}),
+                   {"category_id": "message_category", "assigned_id": "staff"}, [("ticket", "edit")]),
     "notify": Kind(_("Tell colleagues"), _check_notify, _notify, {"staff_id": "staff", "role_id": "role"}),
-    "webhook": Kind(_("Call a webhook"), _check_call, _call, {}),
-    "set": Kind(_("Set a field"), _check_set, _set, {}),
+    "webhook": Kind(_("Call a webhook"), _check_call, _call, {}, [("customer", "export")]),
+    "set": Kind(_("Set a field"), _check_set, _set, {}, _EDIT),
 }  # fmt: skip
 REFS: dict[str, Any] = {
     "message_template": Template, "customer_group": Group, "message_category": Category, "staff": Staff, "role": Role,

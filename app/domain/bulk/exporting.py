@@ -69,7 +69,11 @@ async def make(storage: Storage, *, run_id: int, told: Told) -> None:
             stored = await storage.save(_blocks(file))
         async with unit() as session:
             now = utcnow()
-            kept = {"key": stored.key, "size": stored.size, "done": done, "total": done, "changed": done}
+            seen = None if who.projects is None else sorted(who.projects)
+            kept = {
+                "key": stored.key, "size": stored.size, "done": done, "total": done, "changed": done,
+                "looked": {"projects": seen},
+            }  # fmt: skip
             held = await runs.write(
                 session, run.id, BulkState.RUNNING, **kept, expires_at=now + timedelta(days=runs.KEPT_DAYS)
             )
@@ -120,7 +124,10 @@ async def file_of(session: AsyncSession, *, run_id: int, staff_id: int) -> BulkR
     )  # fmt: skip
     if found is None:
         raise NotFound(gettext("This file is not there any more."))
-    await runs.need(session, found, "export")
+    who = await runs.need(session, found, "export")
+    seen = found.looked.get("projects")
+    if who.projects is not None and (seen is None or not who.projects.issuperset(seen)):
+        raise Forbidden(gettext("You saw more projects when this file was written. Export the list again."))
     return found
 
 

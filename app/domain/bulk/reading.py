@@ -40,14 +40,17 @@ class Source:
     def __init__(self, meant: Meant, keys: Sequence[str], session: AsyncSession | None = None, *, plain: bool) -> None:
         self.meant, self.session = meant, session
         self.order = meant.keys()
-        self.values = Values(meant.model, keys, [k.attr for k in self.order], plain=plain)
+        self.values = Values(meant.model, keys, [k.attr for k in self.order if not k.own], plain=plain)
+        own = [k for k in self.order if k.own]
+        self.own = [k.expression.label(k.attr) for k in own]
+        self.at = {k.attr: len(self.values.columns) + i for i, k in enumerate(own)} | self.values.columns
 
     async def _prepared(self, session: AsyncSession, *, on: bool) -> db.Prepared:
         where = self.meant.where()
         await db.weigh(session, where)
         if on:
             where.append(beyond(self.order))
-        statement = select(*self.values.selected()).select_from(self.meant.model).where(*where)
+        statement = select(*self.values.selected(), *self.own).select_from(self.meant.model).where(*where)
         statement = statement.order_by(*order_by(self.order, descending=self.meant.descending)).limit(CHUNK)
         return db.Prepared(scope.limited(statement), session.get_bind().dialect)
 
@@ -75,8 +78,9 @@ class Source:
             while True:
                 rows = await reading
                 if len(rows) == CHUNK:  # the database looks for the next ones while these are written
-                    last = [process(v) if process else v for v, process in zip(rows[-1], read.processors, strict=True)]
-                    at = {f"key_{i}": k.value(last[read.columns[k.attr]]) for i, k in enumerate(self.order)}
+                    processors = (*read.processors, *[None] * len(self.own))
+                    last = [process(v) if process else v for v, process in zip(rows[-1], processors, strict=True)]
+                    at = {f"key_{i}": k.value(last[self.at[k.attr]]) for i, k in enumerate(self.order)}
                     reading = asyncio.create_task(self._raw(following, at))
                 if rows:
                     yield await read.made(rows)

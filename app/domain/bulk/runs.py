@@ -21,6 +21,7 @@ from app.domain.sessions import Grants, granted
 from app.errors import Conflict, Forbidden, NotFound
 from app.i18n import SOURCE, gettext, speaking, zone
 from app.models.bulk import BulkKind, BulkRow, BulkRun, BulkState
+from app.models.imports import ImportRun
 from app.models.staff import Staff, StaffProject
 from app.observe import Kind, acting, actor, request_id
 from app.queue import enqueue
@@ -168,7 +169,7 @@ class Owner:
         return granted(self.grants, screen, action)
 
 
-async def owner(session: AsyncSession, run: BulkRun) -> Owner:
+async def owner(session: AsyncSession, run: BulkRun | ImportRun) -> Owner:
     """Raises Forbidden for somebody who is gone, or may not sign in any more."""
     unscoped = {"unscoped": True}
     who = await session.scalar(select(Staff).where(Staff.id == run.staff_id, Staff.enabled), execution_options=unscoped)
@@ -178,7 +179,7 @@ async def owner(session: AsyncSession, run: BulkRun) -> Owner:
     limits = await session.scalars(
         select(StaffProject.project_id).where(StaffProject.staff_id == who.id), execution_options=unscoped
     )
-    projects, rows = frozenset(limits) or None, run.wanted.get("rows", {})
+    projects, rows = frozenset(limits) or None, run.wanted.get("rows", {}) if isinstance(run, BulkRun) else {}
     if (then := rows.get("projects")) is not None:  # no more than they saw when they began it
         projects = frozenset(then) if projects is None else projects & frozenset(then)
     return Owner(who.id, grants, projects, who.language or SOURCE, rows.get("zone") or who.timezone or "UTC")

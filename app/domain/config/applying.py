@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -9,15 +10,18 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import db
-from app.domain import checks
+from app import db, filters
+from app.domain import checks, rights
 from app.domain.config import live
+from app.domain.config.conditions import Condition
+from app.domain.config.pictures import lying_in
 from app.domain.config.planning import Change, Differences, Row, compare, read_all
 from app.domain.config.refs import Refs
 from app.domain.config.section import attr_of
 from app.domain.config.yamlfile import FileProblem
 from app.errors import AppError, Invalid
 from app.i18n import gettext, ngettext
+from app.integrations.storage import Storage
 from app.models import audit
 
 LONGEST_SHOWN = 120
@@ -38,20 +42,20 @@ class _Undone(Exception):
         self.taken = taken
 
 
-async def take(data: bytes, *, prune: bool = False) -> Taken:
-    """Take a file over, in a unit of its own. Raises FileProblem, and then nothing has changed."""
+async def take(data: bytes, *, prune: bool = False, storage: Storage | None = None) -> Taken:
+    """Take a file over, in a unit of its own. Raises FileProblem, and then nothing has changed. storage: for logos."""
     try:
-        async with db.unit() as session:
+        async with lying_in(storage), db.unit() as session:
             return await apply(session, data, prune=prune)
     except Exception:
         await live.again()
         raise
 
 
-async def rehearse(data: bytes, *, prune: bool = False) -> Taken:
+async def rehearse(data: bytes, *, prune: bool = False, storage: Storage | None = None) -> Taken:
     """The same for real, and then nothing of it: what the verbs refuse comes out too."""
     try:
-        async with db.unit() as session:
+        async with lying_in(storage), db.unit() as session:
             raise _Undone(await apply(session, data, prune=prune))
     except _Undone as undone:
         return undone.taken
@@ -62,23 +66,26 @@ async def rehearse(data: bytes, *, prune: bool = False) -> Taken:
 async def apply(session: AsyncSession, data: bytes, *, prune: bool = False) -> Taken:
     """Take a file over in the running unit."""
     found = await compare(session, data, prune=prune)
+    allowed = await rights.asking(session)
     for change in found.changes:
-        await _do(session, change, found.refs)
+        await _do(session, change, found.refs, allowed)
     if found.changes:
         all_of_it = {f"{c.section.name}: {c.label}"[:200]: [None, c.action] for c in found.changes}
         await session.run_sync(audit.write, "config_taken", "setting", None, all_of_it)
     return Taken(found, await _altered(session, found))
 
 
-async def _do(session: AsyncSession, change: Change, refs: Refs) -> None:
+async def _do(session: AsyncSession, change: Change, refs: Refs, allowed: filters.Allowed) -> None:
     row = change.wanted or change.now
     assert row is not None
     try:
+        await _refuse(session, change)
         if change.action == "remove":
             assert change.now is not None
             await change.section.remove(session, change.now.obj)
             return
         values, whole = _stored(change, row, refs)
+        _refuse_to_ask(change, whole, allowed)
         saved = await change.section.save(session, change.now.obj if change.now else None, values, whole)
         if change.now is None:
             refs.add_file(change.section.name, row.label, saved.id)
@@ -92,6 +99,24 @@ async def _do(session: AsyncSession, change: Change, refs: Refs) -> None:
     except SQLAlchemyError as problem:
         reason = str(getattr(problem, "orig", problem)).splitlines()[0]
         raise _problem(change, row, gettext("The database refused: %(why)s") % {"why": reason}) from None
+
+
+async def _refuse(session: AsyncSession, change: Change) -> None:
+    """A file changes what the person who takes it over could change on the screen."""
+    if action := change.section.rights.get(change.action):
+        what = gettext(change.section.label)
+        await rights.need(session, [(change.section.model.__tablename__, action)], what)
+
+
+def _refuse_to_ask(change: Change, whole: Mapping[str, Any], allowed: filters.Allowed) -> None:
+    """A new filter asks for nothing that they may not filter by."""
+    for name, _before, _after in change.fields:
+        shape = change.section.fields[name]
+        if isinstance(shape, Condition) and whole.get(name):
+            try:
+                filters.parse(whole[name], shape.model_of(whole), allowed)
+            except filters.FilterProblem as problem:
+                raise Invalid(**{name: str(problem)}) from None
 
 
 def _problem(change: Change, row: Row, said: str, name: str = "") -> FileProblem:
@@ -171,7 +196,12 @@ def show(value: Any) -> str:
 
 def told(change: Change) -> list[tuple[str, str, str]]:
     """(field, before, after) of what differs, inside of fields too: `texts.en.subject`."""
-    return [line for name, before, after in change.fields for line in _inside(name, before, after)]
+    shapes = change.section.fields
+    return [
+        line
+        for name, before, after in change.fields
+        for line in _inside(name, shapes[name].shown(before), shapes[name].shown(after))
+    ]
 
 
 def _inside(name: str, before: Any, after: Any) -> list[tuple[str, str, str]]:

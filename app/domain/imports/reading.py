@@ -229,15 +229,18 @@ def _records(file: TextIO, delimiter: str, width: int | None, after: int = 0) ->
         if not line.strip():
             continue
         taken: list[tuple[int, str]] = [(number, line)]
-        record = _parse(taken, delimiter)
-        while record is None and len(taken) < RECORD_LINES and (more := pull()) is not None:
-            if more[1] is None:
-                waiting.appendleft(more)
-                break
-            taken.append((more[0], more[1]))
-            record = _parse(taken, delimiter)
-        if record is None:
-            record = Record(number, [], gettext("A quote is never closed."))
+
+        def following(taken: list[tuple[int, str]] = taken) -> Iterator[str]:
+            """The line, and those after it as long as a quoted cell goes on: each is read once."""
+            yield taken[0][1]
+            while len(taken) < RECORD_LINES and (more := pull()) is not None:
+                if more[1] is None:
+                    waiting.appendleft(more)
+                    return
+                taken.append((more[0], more[1]))
+                yield more[1]
+
+        record = _parse(number, following(), delimiter)
         if width is not None and not record.problem and number > after:
             record = _fit(record, width)
         if record.problem and len(taken) > 1:
@@ -246,21 +249,19 @@ def _records(file: TextIO, delimiter: str, width: int | None, after: int = 0) ->
             yield record
 
 
-def _parse(lines: list[tuple[int, str]], delimiter: str) -> Record | None:
-    """The record of these lines; None while a quoted cell goes on."""
-    number = lines[0][0]
+def _parse(number: int, lines: Iterator[str], delimiter: str) -> Record:
+    """The record that begins with the first of these lines; of the others only those are taken that belong to it."""
     if delimiter == CELLS:
-        line = lines[0][1].rstrip("\r\n")
+        line = next(lines).rstrip("\r\n")
         return Record(number, (line.replace(BREAK, "\n") if BREAK in line else line).split(CELLS))
     try:
-        parsed = list(csv.reader((line for _n, line in lines), delimiter=delimiter, strict=True))
+        return Record(number, next(csv.reader(lines, delimiter=delimiter, strict=True), []))
     except csv.Error as error:
         if "unexpected end of data" in str(error):
-            return None
+            return Record(number, [], gettext("A quote is never closed."))
         if "field larger" in str(error):
             return Record(number, [], gettext("A cell is longer than %(n)d characters.") % {"n": CELL})
         return Record(number, [], gettext("The quotes in this row do not match."))
-    return Record(number, parsed[0] if parsed else [])
 
 
 def _fit(record: Record, width: int) -> Record:

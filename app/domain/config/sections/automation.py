@@ -10,14 +10,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import model_of
-from app.domain import automation, views
+from app.domain import automation, rights, views
 from app.domain.automation import actions, fields
 from app.domain.config.conditions import SECTION_OF, Condition
 from app.domain.config.refs import Refs
 from app.domain.config.section import Section, columns, text
 from app.domain.config.shapes import At, Checked, ListOf, Shape, YesNo, mapped
 from app.domain.config.yamlfile import Node, plain
-from app.i18n import _
+from app.i18n import _, gettext
 from app.models.automation import Rule
 from app.models.customers import Customer
 from app.models.views import SavedView, ViewKind
@@ -89,7 +89,7 @@ class Rules(Section):
         **columns(Rule, "name", "project", "position", "trigger", "days", "hours", "amount", "currency", "field"),
         "was": Watched(text(200, lines=False)),
         "becomes": Watched(text(200, lines=False)),
-        **columns(Rule, "clock"),
+        **columns(Rule, "group", "clock"),
         "condition": Condition(Customer),
         "actions": ListOf(Action()),
         "enabled": YesNo(),
@@ -99,6 +99,8 @@ class Rules(Section):
     async def save(self, session: AsyncSession, row: Any, values: dict[str, Any], whole: Mapping[str, Any]) -> Any:
         on = values.pop("enabled", None)
         rule = await automation.save_rule(session, values=values, rule=row)
+        if on:
+            await rights.need(session, [(Rule.__tablename__, "action:switch")], gettext("Switch on"))
         if on is not None:
             await automation.switch(session, rule=rule, on=on)
         return rule
@@ -115,6 +117,7 @@ class Views(Section):
     """Those that everybody sees, or the people of a role."""
 
     name, label, model, key = "views", _("Saved views"), SavedView, ("name", "screen")
+    rights: ClassVar[Mapping[str, str]] = {**Section.rights, "create": "edit"}
     unique = False
     fields: ClassVar[Mapping[str, Shape]] = {
         **columns(SavedView, "name", "screen", "kind", "role"),

@@ -23,6 +23,7 @@ class CustomFields(Section):
     """But for those that were removed."""
 
     name, label, model, key = "custom_fields", _("Custom fields"), CustomField, ("key", "target")
+    rights: ClassVar[Mapping[str, str]] = {**Section.rights, "remove": "action:remove"}
     fields: ClassVar[Mapping[str, Shape]] = {
         **columns(CustomField, "key", "target", "position", "kind"),
         "labels": MapOf(Checked(text(80, lines=False)), language),
@@ -66,6 +67,7 @@ class CustomFields(Section):
 
 class Labels(Section):
     name, label, model, key = "labels", _("Own names"), Label, ("screen", "item", "language")
+    rights: ClassVar[Mapping[str, str]] = {**Section.rights, "create": "edit"}
     fields = columns(Label, "screen", "item", "language", "text")
 
     async def save(self, session: AsyncSession, row: Any, values: dict[str, Any], whole: Mapping[str, Any]) -> Any:

@@ -36,6 +36,8 @@ class Settings(Section):
     declared_by = (modules,)
     """They have declared theirs when this is imported."""
     name, label, model = "settings", _("Settings"), Setting
+    rights: ClassVar[Mapping[str, str]] = {}
+    """Whoever takes a file over may set modules."""
     fields: ClassVar[Mapping[str, Shape]] = {"name": Shape(), "value": Shape()}
 
     async def rows(self, session: AsyncSession) -> Sequence[Any]:
