@@ -97,7 +97,7 @@ async def test_every_kind_is_sorted_page_by_page(desk: httpx.AsyncClient) -> Non
 
 async def test_a_file_has_the_order_of_the_list(desk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = await make(indexed=True)
-    monkeypatch.setattr("admin_views.base.export.CHUNK", 7)
+    monkeypatch.setattr("app.domain.bulk.reading.CHUNK", 7)
     for key, order in orders.items():
         sent = {"all": "1", "query": f"sort=custom_{key}&columns=name", "kind": "csv"}
         sheet = await desk.post("/admin/customer/action/export", data=sent)
