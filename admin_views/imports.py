@@ -103,6 +103,7 @@ class Imports(AppView, model=ImportRun):
         "Customers, and rows of other screens, out of spreadsheets and CSV files. A file is checked first; a second "
         "import of the same file changes nothing."
     )
+    purpose = _("What was imported, with its report and the way back.")
     readonly = True
     can_create = can_edit = can_delete = False
     buttons = (

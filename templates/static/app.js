@@ -141,7 +141,9 @@
     all("[data-when]").forEach(function (box) {
       var at = box.dataset.when.indexOf("="), name = box.dataset.when.slice(0, at), values = box.dataset.when.slice(at + 1).split("|");
       var form = box.closest("form"), field = form && form.elements.namedItem(name); if (!field) return;
-      if (field.length && field[0].type !== "radio" && !field.options) field = one("[name='" + name + "']", form);   // a picked select has its box beside it
+      if (field.length && !field.options) {   // radio buttons in a fieldset of that id; a picked select with its box beside it
+        var named = "[name='" + name + "']"; field = one(named + ":checked", form) || one(named + ":not([type=radio])", form) || { value: "" };
+      }
       var value = field.type === "checkbox" ? (field.checked ? "true" : "") : field.value;
       box.hidden = values.indexOf(value) < 0;
       all("input, select, textarea", box).forEach(function (e) {   // what is hidden is not demanded

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db, filters
 from app.db import unit, utcnow
-from app.domain import automation, charging, ledger, tickets, users
+from app.domain import automation, charging, customers, ledger, tickets, users
 from app.domain.automation import touched, watching
 from app.domain.customers import grouping
 from app.domain.ledger import Move
@@ -135,6 +135,40 @@ async def test_nothing_is_written_while_no_rule_looks_at_it(engine_name: str) ->
         assert set(rows) <= {"customer"}
 
 
+async def test_many_rules_for_many_customers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping, "TOGETHER", 300)
+    async with unit() as session:
+        project = await make.create_project(session)
+        people = [await make.create_customer(session, project=project, country="DE" if n else "FR") for n in range(3)]
+        groups = []
+        for n in range(130):
+            one = {"field": "id", "op": "is", "value": people[n % 3].id}
+            condition = {"all": [{"field": "country", "op": "in", "value": ["DE"]}, one]}
+            made = await make.create_group(session, condition=condition if n else {"field": "gone", "op": "is"})
+            if n in (0, 4):
+                await make.create_membership(session, customer=people[n % 3], group=made, by_rule=n == 0)
+            groups.append(made.id)
+
+    async def change(person: Customer, **values: Any) -> dict[tuple[int, int], bool]:
+        async with unit() as session:
+            customer = await session.get_one(Customer, person.id)
+            await customers.change_customer(session, customer=customer, values=values)
+        async with db.reads() as session:
+            rows = await session.execute(select(Membership.group_id, Membership.customer_id, Membership.by_rule))
+            return {(row[0], row[1]): row[2] for row in rows}
+
+    for person in people:
+        found = await change(person, note="x")
+    wanted = {(g, people[n % 3].id): g != groups[4] for n, g in enumerate(groups) if n % 3}
+    assert found == wanted
+    await look()
+    monkeypatch.setattr(grouping, "AT_ONCE", 5)
+    assert await change(people[1], country="FR") == wanted, "nobody waits for so many"
+    assert await look() > 0
+    left = {key: by_rule for key, by_rule in wanted.items() if key[1] == people[2].id or not by_rule}
+    assert await change(people[1], note="y") == left
+
+
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 async def test_a_burst_is_looked_at_once(engine_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with unit() as session:
@@ -147,13 +181,13 @@ async def test_a_burst_is_looked_at_once(engine_name: str, monkeypatch: pytest.M
     async with db.reads() as session:
         assert await session.scalar(select(func.count()).where(Job.name == touching.TASK)) == 1
     followed: list[int] = []
-    usual = grouping._follow
+    usual = grouping._follow_few
 
-    async def counted(session: AsyncSession, group_id: int, condition: Any, among: Any) -> Any:
-        followed.append(group_id)
-        return await usual(session, group_id, condition, among)
+    async def counted(session: AsyncSession, tests: Any, ids: Any) -> None:
+        followed.extend(ids)
+        await usual(session, tests, ids)
 
-    monkeypatch.setattr(grouping, "_follow", counted)
+    monkeypatch.setattr(grouping, "_follow_few", counted)
     assert await look() == 20 and len(followed) == 1
 
 

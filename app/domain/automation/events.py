@@ -41,9 +41,11 @@ def unchained(text: str) -> tuple[int, ...]:
     return tuple(int(n) for n in text.split(",") if n)
 
 
-async def add(session: AsyncSession, rule: Rule, found: Sequence[Event], chain: Sequence[int] = ()) -> int:
+async def add(
+    session: AsyncSession, rule: Rule, found: Sequence[Event], chain: Sequence[int] = (), *, rings: bool = True
+) -> int:
     """Keep what a rule has to do about these events; events that are there already stay as they are. Returns how many
-    are new. What would go round in circles is written down, and stops there."""
+    are new. What would go round in circles is written down, and stops there. rings: False, and the caller wakes."""
     if not found:
         return 0
     stopped = "circle" if rule.id in chain else "deep" if len(chain) >= DEEPEST else ""
@@ -60,7 +62,7 @@ async def add(session: AsyncSession, rule: Rule, found: Sequence[Event], chain: 
     n = 0
     for start in range(0, len(rows), 500):
         n += await _insert(session, rows[start : start + 500])
-    if n and not stopped:
+    if n and not stopped and rings:
         await wake(session)
     return n
 
@@ -104,8 +106,12 @@ async def take_changes(
         .execution_options(unscoped=True)
     )
     rows = (await session.execute(query)).all()
+    n = 0
     for rule in await rules.enabled(session, *TRIGGERS):
-        await take(session, rule, [event for row in rows if (event := event_of(rule, row)) is not None], chain)
+        met = [event for row in rows if (event := event_of(rule, row)) is not None]
+        n += await take(session, rule, met, chain, rings=False)
+    if n:
+        await wake(session)
     left = [list(span) for span in spans[50:]]
     if len(rows) == SLICE:
         after = rows[-1][0]
@@ -148,7 +154,9 @@ def _moved(rule: Rule, row: Any) -> Event | None:
     return Event(customer_id, f"audit:{audit_id}", what)
 
 
-async def take(session: AsyncSession, rule: Rule, found: Sequence[Event], chain: Sequence[int] = ()) -> int:
+async def take(
+    session: AsyncSession, rule: Rule, found: Sequence[Event], chain: Sequence[int] = (), *, rings: bool = True
+) -> int:
     """Add those whose customers meet the condition of the rule."""
     if not found:
         return 0
@@ -159,4 +167,4 @@ async def take(session: AsyncSession, rule: Rule, found: Sequence[Event], chain:
     ids = {event.customer_id for event in found}
     there = select(Customer.id).where(Customer.id.in_(ids), test).execution_options(unscoped=True)
     mine = set(await session.scalars(there))
-    return await add(session, rule, [event for event in found if event.customer_id in mine], chain)
+    return await add(session, rule, [event for event in found if event.customer_id in mine], chain, rings=rings)

@@ -253,4 +253,6 @@ async def look_once(session: AsyncSession, *, rule_id: int, now: datetime) -> bo
 
 
 async def in_use(session: AsyncSession) -> list[int]:
-    return [rule.id for rule in await rules.enabled(session, *Trigger)]
+    """The rules that wait for the clock or for balances, and those that are broken."""
+    found = await rules.enabled(session, *Trigger)
+    return [rule.id for rule in found if rule.trigger in LOOKS or rules.problem_of(rule) is not None]
