@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,25 +18,15 @@ from app.models.automation import RuleNotice, RuleRun, RunState
 from app.models.jobs import Job
 from app.models.tickets import Ticket
 from tests import factories as make
-from tests.faults.stage import ROOT, Sink, Workers, scale, stage
+from tests.faults.stage import Sink, Workers, scale, stage
 from tests.integrations.sms_gateway import Gateway, sms_gateway
 
 pytestmark = pytest.mark.faults
 
 CUSTOMERS = scale(120, 2000)
 KILLS = scale(5, 30)
-SMALL = "import app.domain.automation.running as r; r.BATCH = 4; from tasks.worker import run; run()"
-
-
-class InSmallBatches(Workers):
-    """Workers that do so little in one unit that most kills hit the middle of one."""
-
-    def start(self) -> None:
-        path = self.folder / f"worker{len(self.logs)}.log"
-        with path.open("wb") as log:
-            process = subprocess.Popen([sys.executable, "-c", SMALL], cwd=ROOT, env=self.env, stdout=log, stderr=log)
-        self.processes.append(process)
-        self.logs[process.pid] = path
+SMALL = {"app.domain.automation.running.BATCH": 4}
+"""So little in one unit that most kills hit the middle of one."""
 
 
 async def _furnish(url: str) -> None:
@@ -70,9 +58,8 @@ async def test_kills_neither_double_nor_miss_what_a_rule_does(database: str, tmp
     async with stage(database, tmp_path, Sink()) as on, sms_gateway() as server:
         assert isinstance(server, Gateway)
         await _furnish(server.url)
-        workers = InSmallBatches(
-            {**on.workers.env, "BURSAR_WEBHOOK_PRIVATE": "1", "BURSAR_SECRET_KEY": "k" * 40}, tmp_path
-        )
+        env = {**on.workers.env, "BURSAR_WEBHOOK_PRIVATE": "1", "BURSAR_SECRET_KEY": "k" * 40}
+        workers = Workers(env, tmp_path, SMALL)
         try:
             workers.start()
             began = time.monotonic()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import subprocess
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -21,24 +19,14 @@ from app.models.catalog import Service, ServiceStatus
 from app.models.jobs import Job, JobState
 from app.models.ledger import Account, Entry
 from tests import factories as make
-from tests.faults.stage import ROOT, Sink, Workers, scale, stage
+from tests.faults.stage import Sink, Workers, scale, stage
 
 pytestmark = pytest.mark.faults
 
 CUSTOMERS = scale(300, 3000)
 KILLS = scale(6, 30)
-SMALL = "import tasks.charging as c; c.CHUNK = 5; from tasks.worker import run; run()"
-
-
-class InSmallChunks(Workers):
-    """Workers whose chunks are so small that most kills hit the middle of one."""
-
-    def start(self) -> None:
-        path = self.folder / f"worker{len(self.logs)}.log"
-        with path.open("wb") as log:
-            process = subprocess.Popen([sys.executable, "-c", SMALL], cwd=ROOT, env=self.env, stdout=log, stderr=log)
-        self.processes.append(process)
-        self.logs[process.pid] = path
+SMALL = {"tasks.charging.CHUNK": 5}
+"""Chunks that are so small that most kills hit the middle of one."""
 
 
 async def _furnish() -> int:
@@ -74,7 +62,7 @@ async def test_kills_neither_double_nor_miss_a_charge(database: str, tmp_path: P
     expected = await _furnish()
     chance, kills, hit = random.Random(4711), 0, []
     async with stage(database, tmp_path, Sink()) as on:
-        workers = InSmallChunks(on.workers.env, tmp_path)
+        workers = Workers(on.workers.env, tmp_path, SMALL)
         try:
             workers.start()
             began = time.monotonic()
