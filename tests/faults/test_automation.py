@@ -23,7 +23,8 @@ pytestmark = pytest.mark.faults
 
 CUSTOMERS = scale(120, 2000)
 KILLS = scale(5, 30)
-SMALL = "import app.domain.automation.running as r; r.BATCH = 4"
+SMALL = {"app.domain.automation.running.BATCH": 4}
+"""So little in one unit that most kills hit the middle of one."""
 
 
 async def _furnish(url: str) -> None:

@@ -26,7 +26,8 @@ pytestmark = pytest.mark.faults
 
 CUSTOMERS = scale(300, 3000)
 KILLS = scale(6, 30)
-SMALL = "import tasks.charging as c; c.CHUNK = 5"
+SMALL = {"tasks.charging.CHUNK": 5}
+"""Chunks that are so small that most kills hit the middle of one."""
 
 
 async def _furnish() -> int:
