@@ -20,7 +20,7 @@ from app.domain import custom as own_fields
 from app.domain.config import modules
 from app.domain.custom import PREFIX
 from app.filters import WHOLE
-from app.i18n import gettext
+from app.i18n import gettext, heading
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -113,7 +113,7 @@ def sections(view: AppView, form: AppForm, asked: Asked) -> list[dict[str, Any]]
             groups.setdefault(group, []).append(name)
     return [
         {
-            "label": None if label is None else gettext(label) if label else gettext("More"),
+            "label": None if label is None else heading(gettext(label) if label else gettext("More"), view.identity),
             "fields": names,
             "used": len(used.intersection(names)),
         }

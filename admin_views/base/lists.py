@@ -183,8 +183,14 @@ def made(name: str, _language: str, *values: Any) -> Markup:
     return ready(str(getattr(macros, name)(*values)))
 
 
+def _begins(plan: Plan) -> Offer | None:
+    """Where rows are not made by a form: the button above the list with which they come."""
+    first = next((b for b in plan.buttons["head"] if b.primary), None)
+    return offer(first, f"{first.url(plan.view.identity)}?all=1") if first is not None else None
+
+
 def _create(view: AppView) -> Offer:
-    label = str(view.create_label) if view.create_label else gettext("New")
+    label = view.creating or gettext("New")
     return Offer(label, f"/admin/{view.identity}/create", view.create_icon, primary=True)
 
 
@@ -240,7 +246,7 @@ def empty(plan: Plan, asked: Asked) -> dict[str, Any]:
     if asked.pin:
         text = gettext("The panel shows only the pinned customers. Unpin them at the top to see the others.")
         return {"icon": "pin", "line": gettext("Nothing of these customers"), "text": text}
-    create = _create(view) if plan.may_create else None
+    create = _create(view) if plan.may_create else _begins(plan)
     return {
         "icon": view.icon,
         "line": gettext("Nothing here yet"),

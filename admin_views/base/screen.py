@@ -33,13 +33,13 @@ from app.domain import lists
 from app.domain.config import live, modules
 from app.domain.sessions import Grants
 from app.errors import NotFound
-from app.i18n import _, gettext, named
+from app.i18n import Named, _, gettext, named
 
 if TYPE_CHECKING:
     from admin_views.base.news import News
 
-ONE, MANY = "@one", "@many"
-"""Under which the names of the screen itself can be changed."""
+ONE, MANY, CREATE, BUTTON = "@one", "@many", "@create", "@button."
+"""Under which the names of the screen itself, of what makes a row, and of its buttons can be changed."""
 PLANS = 100
 """Sets of grants whose plans are kept; there are about as many as roles."""
 
@@ -189,7 +189,7 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
         own = custom.columns(self.model)
         if own:
             columns = custom.beside(columns, [c for c, listed in own if listed])
-            sections[custom.SECTION] = [c for c, _listed in own]
+            sections[custom.SECTION] = custom.details(self.model)
             fields[custom.SECTION] = [c.key for c, _listed in own]
         may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)
                and (b.also is None or granted(grants, *b.also))]  # fmt: skip
@@ -377,7 +377,18 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
         several = (EDIT_SEVERAL,) if self.bulk else ()
         placed = inplace.BUTTONS if self.in_place else ()
         lists = () if self.own else (PIN, EXPORT)
-        return (*self.buttons, *taken, *several, *placed, *lists, *last)
+        found = (*self.buttons, *taken, *several, *placed, *lists, *last)
+        return tuple(replace(b, label=named(b.label, self.identity, BUTTON + b.slug)) for b in found)
+
+    @property
+    def creating(self) -> str:
+        """What the button that makes a row is called; empty where it has no name of its own."""
+        label = self.create_named
+        return str(label) if self.create_label or label.own else ""
+
+    @cached_property
+    def create_named(self) -> Named:
+        return cast("Named", named(self.create_label or _("New"), self.identity, CREATE))
 
     def only(self, pks: tuple[int, ...]) -> filters.Condition:
         """The filter that means exactly these rows."""

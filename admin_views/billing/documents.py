@@ -115,7 +115,7 @@ class DocumentTemplates(AppView, model=DocumentTemplate):
     purpose = _("What acts, contracts and reports are made from.")
 
     async def form_context(self, session: AsyncSession, obj: Any, form: Any) -> dict[str, Any]:
-        names = ", ".join(f"{{{{ {spec.name} }}}}" for spec in (*documents.MACROS, *MACROS.values()))
+        names = ", ".join(f"{{{{ {spec.name} }}}}" for spec in (*documents.macros(), *MACROS.values()))
         said = gettext("A line that begins with | is a row of a table. Fields: %(list)s")
         form.body.description = said % {"list": names}
         form.body.render_kw = {"rows": 16}

@@ -117,7 +117,7 @@ class Segments(AppView, model=Segment):
             found = await looks.counted(session, meant)
         except filters.FilterProblem:
             return [said, *shown]
-        n = ngettext("%(n)s customer now", "%(n)s customers now", found.customers)
+        n = ngettext("Messages reach %(n)s customer now", "Messages reach %(n)s customers now", found.customers)
         words = [n % {"n": show_number(found.customers)}]
         if found.sample:
             words.append(", ".join(found.sample))

@@ -103,6 +103,8 @@ class _Parser:
         if not isinstance(name, str):
             raise FilterProblem(path, gettext("A name is needed."))
         clean(name, path)
+        if not name:
+            raise FilterProblem(path, gettext("Choose a field."))
         found = field(model, name, path)
         if self.allowed is not None and not self.allowed(model, name):
             raise FilterProblem(path, gettext("There is no field “%(name)s” here.") % {"name": name[:60]})

@@ -24,6 +24,7 @@ class CustomTarget(Choice):
 
 class CustomKind(Choice):
     TEXT = "text", _("Text")
+    LONG = "long", _("Text of several lines")
     NUMBER = "number", _("Number")
     MONEY = "money", _("Money")
     DATE = "date", _("Date")

@@ -191,7 +191,7 @@ async def test_segments_and_groups_are_made_with_the_builder(desk: httpx.AsyncCl
     assert "Add at least one condition." in (await desk.post(page, data={"name": "All", "condition": ""})).text
     made = await desk.post(page, data={"name": "Germans", "condition": json.dumps(IN_GERMANY)})
     card = (await desk.get(made.headers["location"])).text
-    assert "Country is Germany" in card and "1 customer now" in card and "data-why" in card
+    assert "Country is Germany" in card and "Messages reach 1 customer now" in card and "data-why" in card
     edit = made.headers["location"].replace("details", "edit")
     french = {"field": "country", "op": "in", "value": ["FR"]}
     answer = await desk.post(edit, data={"name": "The French", "condition": json.dumps(french)})

@@ -197,3 +197,10 @@ async def test_a_list_travels_packed_to_whoever_takes_that(desk: httpx.AsyncClie
     assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 4
     assert packed.text == plain.text
     assert "x-fragment" in packed.headers["vary"] and "Accept-Encoding" in packed.headers["vary"]
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+async def test_an_empty_list_offers_what_fills_it(desk: httpx.AsyncClient) -> None:
+    page = (await desk.get("/admin/import_run/list")).text
+    empty = page.split("Nothing here yet")[1]
+    assert "/admin/import_run/action/upload" in empty and "with its report" in empty

@@ -231,7 +231,7 @@ async def test_a_filter_becomes_a_segment_and_a_segment_an_audience(
     twice = await desk.post(save, data={"all": "1", "query": "country.in=DE", "name": "Germans", "description": ""})
     assert twice.status_code == 422 and "You already have a segment of this name." in twice.text
     card = (await desk.get(answer.headers["location"])).text
-    assert "1 customer now" in card and "Anna" in card and "Germany" in card
+    assert "Messages reach 1 customer now" in card and "Anna" in card and "Germany" in card
     part = await desk.post(ALL, data=message(house, _look="show", segment=segment.id), headers=LOOK)
     assert re.search(r"1</span>\s*<span[^>]*>customer will get it", part.text), part.text[:900]
     write = "/admin/segment/action/message"

@@ -94,6 +94,21 @@ def test_columns_are_chosen_and_the_list_is_kept_as_a_view(walk: Walk) -> None:
     assert page.evaluate("window.same === true"), "tabs replace the list alone"
 
 
+def test_a_radio_button_shows_the_fields_that_depend_on_it(walk: Walk) -> None:
+    page = walk.page
+    sign_in(page, at="/admin/customer/view")
+    role = page.locator("#role")
+    expect(role).to_be_hidden()
+    page.get_by_label("One role, which opens it by itself").check()
+    expect(role).to_be_visible()
+    page.get_by_label("Only me").check()
+    expect(role).to_be_hidden()
+    page.goto("/admin/customer/action/pin_widget?all=1")
+    expect(page.get_by_label("By the day of")).to_be_hidden()
+    page.get_by_label("Chart over time").check()
+    expect(page.get_by_label("By the day of")).to_be_visible()
+
+
 def test_columns_are_a_page_without_scripts(chromium: Browser, house: House) -> None:
     context = chromium.new_context(base_url=house.url, java_script_enabled=False, locale="en-GB")
     context.set_default_timeout(8000)

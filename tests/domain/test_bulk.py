@@ -7,12 +7,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 
 from app import db, filters
 from app.db import utcnow
 from app.domain import custom, customers
-from app.domain.bulk import choosing, editing, runs, undoing
+from app.domain.bulk import choosing, editing, parts, runs, undoing
 from app.domain.config import live
 from app.domain.lists import Meant
 from app.errors import Conflict, Invalid
@@ -23,7 +23,7 @@ from app.models.customers import Customer, CustomerStatus, Group, Membership
 from app.models.jobs import Job
 from app.models.staff import Grant, Staff, StaffProject
 from app.models.tickets import Ticket, TicketPriority
-from app.models.users import User
+from app.models.users import User, UserCustomer
 from app.observe import Actor, Kind, acting
 from tasks import base, bulk
 from tests import factories
@@ -86,8 +86,7 @@ async def all_of(what: Any) -> Sequence[Any]:
 async def test_a_change_is_looked_at_then_done_and_undone(
     resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(editing, "AT_ONCE", 3)
-    monkeypatch.setattr(undoing, "AT_ONCE", 4)
+    monkeypatch.setattr(parts, "FIRST", 3)
     async with db.unit() as session:
         group = await factories.create_group(session, name="Regulars")
         people = [await factories.create_customer(session, name=f"C{n}", country="GB") for n in range(8)]
@@ -138,19 +137,20 @@ async def test_a_change_is_looked_at_then_done_and_undone(
 async def test_it_is_stopped_between_two_parts_and_what_was_done_can_be_undone(
     resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(editing, "AT_ONCE", 2)
+    monkeypatch.setattr(parts, "FIRST", 2)
+    monkeypatch.setattr(parts, "MOST", 2)
     async with db.unit() as session:
         for _n in range(6):
             await factories.create_customer(session, language="en")
     run_id = await begin(colleague, chosen(Customer), values={"language": "de"})
     await run_jobs(resources)
     await start(colleague, run_id)
-    parts = 0
+    n = 0
 
     def once() -> bool:
-        nonlocal parts
-        parts += 1
-        return parts < 2
+        nonlocal n
+        n += 1
+        return n < 2
 
     await editing.work_off(run_id=run_id, state=BulkState.RUNNING, more=once)
     with acting(Actor(Kind.STAFF, colleague.id)):
@@ -220,6 +220,32 @@ async def test_many_rows_are_chosen_in_the_background_as_they_were_meant(
         assert ended.state is (BulkState.STOPPED if stop else BulkState.FAILED), ended.error
         assert not await all_of(BulkRow.row_id), "what was chosen is forgotten"
     assert "FR" not in await all_of(Customer.country)
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+async def test_one_row_that_the_database_refuses_leaves_the_others_alone(
+    resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "FIRST", 2)
+    monkeypatch.setattr(parts, "MOST", 4)
+    async with db.unit() as session:
+        group = await factories.create_group(session)
+        for n in range(9):
+            await factories.create_customer(session, name="Bad" if n == 4 else f"C{n}")
+        refuse = "BEFORE UPDATE OF country ON customer WHEN old.name = 'Bad' BEGIN SELECT RAISE(ABORT, 'no'); END"
+        await session.execute(text(f"CREATE TRIGGER bad {refuse}"))
+    run_id = await begin(colleague, chosen(Customer), values={"country": "DE"}, add={"groups": [group.id]})
+    run = await done(colleague, resources, run_id)
+    assert (run.state, run.done, run.changed, run.refused) == (BulkState.DONE, 9, 8, 1)
+    assert [(name, why) for _id, name, why in run.looked["refused"]] == [
+        ("Bad", "Somebody else has changed it meanwhile.")
+    ]
+    assert (await all_of(Customer.country)).count("DE") == len(await all_of(Membership.customer_id)) == 8
+    async with db.reads() as session:
+        told = select(func.count()).select_from(Audit).where(Audit.request == f"bulk-{run_id}")
+        assert await session.scalar(told.where(Audit.noun != "bulk_run")) == 16, "what was taken back is not told of"
+    back = await undone(colleague, resources, run_id)
+    assert (back.undone, back.kept, await all_of(Membership.customer_id)) == (8, 0, [])
 
 
 async def test_what_cannot_be_done_is_refused_before_anything_is(resources: base.Resources, colleague: Staff) -> None:
@@ -308,6 +334,62 @@ async def test_other_things_are_changed_by_their_own_verbs(resources: base.Resou
     for run in made:
         assert (await undone(colleague, resources, run.id)).undone == 1
     assert await now() == (True, False, True, service.next_charge_on, TicketPriority.NORMAL, None)
+
+
+async def test_customers_take_their_users_along_to_another_project_and_back(
+    resources: base.Resources, colleague: Staff
+) -> None:
+    async with db.unit() as session:
+        old, new = [await factories.create_project(session) for _n in range(2)]
+        people, logins = [], []
+        for name in ("Free", "Taken", "Shared", "Partner", "Later"):
+            people.append(await factories.create_customer(session, project=old, name=name))
+            logins.append(await factories.create_user(session, customer=people[-1], username=name.lower()))
+        await factories.create_user(session, project=new, username="taken")
+        session.add(UserCustomer(user_id=logins[2].id, customer_id=people[3].id))
+    run_id = await begin(colleague, chosen(Customer), values={"project_id": new.id})
+    run = await done(colleague, resources, run_id)
+    assert (run.changed, run.refused) == (2, 3)
+    assert [name for _id, name, _why in run.looked["refused"]] == ["Partner", "Shared", "Taken"]
+    assert "serves other customers" in run.looked["refused"][0][2] and "is taken" in run.looked["refused"][2][2]
+
+    async def moved() -> set[str]:
+        async with db.reads() as session:
+            there = {c.name for c in await session.scalars(select(Customer).where(Customer.project_id == new.id))}
+            users = select(User.username).join(UserCustomer).where(User.project_id == new.id)
+            assert {name.title() for name in await session.scalars(users)} == there, "with their users"
+            return there
+
+    assert await moved() == {"Free", "Later"}
+    async with db.unit() as session:  # meanwhile somebody in the old project has the name
+        await factories.create_user(session, project=old, username="later")
+    back = await undone(colleague, resources, run_id)
+    assert (back.undone, back.kept, await moved()) == (1, 1, {"Later"})
+    assert "is taken" in back.looked["not_undone"][0][2]
+
+
+async def test_a_price_is_for_one_currency(resources: base.Resources, colleague: Staff) -> None:
+    async with db.unit() as session:
+        customer = await factories.create_customer(session)
+        euro, yen = [await factories.create_service(session, customer=customer, price=900, currency=c)
+                     for c in ("EUR", "JPY")]  # fmt: skip
+    for values in ({"price": 1250}, {"currency": "JPY"}):
+        with pytest.raises(Invalid):
+            await begin(colleague, chosen(Service), noun="service", values=values)
+    asked = {"price": 1250, "currency": "EUR"}
+    run = await done(colleague, resources, await begin(colleague, chosen(Service), noun="service", values=asked))
+    assert (run.changed, run.looked["fields"]) == (1, {"price": 1})
+    assert run.looked["sample"][0]["changes"] == [["price", "9.00\N{NO-BREAK SPACE}EUR", "12.50\N{NO-BREAK SPACE}EUR"]]
+    assert [(i, why) for i, _name, why in run.looked["refused"]] == [(yen.id, "Currency: JPY, not EUR.")]
+
+    async def now() -> list[tuple[int, str]]:
+        async with db.reads() as session:
+            rows = [await session.get_one(Service, s.id) for s in (euro, yen)]
+            return [(row.price, row.currency) for row in rows]
+
+    assert await now() == [(1250, "EUR"), (900, "JPY")]
+    assert (await undone(colleague, resources, run.id)).undone == 1
+    assert await now() == [(900, "EUR"), (900, "JPY")]
 
 
 async def test_what_a_row_was_before_may_be_gone(resources: base.Resources, colleague: Staff) -> None:

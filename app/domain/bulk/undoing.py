@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
 
-from sqlalchemy import func, insert, inspect, select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import unit, utcnow
-from app.domain import undoing
+from app.domain import checks, undoing
 from app.domain.bulk import runs
 from app.domain.bulk.kinds import EDITABLE, Editable, Many, grant_of
 from app.domain.bulk.runs import Left
 from app.domain.undoing import Deed, Kept, Trace
-from app.errors import Conflict, Forbidden
+from app.errors import AppError, Conflict, Forbidden
 from app.i18n import gettext
+from app.models import audit
 from app.models.bulk import BulkKind, BulkRun, BulkState
 from app.queue import enqueue
 
-AT_ONCE = 300
-"""Audit rows of one transaction."""
+AT_ONCE = 10_000
+"""Audit rows of one transaction: what a part of the change has left is fewer."""
 SPELLED_OUT = 200
 
 
@@ -66,19 +67,24 @@ async def _part(session: AsyncSession, run_id: int) -> Left:
     first, last = run.looked["audit"]
     links = {many.link.__tablename__: many for many in kind.many.values()}
     trace = Trace(runs.tag(run.id), first, last or 0, (run.noun, *links), ("create", "update", "delete"))
-    found = await undoing.deeds(session, trace, after=run.looked.get("undone_at", 0), most=AT_ONCE)
-    if not found:
+    at = run.looked.get("undone_at", 0)
+    # one part of the change at a time: what was done to a row belongs together
+    upto = min((end for end in run.looked.get("ends", ()) if end > at), default=trace.last)
+    part = await undoing.deeds(session, replace(trace, last=upto), after=at, most=AT_ONCE)
+    if not part and upto == trace.last:
         await runs.end(session, run, BulkState.UNDONE)
         return Left(run.done, run.changed, over=True)
-    part = _whole(found, links)
-    kept = await undoing.put_back(session, kind.model, [d for d in part if d.noun == run.noun and d.action == "update"])
+    mine = [deed for deed in part if deed.noun == run.noun and deed.action == "update"]
+    kept = await _by_verb(session, kind, mine)
+    plain = [replace(d, changes={c: v for c, v in d.changes.items() if c not in kind.by_verb}) for d in mine]
+    kept |= await undoing.put_back(session, kind.model, plain)
     for noun, many in links.items():
         kept |= await _links_back(session, kind, many, [d for d in part if d.noun == noun])
     rows = {_row_of(deed, links) for deed in part}
     if kind.follow is not None:
         await kind.follow(session, sorted(rows))
     spelled = [*run.looked.get("not_undone", ()), *([i, name, why] for i, (name, why) in kept.items())][:SPELLED_OUT]
-    looked = {**run.looked, "undone_at": part[-1].audit_id, "not_undone": spelled}
+    looked = {**run.looked, "undone_at": part[-1].audit_id if len(part) == AT_ONCE else upto, "not_undone": spelled}
     done = run.done + len(rows)
     if kept:  # the chosen rows are forgotten by now
         at = run.total + run.kept + 1
@@ -100,39 +106,52 @@ def _row_of(deed: Deed, links: dict[str, Many]) -> int:
     return int(after if after is not None else before)
 
 
-def _whole(found: Sequence[Deed], links: dict[str, Many]) -> Sequence[Deed]:
-    """What was done to a row belongs together: the last row of a part waits for the next one."""
-    if len(found) < AT_ONCE:
-        return found
-    last = _row_of(found[-1], links)
-    part = [deed for deed in found if _row_of(deed, links) != last]
-    return part or found
+async def _by_verb(session: AsyncSession, kind: Editable, changed: Sequence[Deed]) -> Kept:
+    """Put back by the verb of the change what moves others along, and may be refused."""
+    asked = {d.row_id: {c: v for c, v in d.changes.items() if c in kind.by_verb} for d in changed}
+    asked = {row_id: changes for row_id, changes in asked.items() if changes}
+    if not asked:
+        return Kept()
+    kept, steps = Kept(), []
+    model = kind.model
+    for row in await session.scalars(select(model).where(model.id.in_(asked)).with_for_update()):
+        stays = [c for c, (_before, after) in asked[row.id].items() if audit.plain(getattr(row, c)) != after]
+        if stays:
+            kept[row.id] = (str(row), undoing.said_stays([kind.label(c) for c in stays]))
+        else:
+            steps.append((row, {c: before for c, (before, _after) in asked[row.id].items()}))
+    for (row, _values), outcome in zip(steps, await kind.change(session, steps), strict=True):
+        if isinstance(outcome, AppError):
+            kept[row.id] = (str(row), str(outcome))
+    return kept
 
 
 async def _links_back(session: AsyncSession, kind: Editable, many: Many, changed: Sequence[Deed]) -> Kept:
     """Take out what was put in, put in what was taken out; what is so already needs nothing."""
     kept = Kept()
-    link, model, target = many.link, kind.model, many.target
-    for deed in changed:
-        if many.held and True in deed.changes.get(many.held, ()):
-            continue  # a rule has done it, and is followed afterwards
-        row_id = _row_of(deed, {deed.noun: many})
-        before, after = deed.changes[many.to]
-        other = after if after is not None else before
-        present = await session.get(link, (row_id, other))
-        if deed.action == "create" and present is not None:
-            await session.delete(present)
-        elif deed.action == "delete" and present is None:
-            mine = select(model).where(model.id == row_id)
-            there = select(func.count()).select_from(target).where(_key(target) == other)
-            row = await session.scalar(mine)
-            if row is None or not await session.scalar(there):
-                kept[row_id] = (str(row or ""), gettext("It was deleted since."))
+    link, model = many.link, kind.model
+    # what a rule has done it does again: it is followed afterwards
+    meant = [deed for deed in changed if not (many.held and True in deed.changes.get(many.held, ()))]
+    pairs = {deed.audit_id: (_row_of(deed, {deed.noun: many}), _other(deed, many)) for deed in meant}
+    ids = {row_id for row_id, _other in pairs.values()}
+    theirs = await session.scalars(select(link).where(getattr(link, many.of).in_(ids)))
+    present = {(getattr(row, many.of), getattr(row, many.to)): row for row in theirs}
+    rows = {row.id: row for row in await session.scalars(select(model).where(model.id.in_(ids)))}
+    others = await checks.those_known(session, many.target, {other for _row_id, other in pairs.values()})
+    for deed in meant:
+        row_id, other = pair = pairs[deed.audit_id]
+        if deed.action == "create" and pair in present:
+            await session.delete(present.pop(pair))
+        elif deed.action == "delete" and pair not in present:
+            if row_id not in rows or other not in others:
+                kept[row_id] = (str(rows.get(row_id, "")), gettext("It was deleted since."))
                 continue
-            session.add(link(**{many.of: row_id, many.to: other}))
+            present[pair] = link(**{many.of: row_id, many.to: other})
+            session.add(present[pair])
     await session.flush()
     return kept
 
 
-def _key(model: Any) -> Any:
-    return inspect(model).primary_key[0]
+def _other(deed: Deed, many: Many) -> int:
+    before, after = deed.changes[many.to]
+    return int(after if after is not None else before)

@@ -11,7 +11,7 @@ from app.db import inside, number_in, text_in, truth_in
 from app.domain.custom.spec import PLAIN, Spec
 from app.models.custom import CustomKind
 
-SORTABLE = frozenset(CustomKind) - {CustomKind.CHOICES}
+SORTABLE = frozenset(CustomKind) - {CustomKind.CHOICES, CustomKind.LONG}
 LETTERS = 100
 """So many of a text decide: a page marker holds them, and so does the index."""
 
