@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Select, func, select
 
@@ -25,11 +26,10 @@ def count_of(model: type[db.Base]) -> Select[tuple[int]]:
 
 
 @asynccontextmanager
-async def one_by_one(database: str, folder: Path, first: str, **env: str) -> AsyncIterator[Workers]:
-    """Workers that run `first` before they begin, which makes what they do at once so small that most kills hit the
-    middle of it."""
+async def one_by_one(database: str, folder: Path, changes: Mapping[str, Any], **env: str) -> AsyncIterator[Workers]:
+    """Workers in which these `changes` make what they do at once so small that most kills hit the middle of it."""
     async with stage(database, folder, Sink()) as on:
-        workers = Workers({**on.workers.env, **env}, folder, first)
+        workers = Workers({**on.workers.env, **env}, folder, changes)
         try:
             workers.start()
             yield workers

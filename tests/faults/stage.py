@@ -145,31 +145,17 @@ def own_redis() -> Iterator[Redis]:
 
 
 class Workers:
-<<<<<<< HEAD
-    """Real worker processes, each with a log of its own. first: what they run before they begin."""
-
-    def __init__(self, env: dict[str, str], folder: Path, first: str = "") -> None:
-        self.env, self.folder, self.first = env, folder, first
-        self.processes: list[subprocess.Popen[bytes]] = []
-=======
     """Real worker processes, each with a log of its own. changes: see `Forked`."""
 
     def __init__(self, env: dict[str, str], folder: Path, changes: Mapping[str, Any] = {}) -> None:
         self.env, self.folder, self.changes = env, folder, changes
         self.processes: list[Forked] = []
->>>>>>> h-ci
         self.logs: dict[int, Path] = {}
 
     def start(self) -> None:
         path = self.folder / f"worker{len(self.logs)}.log"
-<<<<<<< HEAD
-        with path.open("wb") as log:
-            command = [sys.executable, "-c", f"{self.first}\nfrom tasks.worker import run; run()"]
-            process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=log, stderr=log)
-=======
         path.touch()
         process = Forked(worker.run, env=self.env, said=path, changes=self.changes)
->>>>>>> h-ci
         self.processes.append(process)
         self.logs[process.pid] = path
 
