@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from contextlib import suppress
@@ -123,6 +124,8 @@ async def work(job: JobRun) -> Again | None:
 
 AT_ONCE = 4
 """Calls of one worker at the same time: the rest of it is for other work, however slowly people's servers answer."""
+A_MOMENT = 0.3
+"""Seconds for which a call waits for its turn; then it makes room for other work, and comes again."""
 REST = 30.0
 """Seconds for which an address that does not answer is left in peace: tries in between count without being made."""
 _calls: set[int] = set()
@@ -132,6 +135,16 @@ _resting: dict[str, float] = {}
 def under_way() -> int:
     """Calls that wait for an answer in this process."""
     return len(_calls)
+
+
+async def _free() -> bool:
+    """Whether another call may begin, now or in a moment: most servers answer at once."""
+    until = time.monotonic() + A_MOMENT
+    while len(_calls) >= AT_ONCE:
+        if time.monotonic() >= until:
+            return False
+        await asyncio.sleep(0.02)
+    return True
 
 
 class NotTaken(Exception):
@@ -146,8 +159,8 @@ async def _gave_up(session: AsyncSession, *, job_id: int, reason: str, run_id: i
 @task(calling.TASK, timeout=60, tries=CALLS, on_failed=_gave_up)
 async def call(job: JobRun, *, run_id: int, action: str, url: str) -> Again | None:
     """Call a webhook, until somebody takes it or it makes no sense any more."""
-    if len(_calls) >= AT_ONCE and job.attempt == 1:
-        return Again(random.uniform(2, 20))  # noqa: S311
+    if job.attempt == 1 and not await _free():
+        return Again(random.uniform(2, 10))  # noqa: S311
     _calls.add(job.id)
     try:
         await _call(job, run_id, action, url)

@@ -27,8 +27,7 @@ def count_of(model: type[db.Base]) -> Select[tuple[int]]:
 
 @asynccontextmanager
 async def one_by_one(database: str, folder: Path, changes: Mapping[str, Any], **env: str) -> AsyncIterator[Workers]:
-    """Workers with these `changes` (see `Forked`), which make what they do at once so small that most kills hit the
-    middle of it."""
+    """Workers in which these `changes` make what they do at once so small that most kills hit the middle of it."""
     async with stage(database, folder, Sink()) as on:
         workers = Workers({**on.workers.env, **env}, folder, changes)
         try:
