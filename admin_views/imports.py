@@ -252,7 +252,6 @@ class Imports(AppView, model=ImportRun):
             "progress": {
                 **work_of(obj),
                 "poll_url": f"/admin/import_run/details/{obj.id}/part/progress" if going else "",
-                "renew": True,
                 "stop": stop_button(f"/admin/import_run/action/stop?pks={obj.id}", asked)
                 if going and may and obj.state is not ImportState.UNDOING
                 else None,

@@ -136,7 +136,6 @@ class Jobs(AppView, model=Job):
             "progress": {
                 **work_of(obj),
                 "poll_url": f"/admin/job/details/{obj.id}/part/progress" if _going(obj) else "",
-                "renew": True,
                 "stop": _stop(obj, request),
             }
         }

@@ -63,7 +63,6 @@ def work(
         "announce": said,
         "poll_url": "",
         "every": EVERY,
-        "renew": False,
         "stop": None,
     }
 
