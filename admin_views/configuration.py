@@ -27,7 +27,7 @@ from app.domain.config.planning import Change, Differences, compare, export, ref
 from app.domain.config.yamlfile import FileProblem
 from app.errors import AppError, Invalid
 from app.flash import flash
-from app.i18n import gettext, show_number
+from app.i18n import gettext, language, show_number
 from app.integrations.storage import DirectoryStorage, FileMissing
 from app.links import Signer
 from app.models.config import DEMO_REPORT
@@ -110,7 +110,7 @@ class Configuring(PanelBase):
     @staticmethod
     async def _uploaded(posted: Any) -> bytes:
         if name := str(posted.get("preset", "")):
-            return presets.read(name)
+            return presets.read(name, language())
         upload = posted.get("files")
         data = await upload.read(yamlfile.MOST_BYTES + 1) if isinstance(upload, UploadFile) else b""
         if not data:

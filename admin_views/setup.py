@@ -153,7 +153,7 @@ async def _save(session: AsyncSession, step: str, form: AppForm) -> str:
             return ""
         case "preset":
             if form["preset"].data != "empty":
-                taken = await applying.apply(session, presets.read(form["preset"].data))
+                taken = await applying.apply(session, presets.read(form["preset"].data, language()))
                 n = taken.differences.count("create")
                 said = ngettext("%(n)s entry to begin with is made.", "%(n)s entries to begin with are made.", n)
                 return said % {"n": n}

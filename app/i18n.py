@@ -160,8 +160,9 @@ _own_names: dict[tuple[str, str, str], str] = {}
 
 
 def named(label: str, screen: str, item: str) -> str:
-    """The label as one that can be renamed; a text that is not marked stays as it is."""
-    if not isinstance(label, Lazy):
+    """The label as one that can be renamed; a text that is not marked stays as it is, and so does one that brings its
+    own words in each language."""
+    if type(label) not in (Lazy, Named):
         return label
     made = Named(str.__str__(label))
     made.screen, made.item = screen, item

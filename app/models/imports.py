@@ -68,7 +68,7 @@ class ImportRun(Base, Stamped):
     plan: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, server_default="{}", info={"hidden": True})
     report: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, info={"hidden": True})
     staff_id: Mapped[int | None] = mapped_column(
-        ForeignKey("staff.id", ondelete="SET NULL"), index=True, info=about(_("Started by"), listed=True)
+        ForeignKey("staff.id", ondelete="SET NULL"), index=True, info=about(_("Started by"))
     )
     error: Mapped[str] = mapped_column(Text, default="", info=about(_("Error")))
     started_at: Mapped[datetime | None] = mapped_column(info=about(_("Started"), listed=True, css="when"))

@@ -125,7 +125,8 @@ async def test_what_is_off_rests(database: str) -> None:
         await switch(projects=False)
     assert sorting._no_tickets in sorting.RULES
     async with db.unit() as session:
-        rule = {"name": "Hello", "trigger": "registered", "actions": [{"kind": "webhook", "url": "https://x.example/"}]}
+        rule = {"name": "Hello", "trigger": "expiring", "days": 3,
+                "actions": [{"kind": "webhook", "url": "https://x.example/"}]}  # fmt: skip
         made = await automation.save_rule(session, values=rule)
         await automation.switch(session, rule=made, on=True)
     for state in (True, False):

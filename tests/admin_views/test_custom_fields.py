@@ -15,6 +15,7 @@ from app.models.custom import CustomField
 from app.models.customers import Customer
 from app.models.projects import Project
 from tests import factories
+from tests.admin_views.conftest import SignIn, create_staff
 
 pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 LEVEL = {
@@ -170,3 +171,14 @@ async def test_a_text_of_several_lines_keeps_them(desk: httpx.AsyncClient, proje
     values = {"customer.name": "Anna", "customer.custom.access": text}
     assert "Ring twice.<br>\nThen &lt;b&gt;wait&lt;/b&gt;.<br>\n<br>\nxxx" in mail.render(values).html
     assert "Ring twice.\nThen <b>wait" in mail.render(values).text
+
+
+async def test_its_column_is_called_in_the_language_of_the_reader(
+    desk: httpx.AsyncClient, project: Project, sign_in: SignIn
+) -> None:  # fmt: skip
+    await add(desk, **LEVEL)
+    await register(desk, project, custom_level_b="gold")
+    german = await sign_in(await create_staff([("*", "*")], language="de"))
+    for browser, name in ((desk, "Level &lt;b&gt;"), (german, "Stufe")):
+        shown = (await browser.get("/admin/customer/list")).text
+        assert re.search(rf"<th [^>]*>(<a [^>]*>)?{name}<", shown), name

@@ -233,3 +233,20 @@ async def test_a_preset_is_taken_as_it_stands(name: str) -> None:
     assert await differing(data) == ["Nothing differs."]
     for row in read_file(data)[0]["message_templates"]:
         assert set(row.plain["texts"]) == set(LANGUAGES)
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("name", "code"), [("hosting", "de"), ("isp", "ru"), ("saas", "es")])
+async def test_a_preset_speaks_the_language_of_who_takes_it(name: str, code: str) -> None:
+    """Whatever is named in it, by one word wherever it stands; and what could be said twice is not."""
+    data = presets.read(name, code)
+    assert (await applying.take(data)).altered == []
+    assert await differing(data) == ["Nothing differs."]
+    known = presets.words()
+    assert all(of.keys() == LANGUAGES.keys() - {"en"} for of in known.values())
+    for at in LANGUAGES.keys() - {"en"}:
+        english, rows = read_file(presets.read(name))[0], read_file(presets.read(name, at))[0]
+        for section, of in english.items():
+            for row, same in zip(of, rows[section], strict=True):
+                for field in {"name", "description", "department"} & row.plain.keys():
+                    assert not row.plain[field] or same.plain[field] == known[row.plain[field]][at], row.plain[field]
