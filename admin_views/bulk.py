@@ -16,9 +16,8 @@ from starlette.responses import Response, StreamingResponse
 from admin_views.access import may
 from admin_views.base import AppView, Button
 from admin_views.base.news import News, lately
-from admin_views.base.working import stop_button, work
+from admin_views.base.working import BACK, listed, polled, run_work, stop_button
 from app import db
-from app.db import utcnow
 from app.domain.bulk import exporting, runs, undoing
 from app.domain.bulk.files import FILES
 from app.domain.bulk.kinds import EDITABLE, Editable, grant_of
@@ -114,11 +113,10 @@ class BulkRuns(AppView, model=BulkRun):
         return None
 
     async def card_context(self, session: AsyncSession, obj: BulkRun, request: Request) -> dict[str, Any]:
-        going = obj.state in runs.GOING
         return {
             "progress": {
                 **work_of(obj),
-                "poll_url": f"/admin/bulk_run/details/{obj.id}/part/progress" if going else "",
+                "poll_url": polled(obj, going=obj.state in runs.GOING),
                 "stop": _stop(obj),
                 "acts": _acts(obj),
                 "next": _next(obj),
@@ -226,32 +224,16 @@ def _found(run: BulkRun, request: Request) -> list[dict[str, Any]]:
             }
         )
     if sample := looked.get("sample"):
-        shown.append(
-            {
-                "label": gettext("For example"),
-                "kind": "table",
-                "columns": [gettext("Name"), gettext("What changes")],
-                "rows": [[_link(run, row["id"], row["name"]), _changes(kind, row["changes"])] for row in sample],
-            }
-        )
+        rows = [[_link(run, row["id"], row["name"]), _changes(kind, row["changes"])] for row in sample]
+        shown.append(listed(gettext("For example"), [gettext("Name"), gettext("What changes")], rows))
     for key, n, label in (
         ("refused", run.refused, gettext("Refused")),
         ("not_undone", run.kept, gettext("What is not undone")),
     ):
-        if not (rows_of := looked.get(key)):
-            continue
-        rest = n - len(rows_of)
-        more = gettext("and %(n)s more") % {"n": show_number(rest)} if rest > 0 else ""
-        shown.append(
-            {
-                "label": label,
-                "kind": "table",
-                "columns": [gettext("Name"), gettext("Reason")],
-                "rows": [[_link(run, row_id, name), why] for row_id, name, why in rows_of],
-                "rest": more,
-                "url": f"/admin/bulk_run/file/{run.id}/reasons",
-            }
-        )
+        if named := looked.get(key):
+            rows = [[_link(run, row_id, name), why] for row_id, name, why in named]
+            url = f"/admin/bulk_run/file/{run.id}/reasons"
+            shown.append(listed(label, [gettext("Name"), gettext("Reason")], rows, rest=n - len(rows), url=url))
     return shown
 
 
@@ -270,28 +252,14 @@ def _link(run: BulkRun, row_id: int, name: str) -> Markup:
 
 def work_of(run: BulkRun) -> dict[str, Any]:
     """A run as long work."""
-    going = run.state in runs.GOING
     undone = run.state in (BulkState.UNDOING, BulkState.UNDONE)
-    seconds = (utcnow() - run.started_at).total_seconds() if run.started_at else 0.0
-    note = run.error
+    note = ""
     if run.state is BulkState.CHECKED:
         note = gettext("Nothing is changed yet. These figures say what the change would do.")
         if not run.changed:
             note = gettext("Nothing would change.")
-    words = {"changed": _("Changed"), "unchanged": _("Unchanged"), "refused": _("Refused"), "undone": _("Undone"),
-             "kept": _("Not undone")}  # fmt: skip
-    kinds = {"changed": "ok", "unchanged": "", "refused": "bad", "undone": "ok", "kept": "warn"}
-    counted: tuple[str, ...] = ("undone", "kept") if undone else runs.COUNTS
+    counts: tuple[str, ...] = BACK if undone else runs.COUNTS
     if run.kind is BulkKind.EXPORT:
-        counted = ()
-    return work(
-        label=run.name,
-        url=f"/admin/bulk_run/details/{run.id}",
-        state=run.state,
-        going=going,
-        done=run.done,
-        total=run.changed if undone else run.total,
-        rate=run.done / seconds if going and seconds > 1 else 0.0,
-        counts=[{"label": str(words[c]), "n": getattr(run, c), "kind": kinds[c]} for c in counted],
-        note=note,
-    )
+        counts = ()
+    total = run.changed if undone else run.total
+    return run_work(run, going=run.state in runs.GOING, counts=counts, note=note, total=total)

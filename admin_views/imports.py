@@ -15,9 +15,8 @@ from admin_views.base import AppForm, AppView, Button, Done, LookupField, Press
 from admin_views.base.cells import esc, ready, swatch
 from admin_views.base.fields import plain
 from admin_views.base.importing import SHEETS, UploadFlow, UploadForm, file_field
-from admin_views.base.working import stop_button, work
+from admin_views.base.working import BACK, listed, polled, run_work, stop_button
 from admin_views.import_columns import ColumnsFlow, LeftOutFlow, ValuesFlow, field_name
-from app.db import utcnow
 from app.domain.imports import consents, filed, runs, undoing
 from app.i18n import _, gettext, ngettext, show_bytes, show_moment, show_number
 from app.models.imports import CUSTOMER, ImportRow, ImportRun, ImportState
@@ -251,7 +250,7 @@ class Imports(AppView, model=ImportRun):
         return {
             "progress": {
                 **work_of(obj),
-                "poll_url": f"/admin/import_run/details/{obj.id}/part/progress" if going else "",
+                "poll_url": polled(obj, going=going),
                 "stop": stop_button(f"/admin/import_run/action/stop?pks={obj.id}", asked)
                 if going and may and obj.state is not ImportState.UNDOING
                 else None,
@@ -267,34 +266,16 @@ class Imports(AppView, model=ImportRun):
             shown.append(await _not_undone(session, obj))
         if errors := report.get("errors"):
             rest = obj.failed - len({line for line, _column, _reason in errors})
-            shown.append(
-                {
-                    "label": gettext("Rows that are left out"),
-                    "kind": "table",
-                    "columns": [gettext("Line"), gettext("Column"), gettext("Reason")],
-                    "rows": [[show_number(line), column, reason] for line, column, reason in errors],
-                    "rest": gettext("and %(n)s more") % {"n": show_number(rest)} if rest > 0 else None,
-                }
-            )
+            rows = [[show_number(line), column, reason] for line, column, reason in errors]
+            heads = [gettext("Line"), gettext("Column"), gettext("Reason")]
+            shown.append(listed(gettext("Rows that are left out"), heads, rows, rest=rest))
         if notes := report.get("notes"):
-            shown.append(
-                {
-                    "label": gettext("Remarks"),
-                    "kind": "table",
-                    "columns": [gettext("Line"), gettext("Remark")],
-                    "rows": [[show_number(line), text] for line, text in notes],
-                }
-            )
+            rows = [[show_number(line), text] for line, text in notes]
+            shown.append(listed(gettext("Remarks"), [gettext("Line"), gettext("Remark")], rows))
         if mapping := report.get("mapping"):
-            unused = [[column, gettext("not used")] for column in report.get("unused", ())]
-            shown.append(
-                {
-                    "label": gettext("Columns"),
-                    "kind": "table",
-                    "columns": [gettext("In the file"), gettext("Is taken as")],
-                    "rows": [[column, field_name(field, obj.noun)] for column, field in mapping.items()] + unused,
-                }
-            )
+            rows = [[column, field_name(field, obj.noun)] for column, field in mapping.items()]
+            rows += [[column, gettext("not used")] for column in report.get("unused", ())]
+            shown.append(listed(gettext("Columns"), [gettext("In the file"), gettext("Is taken as")], rows))
         return shown
 
     async def side(self, session: AsyncSession, obj: ImportRun, request: Request) -> list[dict[str, Any]]:
@@ -317,14 +298,9 @@ async def _not_undone(session: AsyncSession, run: ImportRun) -> dict[str, Any]:
     """The customers that stay as they are, with the reason."""
     query = select(ImportRow).where(ImportRow.import_id == run.id, ImportRow.undo)
     found = (await session.scalars(query.order_by(ImportRow.id).limit(MOST_KEPT))).all()
-    rest = run.kept - len(found)
-    return {
-        "label": gettext("What is not undone"),
-        "kind": "table",
-        "columns": [gettext("Customer") if run.noun == CUSTOMER else gettext("Name"), gettext("Reason")],
-        "rows": [[row.cells[0] or f"#{row.column}", row.reason] for row in found],
-        "rest": gettext("and %(n)s more") % {"n": show_number(rest)} if rest > 0 else None,
-    }
+    rows = [[row.cells[0] or f"#{row.column}", row.reason] for row in found]
+    who = gettext("Customer") if run.noun == CUSTOMER else gettext("Name")
+    return listed(gettext("What is not undone"), [who, gettext("Reason")], rows, rest=run.kept - len(rows))
 
 
 def _screen_of(run: ImportRun) -> str:
@@ -359,28 +335,13 @@ def _next(run: ImportRun) -> dict[str, str] | None:
 
 def work_of(run: ImportRun) -> dict[str, Any]:
     """An import as long work."""
-    going = run.state in runs.GOING
-    seconds = (utcnow() - run.started_at).total_seconds() if run.started_at else 0.0
-    note = run.error
+    note = ""
     if run.state is ImportState.CHECKED:
         note = gettext("Nothing is changed yet. These figures say what the import would do.")
     if run.state is ImportState.READ:
         note = gettext("Nothing is changed yet. Say what the columns are, then the file is checked.")
-    words = {"created": _("New"), "updated": _("Changed"), "unchanged": _("Unchanged"), "failed": _("Left out"),
-             "undone": _("Undone"), "kept": _("Not undone")}  # fmt: skip
-    kinds = {"created": "ok", "updated": "info", "unchanged": "", "failed": "bad", "undone": "ok", "kept": "warn"}
-    shown = ("undone", "kept") if run.state in (ImportState.UNDOING, ImportState.UNDONE) else runs.COUNTS
-    return work(
-        label=run.name,
-        url=f"/admin/import_run/details/{run.id}",
-        state=run.state,
-        going=going,
-        done=run.done,
-        total=run.total,
-        rate=run.done / seconds if going and seconds > 1 else 0.0,
-        counts=[{"label": str(words[c]), "n": getattr(run, c), "kind": kinds[c]} for c in shown],
-        note=note,
-    )
+    undone = run.state in (ImportState.UNDOING, ImportState.UNDONE)
+    return run_work(run, going=run.state in runs.GOING, counts=BACK if undone else runs.COUNTS, note=note)
 
 
 async def running(session: AsyncSession, limit: int) -> list[dict[str, Any]]:

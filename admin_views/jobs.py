@@ -16,7 +16,7 @@ from admin_views.base import AppView, Button
 from admin_views.base.cells import esc
 from admin_views.base.figures import figure
 from admin_views.base.news import News, lately
-from admin_views.base.working import stop_button, work
+from admin_views.base.working import listed, polled, stop_button, work
 from app import queue
 from app.db import utcnow
 from app.domain import jobs
@@ -132,13 +132,7 @@ class Jobs(AppView, model=Job):
         return words(obj.name)
 
     async def card_context(self, session: AsyncSession, obj: Job, request: Request) -> dict[str, Any]:
-        return {
-            "progress": {
-                **work_of(obj),
-                "poll_url": f"/admin/job/details/{obj.id}/part/progress" if _going(obj) else "",
-                "stop": _stop(obj, request),
-            }
-        }
+        return {"progress": {**work_of(obj), "poll_url": polled(obj, going=_going(obj)), "stop": _stop(obj, request)}}
 
     async def sections(self, session: AsyncSession, obj: Job, request: Request) -> list[dict[str, Any]]:
         """What was wrong with the rows of a file, for who has sent it."""
@@ -146,12 +140,10 @@ class Jobs(AppView, model=Job):
         made: list[dict[str, Any]] = []
         if problems:
             rest = obj.args["report"]["wrong"] - len(problems)
-            made.append({
-                "label": gettext("Rows that are left out"), "kind": "table",
-                "columns": [gettext("Line"), gettext("Reason")],
-                "rows": [[show_number(line), why] for line, why in problems],
-                "rest": gettext("and %(n)s more") % {"n": show_number(rest)} if rest > 0 else None,
-            })  # fmt: skip
+            rows = [[show_number(line), why] for line, why in problems]
+            made.append(
+                listed(gettext("Rows that are left out"), [gettext("Line"), gettext("Reason")], rows, rest=rest)
+            )
         return made
 
 

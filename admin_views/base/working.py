@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from admin_views.base.cells import TONES
-from app.db import Choice
-from app.i18n import gettext, show_number, show_span
+from app.db import Choice, utcnow
+from app.i18n import _, gettext, show_number, show_span
 
 EVERY = 1000
 """Milliseconds after which a card asks again."""
@@ -65,6 +65,57 @@ def work(
         "every": EVERY,
         "stop": None,
     }
+
+
+WORDS = {
+    "created": (_("New"), "ok"),
+    "updated": (_("Changed"), "info"),
+    "changed": (_("Changed"), "ok"),
+    "unchanged": (_("Unchanged"), ""),
+    "failed": (_("Left out"), "bad"),
+    "refused": (_("Refused"), "bad"),
+    "undone": (_("Undone"), "ok"),
+    "kept": (_("Not undone"), "warn"),
+}
+"""Column of a run -> what its rows have become, and how that looks."""
+BACK = ("undone", "kept")
+
+
+def run_work(
+    run: Any, *, going: bool, counts: Sequence[str], note: str = "", total: int | None = None
+) -> dict[str, Any]:
+    """Long work that has a row of its own. counts: columns of it, of `WORDS`. note: what is said while nothing is wrong
+    and it waits."""
+    seconds = (utcnow() - run.started_at).total_seconds() if run.started_at else 0.0
+    return work(
+        label=run.name,
+        url=_card(run),
+        state=run.state,
+        going=going,
+        done=run.done,
+        total=run.total if total is None else total,
+        rate=run.done / seconds if going and seconds > 1 else 0.0,
+        counts=[{"label": str(WORDS[c][0]), "n": getattr(run, c), "kind": WORDS[c][1]} for c in counts],
+        note=note or run.error,
+    )
+
+
+def polled(run: Any, *, going: bool) -> str:
+    """From where the progress on the card of a run renews itself."""
+    return f"{_card(run)}/part/progress" if going else ""
+
+
+def _card(run: Any) -> str:
+    return f"/admin/{run.__tablename__}/details/{run.id}"
+
+
+def listed(
+    label: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, rest: int = 0, url: str | None = None
+) -> dict[str, Any]:
+    """A section that names some rows. rest: how many there are besides; url: a file with all of them."""
+    more = gettext("and %(n)s more") % {"n": show_number(rest)} if rest > 0 else None
+    return {"label": label, "kind": "table", "columns": list(columns), "rows": list(rows), "rest": more,
+            **({"url": url} if url else {})}  # fmt: skip
 
 
 def _pace(rate: float) -> str:

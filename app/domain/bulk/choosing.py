@@ -17,8 +17,8 @@ from app.domain import lists
 from app.domain.bulk import runs
 from app.domain.bulk.kinds import grant_of
 from app.domain.bulk.reading import how_many
-from app.domain.bulk.runs import Left
 from app.domain.lists import Meant
+from app.domain.longwork import Left
 from app.errors import Forbidden, Invalid
 from app.i18n import gettext
 from app.models.bulk import BulkRun, BulkState

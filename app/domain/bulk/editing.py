@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.bulk import choosing, runs
 from app.domain.bulk.kinds import EDITABLE, grant_of
 from app.domain.bulk.parts import Lost, Worker
-from app.domain.bulk.runs import Left
 from app.domain.lists import Meant
+from app.domain.longwork import Left
 from app.errors import Forbidden, Invalid
 from app.i18n import gettext
 from app.models import audit

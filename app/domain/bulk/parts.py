@@ -17,9 +17,9 @@ from app.db import Choice, reads, unit
 from app.domain import custom, undoing
 from app.domain.bulk import runs
 from app.domain.bulk.kinds import Editable, Outcomes
-from app.domain.bulk.runs import Left
 from app.domain.bulk.values import related
 from app.domain.custom.spec import PREFIX
+from app.domain.longwork import Left
 from app.errors import AppError, Conflict, Invalid
 from app.i18n import country_name, gettext, language_name, say_money, show_date, show_moment
 from app.models.bulk import BulkRun, BulkState

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,14 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import utcnow
-from app.domain import staff, undoing
+from app.domain import longwork, undoing
 from app.domain.lists import Meant
-from app.domain.sessions import Grants, granted
+from app.domain.longwork import Owner
 from app.errors import Conflict, Forbidden, NotFound
-from app.i18n import SOURCE, gettext, speaking, zone
+from app.i18n import gettext, speaking, zone
 from app.models.bulk import BulkKind, BulkRow, BulkRun, BulkState
-from app.models.imports import ImportRun
-from app.models.staff import Staff, StaffProject
 from app.observe import Kind, acting, actor, request_id
 from app.queue import enqueue
 
@@ -33,15 +31,6 @@ COUNTS = ("changed", "unchanged", "refused")
 KEPT_DAYS = 7
 """For how long a file can be downloaded, and a change waits to be started."""
 CLEARED_AT_ONCE = 20_000
-
-
-@dataclass(frozen=True)
-class Left:
-    """How far a run is. over: there is nothing more to do."""
-
-    done: int
-    total: int
-    over: bool
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------
@@ -127,22 +116,12 @@ def tag(run_id: int) -> str:
 
 
 async def locked(session: AsyncSession, run_id: int) -> BulkRun:
-    found = await session.scalar(select(BulkRun).where(BulkRun.id == run_id).with_for_update())
-    if found is None:
-        raise NotFound
-    return found
+    return await longwork.locked(session, BulkRun, run_id)
 
 
 async def write(session: AsyncSession, run_id: int, state: BulkState, /, **values: Any) -> bool:
-    """Bookkeeping, which is not audited; False, and nothing is changed, once the run has another state."""
-    written = await session.execute(
-        update(BulkRun)
-        .where(BulkRun.id == run_id, BulkRun.state == state)
-        .values(**values)
-        .returning(BulkRun.id)
-        .execution_options(synchronize_session=False, audited=True)
-    )
-    return written.one_or_none() is not None
+    """See `longwork.write`."""
+    return await longwork.write(session, BulkRun, run_id, state, **values)
 
 
 async def part(session: AsyncSession, run_id: int, *, after: int, most: int) -> list[tuple[int, int]]:
@@ -155,34 +134,13 @@ async def part(session: AsyncSession, run_id: int, *, after: int, most: int) -> 
 # ---- on whose behalf ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Owner:
-    """Who has begun a run, as they are now."""
-
-    staff_id: int
-    grants: Grants
-    projects: frozenset[int] | None
-    language: str
-    timezone: str
-
-    def may(self, screen: str, action: str) -> bool:
-        return granted(self.grants, screen, action)
-
-
-async def owner(session: AsyncSession, run: BulkRun | ImportRun) -> Owner:
-    """Raises Forbidden for somebody who is gone, or may not sign in any more."""
-    unscoped = {"unscoped": True}
-    who = await session.scalar(select(Staff).where(Staff.id == run.staff_id, Staff.enabled), execution_options=unscoped)
-    if who is None:
-        raise Forbidden
-    grants = frozenset(await staff.grants_of(session, who.id))
-    limits = await session.scalars(
-        select(StaffProject.project_id).where(StaffProject.staff_id == who.id), execution_options=unscoped
-    )
-    projects, rows = frozenset(limits) or None, run.wanted.get("rows", {}) if isinstance(run, BulkRun) else {}
-    if (then := rows.get("projects")) is not None:  # no more than they saw when they began it
-        projects = frozenset(then) if projects is None else projects & frozenset(then)
-    return Owner(who.id, grants, projects, who.language or SOURCE, rows.get("zone") or who.timezone or "UTC")
+async def owner(session: AsyncSession, run: BulkRun) -> Owner:
+    """Who has begun it, as they are now, but for what they did not see then. Raises Forbidden."""
+    found, rows = await longwork.owner(session, run.staff_id), run.wanted.get("rows", {})
+    if (then := rows.get("projects")) is not None:
+        projects = frozenset(then) if found.projects is None else found.projects & frozenset(then)
+        found = replace(found, projects=projects)
+    return replace(found, timezone=rows.get("zone") or found.timezone)
 
 
 async def need(session: AsyncSession, run: BulkRun, action: str) -> Owner:

@@ -12,7 +12,7 @@ from app.db import unit, utcnow
 from app.domain import checks, undoing
 from app.domain.bulk import runs
 from app.domain.bulk.kinds import EDITABLE, Editable, Many, grant_of
-from app.domain.bulk.runs import Left
+from app.domain.longwork import Left
 from app.domain.undoing import Deed, Kept, Trace
 from app.errors import AppError, Conflict, Forbidden
 from app.i18n import gettext

@@ -10,6 +10,7 @@ from app.db import unit
 from app.domain.confirmations import begin
 from app.domain.imports import runs
 from app.domain.imports.done import created_by
+from app.domain.longwork import Left
 from app.errors import TooMany
 from app.models.confirmations import ConfirmationKind
 from app.models.imports import ImportRun, ImportState
@@ -21,12 +22,12 @@ OWNER = {"role": UserRole.OWNER.value, "own_role_id": None, "receives": False, "
 """What they are asked to be, and are already: whoever accepts brings a password."""
 
 
-async def invite_some(*, import_id: int) -> runs.Left:
+async def invite_some(*, import_id: int) -> Left:
     """Have the next ones invited: who has an address, and no password yet. Ends when the import is undone."""
     async with unit() as session:
         run = await session.scalar(select(ImportRun).where(ImportRun.id == import_id).with_for_update())
         if run is None or run.state is not ImportState.DONE:
-            return runs.Left(0, 0, over=True)
+            return Left(0, 0, over=True)
         at, chunk = await created_by(session, run, after=run.looked.get("invited_at", 0), most=AT_ONCE)
         people = await session.execute(
             select(User.id, User.email, UserCustomer.customer_id)
@@ -44,4 +45,4 @@ async def invite_some(*, import_id: int) -> runs.Left:
                 invited += 1
         looked = {**run.looked, "invited_at": at, "invited": invited}
         await runs.write(session, run.id, ImportState.DONE, looked=looked)
-        return runs.Left(invited, run.created, over=not chunk)
+        return Left(invited, run.created, over=not chunk)

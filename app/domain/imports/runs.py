@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.db import fold, reads, unit, utcnow
-from app.domain import keeping, rights
-from app.domain.bulk.runs import owner
+from app.domain import keeping, longwork, rights
 from app.domain.imports.choices import Choices
 from app.domain.imports.customers import import_customers
 from app.domain.imports.mapping import IGNORE, Plan, fields
 from app.domain.imports.reading import look_at, rows
 from app.domain.imports.records import import_records
 from app.domain.imports.report import ImportReport
+from app.domain.longwork import Left
 from app.errors import AppError, Conflict, Forbidden, Invalid, NotFound, TooLarge
 from app.i18n import SOURCE, gettext, speaking
 from app.integrations.storage import Content, FileMissing, FileTooLarge, Storage, StoredFile, safe_filename
@@ -248,34 +248,15 @@ def tag(import_id: int) -> str:
 
 
 async def locked(session: AsyncSession, import_id: int) -> ImportRun:
-    found = await session.scalar(select(ImportRun).where(ImportRun.id == import_id).with_for_update())
-    if found is None:
-        raise NotFound
-    return found
+    return await longwork.locked(session, ImportRun, import_id)
 
 
 async def write(session: AsyncSession, import_id: int, state: ImportState, /, **values: Any) -> bool:
-    """Bookkeeping, which is not audited; False, and nothing is changed, once the import has another state."""
-    written = await session.execute(
-        update(ImportRun)
-        .where(ImportRun.id == import_id, ImportRun.state == state)
-        .values(**values)
-        .returning(ImportRun.id)
-        .execution_options(synchronize_session=False, audited=True)
-    )
-    return written.one_or_none() is not None
+    """See `longwork.write`."""
+    return await longwork.write(session, ImportRun, import_id, state, **values)
 
 
 # ---- in the background ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Left:
-    """How far an import is. over: there is nothing more to do."""
-
-    done: int
-    total: int
-    over: bool
 
 
 async def work_off(storage: Storage, *, import_id: int, state: ImportState, more: Callable[[], bool]) -> Left:
@@ -324,7 +305,7 @@ async def _take(path: Path, run: ImportRun, keeping: _Keeping) -> ImportReport:
             keep=keeping,
         )  # fmt: skip
     async with reads() as session:
-        who = await owner(session, run)
+        who = await longwork.owner(session, run.staff_id)
     if not who.may(run.noun, "create"):
         raise Forbidden(gettext("The right to do this was taken away meanwhile."))
     with acting(replace(actor.get(), kind=Kind.STAFF, staff_id=who.staff_id, projects=who.projects)):

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import model_of, reads, unit, utcnow
 from app.domain.imports import runs, unmaking
 from app.domain.imports.done import last_deeds
+from app.domain.longwork import Left
 from app.domain.undoing import CHANGED, Deed, Kept, put_back
 from app.errors import Conflict, NotFound
 from app.i18n import SOURCE, gettext, speaking
@@ -51,14 +52,14 @@ async def undo_import(session: AsyncSession, *, import_id: int) -> None:
     await enqueue(session, "imports.undo", import_id=run.id)
 
 
-async def undo_some(*, import_id: int, more: Callable[[], bool]) -> runs.Left:
+async def undo_some(*, import_id: int, more: Callable[[], bool]) -> Left:
     """Go on with it as long as `more` says so, a part in each transaction. Raises NotFound."""
     async with reads() as session:
         run = await session.scalar(select(ImportRun).where(ImportRun.id == import_id))
         if run is None:
             raise NotFound
         code = await session.scalar(select(Staff.language).where(Staff.id == run.staff_id)) or SOURCE
-    left = runs.Left(run.done, run.total, over=run.state is not ImportState.UNDOING)
+    left = Left(run.done, run.total, over=run.state is not ImportState.UNDOING)
     as_undoing = request_id.set(tags(run)[1])
     try:
         with speaking(code):
@@ -77,14 +78,14 @@ def tags(run: ImportRun) -> tuple[str, str]:
     return runs.tag(run.id), f"{runs.tag(run.id)}-undo"
 
 
-async def _part(session: AsyncSession, import_id: int) -> runs.Left:
+async def _part(session: AsyncSession, import_id: int) -> Left:
     run = await runs.locked(session, import_id)
     if run.state is not ImportState.UNDOING:
-        return runs.Left(run.done, run.total, over=True)
+        return Left(run.done, run.total, over=True)
     part = await last_deeds(session, run, before=run.looked.get("undone_at", 0), most=AT_ONCE)
     if not part:
         run.state, run.finished_at = ImportState.UNDONE, utcnow()
-        return runs.Left(run.done, run.total, over=True)
+        return Left(run.done, run.total, over=True)
     model, made = model_of(run.noun), [deed for deed in part if deed.action == "create"]
     kept = await put_back(session, model, [deed for deed in part if deed.action == "update"])
     if run.noun == CUSTOMER:
@@ -102,7 +103,7 @@ async def _part(session: AsyncSession, import_id: int) -> runs.Left:
         session, run.id, ImportState.UNDOING, done=done, undone=run.undone + len(part) - len(kept),
         kept=run.kept + len(kept), looked={**run.looked, "undone_at": part[-1].audit_id},
     )  # fmt: skip
-    return runs.Left(done, run.total, over=False)
+    return Left(done, run.total, over=False)
 
 
 # ---- what was made --------------------------------------------------------------------------------------------------
