@@ -181,13 +181,15 @@ async def set_roles(session: AsyncSession, *, staff: Staff, roles: Iterable[int]
 
 async def set_projects(session: AsyncSession, *, staff: Staff, projects: Iterable[int]) -> None:
     """Limit a staff member to these projects (ids); none: all projects. Raises Invalid for an unknown one, Forbidden
-    when somebody who is limited would give more than they see."""
+    when somebody who is limited would give more than they see, Conflict when nobody would be left who sees all."""
     await _refuse_to_touch(session, staff)
     wanted = await checks.all_known(session, "projects", Project, projects)
     if actor.get().projects is not None and not wanted:
         raise Forbidden(gettext("You cannot give more than you have yourself."))
     query = select(StaffProject).where(StaffProject.staff_id == staff.id)
     rows = {row.project_id: row for row in await session.scalars(query)}
+    if wanted and not rows:
+        await _keep_an_owner(session, staff)
     for project_id, row in rows.items():
         if project_id not in wanted:
             await session.delete(row)
@@ -322,13 +324,14 @@ async def _refuse_to_touch(session: AsyncSession, staff: Staff) -> None:
 
 
 async def _keep_an_owner(session: AsyncSession, staff: Staff | None = None, *, without: int | None = None) -> None:
-    """Raise Conflict when nobody who may do everything and can sign in would be left without `staff`, or without the
-    role `without`. It is no question for somebody who is no owner."""
+    """Raise Conflict when nobody who may do everything everywhere and can sign in would be left without `staff`, or
+    without the role `without`. It is no question for somebody who is no owner."""
+    limited = select(StaffProject.project_id).where(StaffProject.staff_id == Staff.id).correlate(Staff)
     query = (
         select(Staff.id, Staff.password_hash, StaffRole.role_id)
         .join(StaffRole, StaffRole.staff_id == Staff.id)
         .join(Grant, Grant.role_id == StaffRole.role_id)
-        .where(Staff.enabled, Grant.screen == "*", Grant.action == "*")
+        .where(Staff.enabled, Grant.screen == "*", Grant.action == "*", ~limited.exists())
         .with_for_update(of=Staff)  # two owners who disable each other wait here (SQLite has one writer anyway)
     )
     owners = (await session.execute(query)).all()

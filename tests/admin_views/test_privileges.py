@@ -12,14 +12,16 @@ from sqlalchemy import select
 
 from app import db
 from app.domain import automation
+from app.domain import staff as people
 from app.domain.config import applying
 from app.domain.config.planning import export
 from app.domain.imports.records import import_records
-from app.errors import AppError, Forbidden
+from app.errors import AppError, Conflict, Forbidden
 from app.models.automation import Rule
 from app.models.bulk import BulkKind, BulkRun, BulkState
 from app.models.customers import Attitude
 from app.models.imports import ImportState
+from app.models.staff import Staff
 from app.models.views import ViewKind
 from app.observe import Actor, Kind, acting
 from tests import factories as make
@@ -183,4 +185,32 @@ async def test_an_import_takes_the_right_to_write_customers(sign_in: SignIn, dat
     for more, status in (([], 422), ([("customer", "create"), ("customer", "edit")], 303)):
         browser = await sign_in(await create_staff([("import_run", "*"), *more]))
         answer = await browser.post("/admin/import_run/action/start", data=press)
+        assert answer.status_code == status, answer.text
+
+
+async def test_the_last_owner_limits_themselves_to_no_project(database: str) -> None:
+    async with db.unit() as session:
+        mine = await make.create_project(session)
+        owner, other = [await make.create_staff(session, grants=[("*", "*")], password_hash="x") for _n in "ab"]
+        await people.set_projects(session, staff=other, projects=[mine.id])
+    with acting(Actor(Kind.STAFF, owner.id)):
+        for work in (
+            lambda s, row: people.set_projects(s, staff=row, projects=[mine.id]),
+            lambda s, row: people.change_staff(s, staff=row, values={"enabled": False}),
+        ):
+            with pytest.raises(Conflict):
+                async with db.unit() as session:
+                    await work(session, await session.get_one(Staff, owner.id))
+        async with db.unit() as session:
+            await people.set_projects(session, staff=await session.get_one(Staff, other.id), projects=[])
+            await people.set_projects(session, staff=await session.get_one(Staff, owner.id), projects=[mine.id])
+
+
+async def test_setting_up_invites_colleagues_only_for_who_may(sign_in: SignIn, database: str) -> None:
+    async with db.unit() as session:
+        await make.create_role(session, name="Small", grants=[])
+    invited = {"full_name_0": "Eve", "email_0": "eve@example.org", "role_0": "Small"}
+    for more, status in (([], 422), ([("staff", "create")], 303)):
+        browser = await sign_in(await create_staff([CONFIGURE, *more]))
+        answer = await browser.post("/admin/setup?step=colleagues", data=invited)
         assert answer.status_code == status, answer.text

@@ -87,6 +87,7 @@ def test_an_import_is_checked_started_and_stopped_without_a_reload(walk: Walk) -
     go_on = link(page, "Import 15,000 customers")
     expect(go_on).to_be_visible(timeout=120_000)
     expect(page.locator("#announce")).to_have_text("Checked")
+    expect(page.get_by_role("heading", name="Rows that are left out")).to_be_visible()
     assert page.evaluate("window.sameDocument")
     walk.shot("checked")
     go_on.click()

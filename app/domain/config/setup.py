@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import unit
-from app.domain import brands, checks
+from app.domain import brands, checks, rights
 from app.domain.config.settings import put, setting
 from app.domain.sessions.person import Person
 from app.domain.staff import add_staff
@@ -134,7 +134,10 @@ class Invited:
 
 
 async def invite(session: AsyncSession, *, people: list[Invited]) -> int:
-    """Add colleagues, and mail each a link to a password of their own. Raises Invalid at `<field>_<row>`."""
+    """Add colleagues, and mail each a link to a password of their own. Raises Invalid at `<field>_<row>`,
+    Forbidden."""
+    if people:
+        await rights.need(session, [("staff", "create")], gettext("Add a colleague"))
     made = []
     for who in people:
         try:
