@@ -79,7 +79,8 @@ async def order(
 
     values: name, period, payer_id, and custom: the custom fields that are theirs to fill in. seen: what the customer
     was told to pay for the first period, with tax; Invalid when it is another amount now, and nothing is ordered.
-    form_key: asked again with the same, the order that there is comes back. Raises NotFound for what is not offered to them, Conflict for a closed customer.
+    form_key: asked again with the same, the order that there is comes back. Raises NotFound for what is not offered to
+    them, Conflict for a closed customer.
     """
     if form_key is not None and (there := await ordered_with(session, form_key)) is not None:
         return there
