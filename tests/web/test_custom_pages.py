@@ -21,6 +21,7 @@ from app.models.projects import Project
 from app.models.registrations import Registration
 from app.models.users import User, UserCustomer, UserRole
 from tests import factories
+from tests.generated.routes import form_on
 from tests.web.helpers import People, Site
 from tests.web.test_register import NEW, link_in, sent
 
@@ -173,3 +174,23 @@ async def test_who_registers_is_asked(site: Site, people: People, browser: httpx
     async with db.reads() as session:
         made = (await session.scalars(select(Customer).order_by(Customer.id.desc()).limit(1))).one()
     assert made.custom == {"heard": "A friend", "trade": "Ships"}
+
+
+async def test_who_orders_fills_in_what_is_theirs(site: Site, ada: httpx.AsyncClient, people: People) -> None:
+    await make(
+        {"target": "service", "labels": {"en": "Server name"}, "access": "edit", "required": True},
+        {"target": "service", "labels": {"en": "Rack"}, "access": "read", "required": True, "default": "7b"},
+    )
+    async with db.unit() as session:
+        product = await factories.create_product(session, name="Web", price=0, currency=people.project.currency)
+    url = f"/client/services/new?product={product.id}"
+    page = (await ada.get(url)).text
+    assert 'name="custom_server_name"' in page and "custom_rack" not in page
+    form = form_on(page, "/client/services/new") | {"name": "ada.example", "period": "month"}
+    refused = await ada.post("/client/services/new", data=form | {"custom_server_name": ""})
+    assert refused.status_code == 422 and "Please fill this in." in refused.text
+    done = await ada.post("/client/services/new", data=form | {"custom_server_name": "ns1", "custom_rack": "1"})
+    assert done.status_code == 303, done.text
+    async with db.reads() as session:
+        ordered = (await session.scalars(select(Service).where(Service.product_id == product.id))).one()
+    assert ordered.custom == {"server_name": "ns1", "rack": "7b"}

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import utcnow
-from app.domain import catalog, discounts, ledger
+from app.domain import catalog, custom, discounts, ledger
 from app.domain.catalog import Price, next_period
 from app.domain.charging import booking, deciding
 from app.domain.charging.booking import OwnAccounts
@@ -77,9 +77,10 @@ async def order(
 ) -> Service:
     """Order what is offered to this customer; it starts at once when balance or credit pay for its first period.
 
-    values: name, period and payer_id. seen: what the customer was told to pay for the first period, with tax; Invalid
-    when it is another amount now, and nothing is ordered. form_key: asked again with the same, the order that there is
-    comes back. Raises NotFound for what is not offered to them, Conflict for a closed customer.
+    values: name, period, payer_id, and custom: the custom fields that are theirs to fill in. seen: what the customer
+    was told to pay for the first period, with tax; Invalid when it is another amount now, and nothing is ordered.
+    form_key: asked again with the same, the order that there is comes back. Raises NotFound for what is not offered to
+    them, Conflict for a closed customer.
     """
     if form_key is not None and (there := await ordered_with(session, form_key)) is not None:
         return there
@@ -100,6 +101,7 @@ async def order(
             **values, "period": price.period, "currency": price.currency, "customer_id": customer.id,
             "product_id": product.id,
         },
+        custom_of=custom.CUSTOMER,
     )  # fmt: skip
     payer = await session.scalar(select(Payer).where(Payer.id == service.payer_id)) if service.payer_id else None
     quote = await (await quotes(session, customer)).of(product, price, payer)

@@ -19,10 +19,11 @@ from app.domain.charging import Quote, Quotes
 from app.errors import AppError, Invalid, NotFound
 from app.i18n import _, gettext, show_money, show_percent
 from app.models.billing import Payer
-from app.models.catalog import Product, ServiceStatus
+from app.models.catalog import Product, Service, ServiceStatus
 from app.models.customers import Customer
 from app.models.discounts import Discount
 from app.web.auth import see_other
+from app.web.client import custom as own
 from app.web.client import queries
 from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
@@ -151,6 +152,11 @@ class _Order:
         return int(amount) if amount.isascii() and amount.isdecimal() and len(amount) < 19 else -1
 
 
+def _form(order: _Order, data: Any = None) -> OrderForm:
+    made: OrderForm = own.form_of(OrderForm, own.specs(Service))(data)
+    return order.fit(made)
+
+
 async def _form_page(
     request: Asked, session: AsyncSession, order: _Order, form: OrderForm, status: int = 200
 ) -> Response[Any]:
@@ -166,7 +172,8 @@ async def _form_page(
         product={"id": product.id, "name": product.name, "group": str(product.group or "")},
         prices=[_shown(q, known, made.project.prices_with_tax) for q in order.offer.quotes],
         balance=show_money(account.balance, account.currency) if account and sees else None,
-        post_paid=account is not None and account.post_paid, read_only=why_not(view, "client.service.order"),
+        own=[spec.name for spec in own.specs(Service)], read_only=why_not(view, "client.service.order"),
+        post_paid=account is not None and account.post_paid,
     )  # fmt: skip
 
 
@@ -178,7 +185,7 @@ async def catalogue(request: Asked) -> Response[Any]:
         if not asked:
             return await _catalogue(request, session)
         order = await _Order.load(session, customer_id, asked)
-        return await _form_page(request, session, order, order.fit(OrderForm()))
+        return await _form_page(request, session, order, _form(order))
 
 
 @post(NEW, name="client.service.order", status_code=200)
@@ -191,7 +198,7 @@ async def order(request: Asked) -> Response[Any]:
         if not asked:
             return await _catalogue(request, session, 422)
         asked_for = await _Order.load(session, customer_id, asked)
-    form = asked_for.fit(OrderForm(given))
+    form, asked_besides = _form(asked_for, given), own.specs(Service)
     if form.validate():
         payer = form.payer_id.data if "payer_id" in form else ""
         key = form.once(customer_id)
@@ -201,7 +208,7 @@ async def order(request: Asked) -> Response[Any]:
                     session, customer_id=customer_id, product_id=asked_for.offer.product.id, form_key=key,
                     seen=asked_for.seen(given.get("terms"), form.period.data, payer or ""),
                     values={"name": form.name.data, "period": form.period.data,
-                            "payer_id": int(payer) if payer else None},
+                            "payer_id": int(payer) if payer else None, "custom": own.given(form, asked_besides)},
                 )  # fmt: skip
             return see_other(f"{LIST}/{service.id}/ordered")
         except IntegrityError as error:
