@@ -1,6 +1,8 @@
 # `make` alone lists the commands.
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
+# what is compiled is kept: each process that a test starts would compile all of it anew
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?=

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-from sqlalchemy import ColumnElement
 from starlette.datastructures import UploadFile
 from wtforms import MultipleFileField
 
 from admin_views.base import AppView, LookupField, Press
 from admin_views.base.cells import esc, short
+from admin_views.base.importing import chunks
 from app import db
 from app.domain.attachments import add_attachment
 from app.errors import Invalid, TooLarge
@@ -25,10 +24,6 @@ class Attachments(AppView, model=Attachment):
     purpose = _("Files that were sent with messages; they can be used again.")
     readonly = True
     can_create = can_edit = can_delete = False
-
-    def always(self) -> list[ColumnElement[bool]]:
-        """Only what staff have uploaded; customers' files stand in their tickets."""
-        return [Attachment.customer_id.is_(None)]
 
     @staticmethod
     def cell_name(file: Attachment) -> str:
@@ -57,7 +52,7 @@ async def store_uploads(press: Press, files: MultipleFileField, used: LookupFiel
                     session,
                     storage,
                     name=upload.filename or "",
-                    chunks=_chunks(upload),
+                    chunks=chunks(upload),
                     max_bytes=settings.max_upload_bytes,
                     staff_id=actor.get().staff_id,
                 )
@@ -65,8 +60,3 @@ async def store_uploads(press: Press, files: MultipleFileField, used: LookupFiel
             raise Invalid(**{files.name: str(problem)}) from None
         used.data = [*used.ids, stored.id]
     files.data = []
-
-
-async def _chunks(upload: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await upload.read(256 * 1024):
-        yield chunk

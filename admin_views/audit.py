@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, inspect
+from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
@@ -83,10 +83,6 @@ class AuditRows(AppView, model=Audit):
     readonly = True
     needs = ("noun_id",)
     can_create = can_edit = can_delete = False
-
-    def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool]:
-        """Done for them, or to them. The audit has no foreign keys: it outlives what it tells of."""
-        return Audit.customer_id.in_(ids) | (Audit.noun == "customer") & Audit.noun_id.in_(ids)
 
     def title(self, obj: Audit) -> str:
         return f"{word_of(obj.noun)}{f' #{obj.noun_id}' if obj.noun_id else ''}: {done(obj.action)}"

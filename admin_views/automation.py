@@ -19,18 +19,19 @@ from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, 
 from admin_views.base.cells import badge, esc, link, ready
 from admin_views.base.fields import plain
 from admin_views.base.news import News, lately
+from admin_views.whom import for_whom
 from app import db, filters
 from app.db import Choice
 from app.domain import automation
 from app.domain.automation import fields, trying, words
 from app.domain.checks import kept_for_all
+from app.domain.whom import entered
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext, ngettext, show_number
 from app.integrations import webhooks
 from app.models import scope
 from app.models.automation import Rule, RuleNotice, RuleRun, RunState
 from app.models.customers import Customer
-from app.models.messaging import Segment
 
 CARD = frozenset({"card"})
 
@@ -169,8 +170,8 @@ class Rules(AppView, model=Rule):
     summed = False
     columns = ("name", "trigger", "enabled", "project_id")
     leave_out = ("enabled", "enabled_at")
-    needs = ("days", "hours", "amount", "currency", "field", "was", "becomes", "clock", "condition", "actions", "names",
-             "trigger")  # fmt: skip
+    needs = ("days", "hours", "amount", "currency", "field", "was", "becomes", "group_id", "clock", "condition",
+             "actions", "names", "trigger")  # fmt: skip
     related = (Related("automation_run", _("Log")),)
     buttons = (
         Button("enable", _("Switch on"), "player-play", on=CARD, flow=SwitchOnFlow(), primary=True,
@@ -199,7 +200,8 @@ class Rules(AppView, model=Rule):
     # ---- the form
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
-        return {**rows.condition_fields(), **rows.fields_of(obj)}
+        copied = _("Its filter is copied; later changes of the segment do not change the rule.")
+        return {**for_whom(copied), **rows.fields_of(obj)}
 
     async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
         if obj is None:
@@ -214,13 +216,7 @@ class Rules(AppView, model=Rule):
         return {"groups": rows.groups(form, obj)}
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Rule:
-        segment = values.pop("segment", None)
-        if obj is not None and values["condition"] == obj.condition:
-            del values["condition"]  # a broken one stays as it is
-        if segment is not None:
-            values["condition"] = await session.scalar(select(Segment.condition).where(Segment.id == segment))
-            if values["condition"] is None:
-                raise Invalid(segment=_("Choose one from the list."))
+        values = await entered(session, values, obj)
         values["actions"] = rows.taken(values)
         try:
             return await automation.save_rule(session, values=values, rule=obj)

@@ -8,12 +8,11 @@ from typing import Any, cast
 from wtforms import BooleanField, HiddenField, SelectField, StringField, TextAreaField, validators
 from wtforms.fields.core import UnboundField
 
-from admin_views.base.conditions import ConditionField
 from admin_views.base.fields import AppForm, ChoiceField, LookupField, PickField, plain
 from app.domain.automation import actions, fields
 from app.errors import Invalid
 from app.i18n import _, gettext
-from app.models.customers import Customer, CustomerKind
+from app.models.customers import CustomerKind
 
 BLANK = 2
 """Rows for more actions, folded up."""
@@ -22,7 +21,7 @@ TYPED = ("contact_person", "phone", "legal_name", "vat_number", "registration_nu
 AREAS = ("address", "note")
 UNSET = ("timezone",)
 """What is not worth a list of five hundred choices in every row."""
-WHEN = ("trigger", "days", "hours", "amount", "currency", "field", "was", "becomes", "clock")
+WHEN = ("trigger", "days", "hours", "amount", "currency", "field", "was", "becomes", "group", "clock")
 
 
 def rows_for(rule: Any) -> int:
@@ -100,19 +99,6 @@ NAMES = (
     "mail", "url", "value", "long_value", "account_kind", "country", "language", "attitude", "responsible",
 )  # fmt: skip
 """The fields of a row, in their order."""
-
-
-def condition_fields() -> dict[str, UnboundField[Any]]:
-    made: dict[str, Any] = {
-        "segment": LookupField(
-            _("Only customers of this segment"), target="segment",
-            description=_("Its filter is copied; later changes of the segment do not change the rule."),
-        ),
-        "condition": ConditionField(
-            _("Condition"), model=Customer, description=_("Only customers of whom this is true. Empty: all."),
-        ),
-    }  # fmt: skip
-    return cast("dict[str, UnboundField[Any]]", made)
 
 
 def groups(form: AppForm, rule: Any) -> list[dict[str, Any]]:

@@ -19,9 +19,9 @@ from admin_views.base.news import News, lately
 from admin_views.base.working import stop_button, work
 from app import db
 from app.db import utcnow
-from app.domain.bulk import editing, exporting, runs, undoing
+from app.domain.bulk import exporting, runs, undoing
 from app.domain.bulk.files import FILES
-from app.domain.bulk.kinds import EDITABLE, Editable
+from app.domain.bulk.kinds import EDITABLE, Editable, grant_of
 from app.domain.sheets import neutral
 from app.errors import NotFound
 from app.i18n import _, gettext, ngettext, show_bytes, show_date, show_moment, show_number
@@ -36,7 +36,7 @@ CHUNK = 1000
 
 async def start(session: AsyncSession, chosen: list[BulkRun]) -> str:
     for run in chosen:
-        await runs.start(session, run_id=run.id, grant=editing.grant_of(run))
+        await runs.start(session, run_id=run.id, grant=grant_of(run))
     return gettext("The change has started.")
 
 
@@ -186,7 +186,7 @@ async def _reasons(run: BulkRun) -> AsyncIterator[str]:
 
 
 def _stop(run: BulkRun) -> dict[str, str] | None:
-    if run.state not in (BulkState.CHECKING, BulkState.RUNNING):
+    if run.state not in (BulkState.CHOOSING, BulkState.CHECKING, BulkState.RUNNING):
         return None
     return stop_button(f"/admin/bulk_run/action/stop?pks={run.id}", gettext("Stop this? What was already done stays."))
 

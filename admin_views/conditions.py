@@ -10,8 +10,9 @@ from sqlalchemy.exc import DBAPIError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from admin_views.base.asked import Asked
 from admin_views.base.conditions import FEW, catalogue, checked, names_in, why
-from admin_views.base.listing import Asked, count, parse_ids, total_text
+from admin_views.base.listing import count, parse_ids, total_text
 from admin_views.base.panel import PanelBase, posted_form
 from admin_views.base.plan import plan_of
 from app import db, filters

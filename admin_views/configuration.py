@@ -22,6 +22,7 @@ from app import db
 from app.db import utcnow
 from app.domain import demo
 from app.domain.config import applying, modules, presets, setting, yamlfile
+from app.domain.config.pictures import lying_in
 from app.domain.config.planning import Change, Differences, compare, export, refuse_limited
 from app.domain.config.yamlfile import FileProblem
 from app.errors import AppError, Invalid
@@ -50,6 +51,11 @@ class Configuring(PanelBase):
         return DirectoryStorage(request.app.state.settings.data_dir / FOLDER)
 
     @staticmethod
+    def _files(request: Request) -> DirectoryStorage:
+        """Where logos lie."""
+        return DirectoryStorage(request.app.state.settings.data_dir / "attachments")
+
+    @staticmethod
     def _need(request: Request) -> None:
         access.need(request, *access.CONFIGURE)
         refuse_limited()
@@ -72,7 +78,7 @@ class Configuring(PanelBase):
     async def configuration_file(self, request: Request) -> Response:
         self._need(request)
         async with db.reads() as session:
-            text = await export(session)
+            text = await export(session, self._files(request))
         headers = {"Content-Disposition": 'attachment; filename="desk.yaml"', "X-Content-Type-Options": "nosniff"}
         return Response(text, media_type="application/yaml", headers=headers)
 
@@ -84,7 +90,7 @@ class Configuring(PanelBase):
         prune = bool(posted.get("prune"))
         try:
             data = await self._uploaded(posted)
-            found = await self._differences(data, prune)
+            found = await self._differences(data, prune, self._files(request))
         except (Invalid, FileProblem) as problem:
             return await self._page(request, str(problem), 422)
         stored = await self._uploads(request).save(data)
@@ -112,11 +118,11 @@ class Configuring(PanelBase):
         return data
 
     @staticmethod
-    async def _differences(data: bytes, prune: bool) -> Differences:
+    async def _differences(data: bytes, prune: bool, storage: DirectoryStorage) -> Differences:
         """Of a file that is not large, after trying it: what the verbs refuse is told now."""
         if len(data) <= AT_ONCE:
-            return (await applying.rehearse(data, prune=prune)).differences
-        async with db.reads() as session:
+            return (await applying.rehearse(data, prune=prune, storage=storage)).differences
+        async with lying_in(storage), db.reads() as session:
             return await compare(session, data, prune=prune)
 
     @login_required
@@ -133,7 +139,7 @@ class Configuring(PanelBase):
                     await enqueue(session, "config.take", file=key, prune=prune)
                 flash(request.scope, "ok", gettext("It is taken over in the background: see Jobs."))
                 return RedirectResponse(URL, 303)
-            await applying.take(data, prune=prune)
+            await applying.take(data, prune=prune, storage=self._files(request))
         except FileMissing:
             return await self._page(request, gettext("The file is not kept any more. Choose it again."), 422)
         except AppError as problem:

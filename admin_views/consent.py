@@ -22,7 +22,6 @@ class Subscriptions(AppView, model=Subscription):
     purpose = _("Which messages customers want, and since when: every choice is kept.")
     readonly = True
     can_create = can_edit = can_delete = can_view_details = False
-    through = "customer"
 
     @staticmethod
     def cell_user_id(row: Subscription) -> str:

@@ -12,18 +12,19 @@ from wtforms.fields.core import UnboundField
 
 from admin_views.base import AppForm, AppView, Button, Done, Flow, LookupField, Press
 from admin_views.base.cells import figure, money
-from admin_views.base.conditions import ConditionField, told
+from admin_views.base.conditions import told
 from admin_views.base.fields import ChoiceField
+from admin_views.whom import for_whom
 from app import db
 from app.db import utcnow
 from app.domain import catalog, discounts
+from app.domain.whom import entered
 from app.errors import Forbidden, Invalid
 from app.i18n import _, gettext, ngettext, show_amount, show_money, show_number, show_percent
 from app.models import scope
 from app.models.catalog import Period, Product
 from app.models.customers import Customer
 from app.models.discounts import Discount, DiscountKind
-from app.models.messaging import Segment
 from app.models.projects import Project
 from app.observe import actor
 
@@ -129,29 +130,13 @@ class Discounts(AppView, model=Discount):
         return "" if discount.kind is DiscountKind.PERCENT else money(discount.amount, discount.currency)
 
     async def form_fields(self, session: AsyncSession, obj: Any) -> dict[str, UnboundField[Any]]:
-        fields: dict[str, Any] = {
-            "segment": LookupField(
-                _("Only customers of this segment"), target="segment",
-                description=_("Its filter is copied; later changes of the segment do not change the discount."),
-            ),
-            "condition": ConditionField(
-                _("Condition"), model=Customer, description=_("Only customers of whom this is true. Empty: all."),
-            ),
-        }  # fmt: skip
-        return fields
+        return for_whom(_("Its filter is copied; later changes of the segment do not change the discount."))
 
     async def initial(self, session: AsyncSession, obj: Any) -> dict[str, Any]:
         return {} if obj is None else {"condition": obj.condition}
 
     async def save(self, session: AsyncSession, obj: Any, values: dict[str, Any]) -> Discount:
-        segment = values.pop("segment", None)
-        if obj is not None and values["condition"] == obj.condition:
-            del values["condition"]  # a broken one stays as it is
-        if segment is not None:
-            values["condition"] = await session.scalar(select(Segment.condition).where(Segment.id == segment))
-            if values["condition"] is None:
-                raise Invalid(segment=_("Choose one from the list."))
-        return await discounts.save_discount(session, values=values, discount=obj)
+        return await discounts.save_discount(session, values=await entered(session, values, obj), discount=obj)
 
     async def sections(self, session: AsyncSession, obj: Discount, request: Request) -> list[dict[str, Any]]:
         shown = await super().sections(session, obj, request)

@@ -15,7 +15,7 @@ from wtforms import BooleanField, SelectField
 
 from admin_views.base import AppForm, Done, Flow, Press, options
 from app import db
-from app.db import fold
+from app.db import fold, model_of
 from app.domain import custom
 from app.domain.imports import runs
 from app.domain.imports.choices import Choices
@@ -25,7 +25,7 @@ from app.domain.sheets import neutral
 from app.errors import Invalid
 from app.i18n import _, gettext
 from app.models.customers import Customer, CustomerKind, Group
-from app.models.imports import ImportRow, ImportRun
+from app.models.imports import CUSTOMER, ImportRow, ImportRun
 
 AT_ONCE = 500
 NAMES = {
@@ -36,7 +36,10 @@ NAMES = {
 """What the fields of an import are called that a customer has not under the same name."""
 
 
-def field_name(field: str) -> str:
+def field_name(field: str, noun: str = CUSTOMER) -> str:
+    if noun != CUSTOMER:
+        column = model.__table__.c.get(field) if (model := model_of(noun)) is not None else None
+        return str(column.info.get("label", field)) if column is not None else field
     if field in NAMES:
         return str(NAMES[field])
     if (spec := custom.named(Customer, field)) is not None:

@@ -8,31 +8,25 @@ from markupsafe import Markup
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
-from wtforms import BooleanField, FileField, StringField, validators
+from wtforms import BooleanField, StringField, validators
 
-from admin_views.access import may_press
+from admin_views.access import may, may_press
 from admin_views.base import AppForm, AppView, Button, Done, LookupField, Press
-from admin_views.base.cells import ready, swatch
+from admin_views.base.cells import esc, ready, swatch
 from admin_views.base.fields import plain
-from admin_views.base.importing import UploadFlow, job_url
+from admin_views.base.importing import SHEETS, UploadFlow, UploadForm, file_field
 from admin_views.base.working import stop_button, work
 from admin_views.import_columns import ColumnsFlow, LeftOutFlow, ValuesFlow, field_name
 from app.db import utcnow
-from app.domain import rights
 from app.domain.imports import consents, filed, runs, undoing
 from app.i18n import _, gettext, ngettext, show_bytes, show_moment, show_number
-from app.integrations.storage import StoredFile
-from app.models.imports import ImportRow, ImportRun, ImportState
+from app.models.imports import CUSTOMER, ImportRow, ImportRun, ImportState
 
 
-class UploadForm(AppForm):
-    files = FileField(
-        _("File"),
-        [validators.InputRequired(_("Choose a file."))],
-        description=_(
-            "XLSX or CSV with the names of the columns above the rows, as spreadsheets and other programs write it."
-        ),
-        render_kw={"accept": ".xlsx,.csv,.txt,text/csv"},
+class CustomersForm(UploadForm):
+    files = file_field(
+        _("XLSX or CSV with the names of the columns above the rows, as spreadsheets and other programs write it."),
+        SHEETS,
     )
     project = LookupField(_("Project"), [validators.InputRequired()], target="project")
     source = StringField(
@@ -41,11 +35,10 @@ class UploadForm(AppForm):
         default="csv",
         description=_("Where the IDs in the file come from. The same source and ID again change the same customer."),
     )
-    stored: StoredFile
 
 
 class CustomersFlow(UploadFlow):
-    form = UploadForm
+    form = CustomersForm
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
         fields: Any = form
@@ -60,16 +53,13 @@ class CustomersFlow(UploadFlow):
         return Done(said, url=press.view.card_url(run.id))
 
 
-class ConsentForm(AppForm):
-    files = FileField(
-        _("File"),
-        [validators.InputRequired(_("Choose a file."))],
-        description=_("CSV with the columns address, category, subscribed (yes or no), and, where known, channel, "
-                      "when and source."),
-        render_kw={"accept": ".csv,.txt,text/csv"},
+class ConsentForm(UploadForm):
+    files = file_field(
+        _("CSV with the columns address, category, subscribed (yes or no), and, where known, channel, "
+          "when and source."),
+        ".csv,.txt,text/csv",
     )  # fmt: skip
     dry_run = BooleanField(_("Only check, change nothing"))
-    stored: StoredFile
 
 
 class ConsentFlow(UploadFlow):
@@ -81,11 +71,11 @@ class ConsentFlow(UploadFlow):
             session, task=consents.TASK, stored=fields.stored, name=form.data["files"].filename or "",
             dry_run=bool(form.data["dry_run"]),
         )  # fmt: skip
-        return Done(gettext("The file is taken in, in the background."), url=job_url(press, job_id))
+        url = f"/admin/job/details/{job_id}" if may(press.request, "job", "details") else None
+        return Done(gettext("The file is taken in, in the background."), url=url)
 
 
 async def start(session: AsyncSession, chosen: list[ImportRun]) -> str:
-    await rights.need(session, [("customer", "create"), ("customer", "edit")], gettext("Import customers"))
     for run in chosen:
         await runs.start_import(session, import_id=run.id)
     return gettext("The import has started.")
@@ -98,7 +88,6 @@ async def stop(session: AsyncSession, chosen: list[ImportRun]) -> str:
 
 
 async def undo(session: AsyncSession, chosen: list[ImportRun]) -> str:
-    await rights.need(session, [("customer", "edit"), ("customer", "delete")], gettext("Undo the import"))
     for run in chosen:
         await undoing.undo_import(session, import_id=run.id)
     return gettext("The import is being undone.")
@@ -111,8 +100,8 @@ HIDDEN = frozenset[str]()
 class Imports(AppView, model=ImportRun):
     name, name_plural, icon, category = _("Import"), _("Imports"), "file-import", "Configuration"
     help = _(
-        "Customers out of spreadsheets and CSV files. A file is checked first; a second import of the same file "
-        "changes nothing."
+        "Customers, and rows of other screens, out of spreadsheets and CSV files. A file is checked first; a second "
+        "import of the same file changes nothing."
     )
     purpose = _("What was imported, with its report and the way back.")
     readonly = True
@@ -138,7 +127,7 @@ class Imports(AppView, model=ImportRun):
             grant="create",
             submit=_("Check the file"),
             lede=_("What each column is. The next file with the same columns is taken in the same way."),
-            shown=lambda r: r.state in runs.BEFORE,
+            shown=runs.with_plan,
         ),
         Button(
             "values",
@@ -149,7 +138,7 @@ class Imports(AppView, model=ImportRun):
             grant="create",
             submit=_("Check the file"),
             lede=_("What the values of the file mean here."),
-            shown=lambda r: r.state in runs.BEFORE,
+            shown=runs.with_plan,
             more=True,
         ),
         Button(
@@ -213,7 +202,7 @@ class Imports(AppView, model=ImportRun):
             flow=LeftOutFlow(undo=True),
             grant="details",
             submit=_("Download"),
-            lede=_("A CSV with the customers that stay as they are, with the reason."),
+            lede=_("A CSV with what stays as it is, with the reason."),
             shown=lambda r: bool(r.kept and r.looked.get("columns")),
         ),
         Button(
@@ -227,8 +216,8 @@ class Imports(AppView, model=ImportRun):
             more=True,
             shown=undoing.undoable,
             lede=_(
-                "New customers are deleted unless something has happened to them since. What was changed is put back "
-                "where it still is as the import left it. The rest is listed."
+                "What is new is deleted unless something has happened to it since. What was changed is put back where "
+                "it still is as the import left it. The rest is listed."
             ),
         ),
     )
@@ -236,8 +225,15 @@ class Imports(AppView, model=ImportRun):
     def waiting(self) -> Select[Any]:
         return select(ImportRun.id).where(ImportRun.state.in_(runs.GOING))
 
+    @staticmethod
+    def cell_noun(row: ImportRun) -> str:
+        return esc(_screen_of(row))
+
+    detail_noun = cell_noun
+
     def facts(self, obj: ImportRun) -> list[Markup | str]:
-        return [f"#{obj.id}", ready(swatch(obj.project.hue, obj.project.name)), show_bytes(obj.size)]
+        of = ready(swatch(obj.project.hue, obj.project.name)) if obj.project is not None else _screen_of(obj)
+        return [f"#{obj.id}", of, show_bytes(obj.size)]
 
     async def card_context(self, session: AsyncSession, obj: ImportRun, request: Request) -> dict[str, Any]:
         going = obj.state in runs.GOING
@@ -287,14 +283,15 @@ class Imports(AppView, model=ImportRun):
                     "label": gettext("Columns"),
                     "kind": "table",
                     "columns": [gettext("In the file"), gettext("Is taken as")],
-                    "rows": [[column, field_name(field)] for column, field in mapping.items()] + unused,
+                    "rows": [[column, field_name(field, obj.noun)] for column, field in mapping.items()] + unused,
                 }
             )
         return shown
 
     async def side(self, session: AsyncSession, obj: ImportRun, request: Request) -> list[dict[str, Any]]:
         items = [
-            {"label": gettext("Project"), "value": str(obj.project)},
+            {"label": gettext("Of what"), "value": _screen_of(obj)},
+            {"label": gettext("Project"), "value": str(obj.project or "")},
             {"label": gettext("Source"), "value": obj.source},
             {"label": gettext("Started by"), "value": str(obj.staff or "Bursar")},
             {"label": gettext("Started"), "value": show_moment(obj.started_at) if obj.started_at else ""},
@@ -315,10 +312,17 @@ async def _not_undone(session: AsyncSession, run: ImportRun) -> dict[str, Any]:
     return {
         "label": gettext("What is not undone"),
         "kind": "table",
-        "columns": [gettext("Customer"), gettext("Reason")],
+        "columns": [gettext("Customer") if run.noun == CUSTOMER else gettext("Name"), gettext("Reason")],
         "rows": [[row.cells[0] or f"#{row.column}", row.reason] for row in found],
         "rest": gettext("and %(n)s more") % {"n": show_number(rest)} if rest > 0 else None,
     }
+
+
+def _screen_of(run: ImportRun) -> str:
+    """What its rows are."""
+    from admin_views.screens import SCREENS
+
+    return next((str(view.name_plural) for view in SCREENS if view.identity == run.noun), run.noun)
 
 
 def _invitations(run: ImportRun) -> str:
@@ -337,7 +341,10 @@ def _next(run: ImportRun) -> dict[str, str] | None:
     n = run.created + run.updated
     if run.state is not ImportState.CHECKED or not n:
         return None
-    label = ngettext("Import %(n)s customer", "Import %(n)s customers", n) % {"n": show_number(n)}
+    label = ngettext("Import %(n)s row", "Import %(n)s rows", n)
+    if run.noun == CUSTOMER:
+        label = ngettext("Import %(n)s customer", "Import %(n)s customers", n)
+    label %= {"n": show_number(n)}
     return {"label": label, "url": f"/admin/import_run/action/start?pks={run.id}", "icon": "player-play"}
 
 

@@ -124,7 +124,6 @@ class InboundMails(AppView, model=InboundMail):
     purpose = _("Every mail that came in, and what became of it. What nobody can sort by itself waits here.")
     readonly = True
     can_create = can_edit = can_delete = False
-    through = "customer"
     needs = ("key",)
     buttons = (
         Button("ticket", _("Make a ticket for…"), "ticket", on=frozenset({"row", "card"}), flow=GiveFlow(),

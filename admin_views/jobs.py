@@ -20,6 +20,7 @@ from admin_views.base.working import stop_button, work
 from app import queue
 from app.db import utcnow
 from app.domain import jobs
+from app.domain.customers import merge_work, merging
 from app.i18n import _, gettext, ngettext, show_number, show_span
 from app.models.jobs import Job, JobState
 from app.observe import actor, log
@@ -34,6 +35,7 @@ WORDS = {
     "automation.forget": _("Deleting old entries of the log of rules"),
     "automation.watch": _("Rules by the clock"),
     "automation.work": _("Doing what rules say"),
+    "bulk.choose": _("Choosing the rows"),
     "bulk.check": _("Check of a bulk change"),
     "bulk.clear": _("Clearing up after a bulk change"),
     "bulk.day": _("Deleting old exports"),
@@ -47,7 +49,7 @@ WORDS = {
     "messaging.mail": _("Single mail"),
     "imports.check": _("Check of an import"),
     "imports.consent": _("Import of consent"),
-    "imports.records": _("Import"),
+    "imports.read": _("Import"),
     "imports.take": _("Import"),
     "imports.forget": _("Deleting the file of an import"),
     "inbound.poll": _("Looking into the mailbox"),
@@ -78,6 +80,12 @@ async def try_again(session: AsyncSession, chosen: list[Job]) -> str:
     return gettext("It is tried again.")
 
 
+async def stop_merge(session: AsyncSession, chosen: list[Job]) -> str:
+    for job in chosen:
+        await merge_work.stop_merge(session, job_id=job.id)
+    return gettext("It is being stopped. Both customers become what they were before.")
+
+
 class Jobs(AppView, model=Job):
     name, name_plural, icon, category = _("Job"), _("Jobs"), "bolt", "Configuration"
     purpose = _("Work that goes on in the background, such as sending and importing.")
@@ -98,6 +106,17 @@ class Jobs(AppView, model=Job):
             verb=try_again,
             grant="edit",
             shown=lambda j: j.state is JobState.FAILED,
+        ),
+        Button(
+            "stop_merge",
+            _("Stop"),
+            "player-stop",
+            on=frozenset(),
+            verb=stop_merge,
+            grant="details",
+            also=("customer", "action:merge"),
+            danger=True,
+            lede=_("What was merged so far is taken back: both customers become what they were before."),
         ),
     )
 
@@ -148,9 +167,12 @@ def _stop(job: Job, request: Request) -> dict[str, str] | None:
     if "campaign_id" in job.args and may_press(request, "campaign", "stop"):
         said = gettext("Stop this campaign? What was already sent stays sent.")
         return stop_button(f"/admin/campaign/action/stop?pks={job.args['campaign_id']}", said)
-    if job.name in ("bulk.check", "bulk.edit", "bulk.export") and job.owner_id == actor.get().staff_id:
+    if job.name in ("bulk.choose", "bulk.check", "bulk.edit", "bulk.export") and job.owner_id == actor.get().staff_id:
         said = gettext("Stop this? What was already done stays.")
         return stop_button(f"/admin/bulk_run/action/stop?pks={job.args['bulk_id']}", said)
+    if job.name == merging.TASK and not job.args.get("over") and may_press(request, "customer", "merge"):
+        said = gettext("Stop this merge? Both customers become what they were before.")
+        return stop_button(f"/admin/job/action/stop_merge?pks={job.id}", said)
     if "import_id" in job.args and may_press(request, "import_run", "stop"):
         said = gettext("Stop this import? What was already taken stays.")
         return stop_button(f"/admin/import_run/action/stop?pks={job.args['import_id']}", said)
@@ -165,6 +187,8 @@ def work_of(job: Job) -> dict[str, Any]:
         took = (job.finished_at - job.started_at).total_seconds()
         note = gettext("It took %(span)s.") % {"span": show_span(took)}
     note = job.args.get("came_back") or note
+    if job.args.get("taken_back"):
+        note = gettext("Stopped. Both customers are what they were before.")
     counts = []
     if report := job.args.get("report"):
         words_of = {

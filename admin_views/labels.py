@@ -7,15 +7,16 @@ from typing import Any, ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_views import headings
 from admin_views.base import AppForm, AppView, Button, Done, Flow, Press
 from admin_views.base.cells import esc
 from admin_views.base.frame import GROUPS, HOME, MENU
-from admin_views.base.screen import MANY, ONE
+from admin_views.base.screen import BUTTON, CREATE, MANY, ONE
 from app import filters
 from app.domain import labels
 from app.domain.sessions import Grants
 from app.errors import AppError, Forbidden, Invalid, NotFound
-from app.i18n import LANGUAGES, Named, _, gettext, ngettext, speaking
+from app.i18n import HEADING, LANGUAGES, Named, _, gettext, ngettext, speaking
 from app.models.labels import Label
 from app.observe import actor
 
@@ -33,14 +34,18 @@ def screens() -> dict[str, AppView]:
 
 
 def items_of(screen: str) -> dict[str, Named]:
-    """What can be renamed of a screen: its own names, every column, and what else its filter knows. Raises NotFound."""
+    """What can be renamed of a screen: its own names, every column, what else its filter knows, its buttons, and the
+    headings of its forms and cards. Raises NotFound."""
     if screen == MENU:
         return {label.item: label for label in (HOME[0], *GROUPS) if isinstance(label, Named)}
     view = screens().get(screen)
     if view is None:
         raise NotFound
-    columns = [c.label for c in view.plan(EVERYTHING).offered]
+    plan = view.plan(EVERYTHING)
+    columns = [c.label for c in plan.offered]
     known = [view.name_plural, view.name, *columns, *(f.label for f in filters.fields(view.model).values())]
+    known += [view.create_named] if plan.may_create else []
+    known += [*(b.label for b in view.all_buttons()), *headings.of(view, plan)]
     return {label.item: label for label in known if isinstance(label, Named)}
 
 
@@ -52,6 +57,10 @@ def screen_name(screen: str) -> str:
 def _said(item: str, label: Named) -> str:
     if item == ONE:
         return gettext("The screen, one of its rows")
+    if item.startswith(BUTTON) or item == CREATE:
+        return gettext("Button: %(name)s") % {"name": label.original()}
+    if item.startswith(HEADING):
+        return gettext("Heading: %(name)s") % {"name": label.original()}
     return gettext("The screen") if item == MANY else label.original()
 
 
@@ -112,7 +121,9 @@ class NamesFlow(Flow):
 
 class Names(AppView, model=Label):
     name, name_plural, icon, category = _("Own name"), _("Names"), "language", "Configuration"
-    purpose = _("What columns, screens and headings are called here, where that differs from what Bursar calls them.")
+    purpose = _(
+        "What columns, screens, buttons and headings are called here, where that differs from what Bursar calls them."
+    )
     leave_out = ("screen", "item", "language")
     can_create = False
     buttons = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from markupsafe import Markup
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from wtforms import validators
@@ -16,12 +16,10 @@ from admin_views.base import AppView, LookupField, Related
 from admin_views.base.cells import esc, link, money, ready, swatch
 from admin_views.base.fields import PickField
 from admin_views.moves import BUTTONS
-from app import filters
 from app.domain import ledger
 from app.domain.ledger.standing import Standing, standing
 from app.errors import NotFound
 from app.i18n import _, gettext, ngettext, show_ago, show_date, show_number
-from app.models.customers import Customer
 from app.models.ledger import Account
 
 
@@ -40,22 +38,8 @@ class Accounts(AppView, model=Account):
 
     # ---- list ----------------------------------------------------------------------------------------------------
 
-    def always(self) -> list[ColumnElement[bool]]:
-        return [Account.customer_id.is_not(None)]
-
     def by_pk(self, pk: str) -> Select[Any]:
         return super().by_pk(pk).where(Account.customer_id.is_not(None))
-
-    def search(self, text: str) -> ColumnElement[bool] | None:
-        """By its number or by the customer."""
-        found = filters.search(Customer, text)
-        if found is None:
-            return None
-        theirs = Account.customer_id.in_(select(Customer.id).where(found))
-        number = text.strip().lstrip("#")
-        if number.isascii() and number.isdecimal() and len(number) < 19:
-            return (Account.id == int(number)) | theirs
-        return theirs
 
     @staticmethod
     def cell_customer_id(account: Any) -> str:

@@ -180,7 +180,8 @@ class Panel(
                 page_of = await fetch(session, plan, asked)
                 shown = await lists.listing(session, plan, page_of, share=may_share(request))
                 html = page("sqladmin/list.html", frame=around, listing=shown)
-            response = packed(request, html, vary=lists.PART)
+            # programs learn by the status that the filter is broken, people by the page
+            response = packed(request, html, 400 if asked.at_fault else 200, vary=lists.PART)
         if "pin" in request.query_params:
             _keep_pin(response, pin)
         return response
@@ -194,7 +195,8 @@ class Panel(
             if part == "count":
                 return JSONResponse(await lists.matching(session, plan, asked), headers=lists.VARY)
             shown = await lists.listing(session, plan, await fetch(session, plan, asked), share=may_share(request))
-        return packed(request, page("sqladmin/list_part.html", listing=shown), vary=lists.PART)
+        status = 400 if asked.at_fault else 200
+        return packed(request, page("sqladmin/list_part.html", listing=shown), status, vary=lists.PART)
 
     @login_required
     async def filter(self, request: Request) -> Response:
@@ -208,7 +210,10 @@ class Panel(
         hidden = lists.kept(asked, ())
         if asked.search:
             hidden["search"] = asked.search
-        return HTMLResponse(page("sqladmin/filter.html", form=form, groups=sections(view, form, asked), hidden=hidden))
+        groups = sections(view, form, asked)
+        return HTMLResponse(
+            page("sqladmin/filter.html", form=form, groups=groups, hidden=hidden, problem=asked.problem)
+        )
 
     @login_required
     async def details(self, request: Request) -> Response:

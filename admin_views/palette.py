@@ -95,7 +95,7 @@ def entries(views: tuple[AppView, ...], grants: Grants, _language: str, _as: obj
             kind = settings if str.__str__(view.category) == SETTINGS else screens
             kind.append(_entry(view.name_plural, view.icon, view.list_url, keys=keys, also=(view.name,)))
         if plan.may_create:
-            label = view.create_label or gettext("New: %(noun)s") % {"noun": view.name}
+            label = view.creating or gettext("New: %(noun)s") % {"noun": view.name}
             also = (view.name, view.name_plural, _("New"))
             actions.append(_entry(label, view.create_icon, f"/admin/{view.identity}/create", also=also))
         for b in (b for b in plan.buttons["head"] if not b.more):

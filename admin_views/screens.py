@@ -86,6 +86,7 @@ WITHOUT_SCREEN = {
     "audit_detail": "shown on the audit card",
     "bulk_row": "bookkeeping of bulk changes",
     "automation_below": "bookkeeping of rules",
+    "touched": "bookkeeping of rules",
     "automation_notice": "the bell shows them",
     "campaign_attachment": "shown on the campaign card",
     "campaign_text": "shown on the campaign card",

@@ -24,7 +24,7 @@ from app.domain.config.planning import refuse_limited
 from app.domain.config.setup import FIELDS, STEPS, Invited
 from app.errors import AppError, Invalid, NotFound
 from app.flash import flash
-from app.i18n import _, gettext, language, ngettext
+from app.i18n import LANGUAGES, _, gettext, language, language_name, ngettext
 from app.models.projects import Project
 from app.models.staff import Role
 from app.queue import enqueue
@@ -114,11 +114,14 @@ async def _form(session: AsyncSession, step: str, posted: Any) -> AppForm:
         case "brand":
             columns = inspect(Project).column_attrs
             kind = type("BrandForm", (AppForm,), {name: field_of(columns[name]) for name in FIELDS})
+            spoken = [(code, language_name(code)) for code in LANGUAGES]
             project = await setup.first_project(session)
             start: dict[str, Any] = {name: getattr(project, name) for name in FIELDS} if project is not None else {
                 "languages": list(dict.fromkeys([language(), "en"])), "default_language": language(),
             }  # fmt: skip
-            return cast(AppForm, kind(posted, **start))
+            made: Any = kind(posted, **start)
+            made.languages.choices = made.default_language.choices = spoken  # those of the client area
+            return cast(AppForm, made)
         case "preset":
             offered = [*((p["name"], p["label"]) for p in presets.offered()), ("empty", gettext("Empty"))]
             field = RadioField(_("What do you sell?"), [validators.InputRequired()], choices=offered)
@@ -151,7 +154,9 @@ async def _save(session: AsyncSession, step: str, form: AppForm) -> str:
         case "preset":
             if form["preset"].data != "empty":
                 taken = await applying.apply(session, presets.read(form["preset"].data))
-                return applying.summary(taken.differences)
+                n = taken.differences.count("create")
+                said = ngettext("%(n)s entry to begin with is made.", "%(n)s entries to begin with are made.", n)
+                return said % {"n": n}
             return ""
         case "modules":
             await modules.switch(session, states={name: bool(form[name].data) for name in modules.MODULES})

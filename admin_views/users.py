@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 from starlette.requests import Request
@@ -35,9 +35,6 @@ class Users(AppView, model=User):
     buttons = (SERVE,)
     bulk = ("language", "enabled")
     related = (Related("customer", of=lambda u: Customer.logins.any(UserCustomer.user_id == u.id)),)
-
-    def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool]:
-        return User.id.in_(select(UserCustomer.user_id).where(UserCustomer.customer_id.in_(ids)))
 
     def card_options(self) -> list[Any]:
         return [

@@ -7,7 +7,7 @@ from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from sqladmin.authentication import login_required
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -173,6 +173,8 @@ class Viewing(PanelBase):
     async def _keep(
         self, request: Request, view: AppView, edited: int | None, op: str, form: AppForm, asked: Asked
     ) -> Response:
+        if edited is None or op == "update":
+            asked.sound()
         shown: dict[str, Any] = {
             "shape": Shape(asked.columns, asked.sort, asked.descending, asked.size),
             "search": asked.search,
@@ -224,6 +226,8 @@ async def _editable(session: AsyncSession, view: AppView, view_id: int, share: b
 async def _in_words(session: AsyncSession, plan: Plan, row: SavedView | None, asked: Asked) -> str:
     """What the view will show, or shows."""
     condition = asked.condition
+    if row is None and asked.problem:
+        return asked.problem
     if row is not None:
         opened = as_opened(plan, views.as_view(row))
         if opened.problem:
@@ -272,9 +276,6 @@ class SavedViews(AppView, model=SavedView):
     leave_out = ("screen", "kind", "role_id")
     needs = ("screen",)
     can_create = False
-
-    def always(self) -> list[ColumnElement[bool]]:
-        return [SavedView.kind.in_((ViewKind.SHARED, ViewKind.ROLE))]
 
     def by_pk(self, pk: str) -> Select[Any]:
         return super().by_pk(pk).where(*self.always())

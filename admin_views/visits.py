@@ -18,7 +18,7 @@ from app.domain.impersonation import UNCHANGING
 from app.domain.sessions import Grants
 from app.i18n import _, gettext, ngettext, show_number
 from app.models.audit import ActorKind, Audit
-from app.models.sessions import LoginSession, SessionKind
+from app.models.sessions import LoginSession
 
 
 def _changes() -> ColumnElement[Any]:
@@ -57,7 +57,6 @@ class Visits(AppView, model=LoginSession):
     can_create = can_edit = can_delete = can_view_details = False
     columns = ("created_at", "customer_id", "staff_id", "reason", "may_act", "ended_at")
     needs = ("staff_id", "customer_id", "created_at", "ended_at", "expires_at")
-    through = "customer"
 
     def _plan(self, grants: Grants) -> Plan:
         """With what was changed, for those who may read the audit."""
@@ -66,9 +65,6 @@ class Visits(AppView, model=LoginSession):
 
     def computed(self) -> dict[str, ColumnElement[Any]]:
         return {"changes": _changes()}
-
-    def always(self) -> list[ColumnElement[bool]]:
-        return [LoginSession.kind == SessionKind.VISIT]
 
     @staticmethod
     def cell_ended_at(visit: Any) -> str:

@@ -20,9 +20,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from admin_views.access import may
 from admin_views.base import AppView, plan_of
+from admin_views.base.asked import Asked
 from admin_views.base.cells import money, ready
 from admin_views.base.figures import figure
-from admin_views.base.listing import Asked, conditions, fetch, narrowed, parse_ids, read
+from admin_views.base.listing import conditions, fetch, narrowed, parse_ids, read
 from admin_views.base.panel import PanelBase, posted_form
 from admin_views.base.pinning import moments, sums
 from app import db
@@ -91,7 +92,7 @@ async def shown(request: Request, session: AsyncSession, find: Callable[[str], A
                 {"screen": view.name_plural}}  # fmt: skip
     plan = plan_of(request, view)
     try:
-        asked = read(plan, parse_qsl(row.query))
+        asked = read(plan, parse_qsl(row.query)).sound()
         told["url"] = f"{view.list_url}?{row.query}" if row.query else view.list_url
         made: dict[str, Any]
         match row.kind:

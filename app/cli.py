@@ -304,8 +304,9 @@ def _import_invoices(arguments: argparse.Namespace) -> int:
 def _config(arguments: argparse.Namespace) -> int:
     async def work() -> int:
         from app.domain.config import terminal
+        from app.integrations.storage import DirectoryStorage
 
-        return await terminal.run(arguments)
+        return await terminal.run(arguments, DirectoryStorage(load().data_dir / "attachments"))
 
     code: int = _on_database(work)
     return code

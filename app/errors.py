@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 from app.i18n import _
+
+T = TypeVar("T")
 
 
 class AppError(Exception):
@@ -18,6 +23,14 @@ class AppError(Exception):
 
     def __str__(self) -> str:
         return str(self.message)
+
+
+def only(outcomes: Sequence[T | AppError]) -> T:
+    """What came of the one that a verb for many was given. Raises its refusal."""
+    [outcome] = outcomes
+    if isinstance(outcome, AppError):
+        raise outcome
+    return outcome
 
 
 class Invalid(AppError):

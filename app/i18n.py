@@ -144,8 +144,12 @@ class Named(Lazy):
     item: str
 
     def __str__(self) -> str:
-        own = _own_names.get((self.screen, self.item, language())) if _own_names else None
-        return own or gettext(str.__str__(self))
+        return self.own or gettext(str.__str__(self))
+
+    @property
+    def own(self) -> str:
+        """The name that people gave it in the reader's language; empty for none."""
+        return _own_names.get((self.screen, self.item, language()), "") if _own_names else ""
 
     def original(self) -> str:
         """The word that it is without a name of its own, in the reader's language."""
@@ -164,10 +168,26 @@ def named(label: str, screen: str, item: str) -> str:
     return made
 
 
+HEADING = "@heading."
+"""Before the English words of a heading, as an item."""
+_own_headings: dict[tuple[str, str], dict[str, str]] = {}
+
+
+def heading(label: str, screen: str) -> str:
+    """A heading of the screen as people call it. label: in the reader's language, as most are said already."""
+    own = _own_headings.get((screen, language())) if _own_headings else None
+    words = str(label)
+    return next((text for item, text in own.items() if gettext(item) == words), label) if own else label
+
+
 def rename(names: Mapping[tuple[str, str, str], str]) -> None:
     """The own names from now on: (screen, item, language) -> text."""
     _own_names.clear()
     _own_names.update(names)
+    _own_headings.clear()
+    for (screen, item, code), text in names.items():
+        if item.startswith(HEADING):
+            _own_headings.setdefault((screen, code), {})[item.removeprefix(HEADING)] = text
 
 
 def zone() -> ZoneInfo:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import time
 from contextlib import suppress
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
@@ -12,13 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import db
 from app.db import moment, utcnow
 from app.domain import jobs
-from app.domain.automation import calling, events, running, watching
+from app.domain.automation import calling, events, running, touched, watching
 from app.domain.config import modules
 from app.i18n import _
 from app.integrations import webhooks
 from app.models.automation import Rule, RuleRun
 from app.models.jobs import Job, JobState
 from app.models.noticing import TASK as CHANGES
+from app.models.touching import TASK as TOUCHED
 from app.observe import SYSTEM, acting
 from app.queue import enqueue
 from tasks.base import Again, JobRun, task
@@ -57,6 +61,18 @@ async def changes(job: JobRun, *, spans: list[list[int]], chain: list[int]) -> A
     return None
 
 
+@task(TOUCHED)
+async def touched_(job: JobRun) -> Again | None:
+    """Look at the customers of whom something has changed that rules look at."""
+    more = True
+    while more:
+        async with db.unit() as session:
+            more = await touched.work(session)
+        if more and job.slice_over:
+            return Again(0)
+    return None
+
+
 @task(WATCH, timeout=280, tries=1000)
 async def watch(job: JobRun) -> Again:
     """One look at everything that happens by the clock, and come again."""
@@ -72,6 +88,7 @@ async def watch(job: JobRun) -> Again:
     async with db.unit() as session:
         if await running.due_since(session, utcnow() - LEFT_LYING):
             await events.wake(session)
+        await touched.wake(session)
     return Again(EVERY)
 
 
@@ -104,6 +121,19 @@ async def work(job: JobRun) -> Again | None:
     return None
 
 
+AT_ONCE = 4
+"""Calls of one worker at the same time: the rest of it is for other work, however slowly people's servers answer."""
+REST = 30.0
+"""Seconds for which an address that does not answer is left in peace: tries in between count without being made."""
+_calls: set[int] = set()
+_resting: dict[str, float] = {}
+
+
+def under_way() -> int:
+    """Calls that wait for an answer in this process."""
+    return len(_calls)
+
+
 class NotTaken(Exception):
     """The other side did not take it; it is tried again."""
 
@@ -114,8 +144,19 @@ async def _gave_up(session: AsyncSession, *, job_id: int, reason: str, run_id: i
 
 
 @task(calling.TASK, timeout=60, tries=CALLS, on_failed=_gave_up)
-async def call(job: JobRun, *, run_id: int, action: str, url: str) -> None:
+async def call(job: JobRun, *, run_id: int, action: str, url: str) -> Again | None:
     """Call a webhook, until somebody takes it or it makes no sense any more."""
+    if len(_calls) >= AT_ONCE and job.attempt == 1:
+        return Again(random.uniform(2, 20))  # noqa: S311
+    _calls.add(job.id)
+    try:
+        await _call(job, run_id, action, url)
+    finally:
+        _calls.discard(job.id)
+    return None
+
+
+async def _call(job: JobRun, run_id: int, action: str, url: str) -> None:
     async with db.reads() as session:
         run = await session.get(RuleRun, run_id)
         rule = await session.get(Rule, run.rule_id) if run is not None else None
@@ -125,11 +166,16 @@ async def call(job: JobRun, *, run_id: int, action: str, url: str) -> None:
     if secret is None or body is None:
         why = _("there is no secret") if secret is None else _("the customer is gone")
         answer = webhooks.Answer(0, why, True)
+    elif _resting.get(host := urlsplit(url).netloc, 0) > time.monotonic():
+        answer = webhooks.Answer(0, webhooks.UNREACHED, False)
     else:
         answer = await webhooks.call(
             url, secret=secret, message_id=calling.message_id(run_id, action), body=body,
             private=job.resources.settings.webhook_private,
         )  # fmt: skip
+        _resting.pop(host, None)
+        if answer.status == 0 and not answer.final:
+            _resting[host] = time.monotonic() + REST
     last = answer.final or job.attempt >= CALLS
     async with db.unit() as session:
         await calling.note(session, run_id=run_id, action=action, answer=answer, last=last)

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.bulk import editing, exporting, runs, undoing
+from app.domain.bulk import choosing, editing, exporting, runs, undoing
 from app.errors import NotFound
 from app.models.bulk import BulkState
 from tasks.base import Again, JobRun, task
@@ -18,6 +18,14 @@ SLICE = 5.0
 async def _gave_up(session: AsyncSession, *, job_id: int, reason: str, bulk_id: int) -> None:
     with suppress(NotFound):
         await runs.fail(session, run_id=bulk_id, reason=reason)
+
+
+@task("bulk.choose", slice_seconds=SLICE, on_failed=_gave_up)
+async def choose(job: JobRun, *, bulk_id: int) -> Again | None:
+    """Write down the rows of a change."""
+    left = await choosing.choose_some(run_id=bulk_id, more=lambda: not job.slice_over)
+    await job.progress(left.done, left.total)
+    return None if left.over else Again(0)
 
 
 @task("bulk.check", slice_seconds=SLICE, on_failed=_gave_up)

@@ -26,7 +26,7 @@ async def take(job: JobRun, *, file: str, prune: bool) -> None:
     with acting(who):
         async with db.reads() as session:
             await rights.need(session, [CONFIGURE], gettext("Configuration"))
-        await applying.take(data, prune=prune)
+        await applying.take(data, prune=prune, storage=job.resources.storage)
 
 
 @task("config.forget", timeout=60)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
 
 from app import db
 from app.domain import jobs
-from app.domain.customers import clearing_trail, grouping, merge_work
+from app.domain.customers import clearing_trail, grouping, merge_work, merging
 from app.domain.customers.welcome import send_welcome
 from app.models.customers import Customer, Group
 from app.queue import enqueue
@@ -54,10 +56,14 @@ async def groups(job: JobRun, *, day: str) -> None:
             await enqueue(session, grouping.TASK, key=f"group:{group_id}:{day}", group_id=group_id)
 
 
-@task("customers.merge", timeout=1800, tries=4)
-async def merge(job: JobRun, *, kept_id: int, gone_id: int, take: list[str]) -> None:
+@task(merging.TASK, timeout=1800, tries=4)
+async def merge(
+    job: JobRun, *, kept_id: int, gone_id: int, take: list[str], audit_id: int = 0, **_state: Any
+) -> None:  # fmt: skip
     """Merge two customers of whom one has many messages."""
-    await merge_work.work_off_merge(kept_id=kept_id, gone_id=gone_id, take=take, told=job.progress)
+    await merge_work.work_off_merge(
+        job_id=job.id, kept_id=kept_id, gone_id=gone_id, take=take, audit_id=audit_id, told=job.progress
+    )
 
 
 @task("customers.unmerge", timeout=1800, tries=4)

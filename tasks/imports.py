@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.domain import jobs
-from app.domain.imports import consents, filed, inviting, looking, records, runs, undoing
+from app.domain.imports import consents, filed, inviting, looking, runs, undoing
 from app.domain.imports.filed import RowsReport
 from app.errors import NotFound
 from app.models.imports import ImportState
@@ -74,11 +72,13 @@ async def undo(job: JobRun, *, import_id: int) -> Again | None:
     return None if left.over else Again(0)
 
 
-async def _in_slices(
-    job: JobRun, take: Callable[..., Awaitable[RowsReport]], report: dict[str, Any] | None, args: dict[str, Any]
-) -> Again | None:
-    """Take rows of a file with `take(path, dry_run, report, keep)`. How far it came, and what was wrong, stands in the
-    job. args: those of the job."""
+@task(consents.TASK, timeout=600, slice_seconds=SLICE)
+async def consent(
+    job: JobRun, *, file: str, shown: str, dry_run: bool, projects: list[int] | None = None,
+    report: dict[str, Any] | None = None,
+) -> Again | None:  # fmt: skip
+    """Take in what recipients have said elsewhere. How far it came, and what was wrong, stands in the job."""
+    args = {"file": file, "shown": shown, "dry_run": dry_run, "projects": projects}
 
     async def keep(made: RowsReport) -> bool:
         async with db.unit() as session:
@@ -86,33 +86,11 @@ async def _in_slices(
             held = await jobs.remember(session, job_id=job.id, token=job.token, args=kept)
         return held and not job.slice_over
 
-    storage, file = job.resources.storage, args["file"]
-    async with filed.taken_out(storage, key=file, projects=args["projects"]) as (path, total):
-        made = await take(path, dry_run=args["dry_run"], report=RowsReport(**(report or {})), keep=keep)
+    storage, before = job.resources.storage, RowsReport(**(report or {}))
+    async with filed.taken_out(storage, key=file, projects=projects) as (path, total):
+        made = await consents.import_consent(path, dry_run=dry_run, report=before, keep=keep)
     await job.progress(made.done, total)
     if made.done < total:
         return Again(0)
     await filed.forget(storage, key=file, job_id=job.id)
     return None
-
-
-@task(consents.TASK, timeout=600, slice_seconds=SLICE)
-async def consent(
-    job: JobRun, *, file: str, shown: str, dry_run: bool, projects: list[int] | None = None,
-    report: dict[str, Any] | None = None,
-) -> Again | None:  # fmt: skip
-    """Take in what recipients have said elsewhere."""
-    args = {"file": file, "shown": shown, "dry_run": dry_run, "projects": projects}
-    return await _in_slices(job, consents.import_consent, report, args)
-
-
-@task(records.TASK, timeout=600, slice_seconds=SLICE)
-async def plain(
-    job: JobRun, *, file: str, shown: str, dry_run: bool, table: str, fields: list[str], change: bool = True,
-    projects: list[int] | None = None, report: dict[str, Any] | None = None,
-) -> Again | None:  # fmt: skip
-    """Take in the rows of a table without rules of its own."""
-    args = {"file": file, "shown": shown, "dry_run": dry_run, "projects": projects, "table": table, "fields": fields,
-            "change": change}  # fmt: skip
-    take = partial(records.import_records, table=table, fields=fields, change=change)
-    return await _in_slices(job, take, report, args)

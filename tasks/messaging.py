@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
-from app.domain.messaging import campaigns, consent, delivery
+from app.domain.messaging import campaigns, consent, delivery, starting
 from app.domain.messaging.content import Content, load_content
 from app.errors import Conflict, NotFound
 from app.i18n import gettext
@@ -32,14 +32,14 @@ BESIDE = 5.0
 
 async def _not_chosen(session: AsyncSession, *, job_id: int, reason: str, campaign_id: int) -> None:
     with suppress(NotFound):
-        await campaigns.fail_campaign(session, campaign_id=campaign_id, reason=reason)
+        await starting.fail_campaign(session, campaign_id=campaign_id, reason=reason)
 
 
 @task("messaging.materialise", timeout=600, tries=5, on_failed=_not_chosen)
 async def materialise(job: JobRun, *, campaign_id: int) -> None:
     """Write one delivery per recipient and start the lanes."""
     async with db.unit() as session:
-        campaign = await campaigns.materialise(session, campaign_id=campaign_id)
+        campaign = await starting.materialise(session, campaign_id=campaign_id)
         total, since = campaign.total, campaign.created_at
     async with db.unit() as session:  # whoever refused while the recipients were being chosen
         await consent.recheck(session, campaign_id=campaign_id, since=since)

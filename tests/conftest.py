@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import tempfile
@@ -110,6 +111,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         later = bool(folders & once_more) and not folders & at_once
         if later and case is not None and case.params.get("engine_name") == "postgres":
             item.add_marker("again")
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays, as in app.asgi and tasks.worker: else a fifth of the time goes into looking at it
+    again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 20)
 
 
 LONG = pytest.param("postgres", marks=pytest.mark.again)

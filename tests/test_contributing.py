@@ -62,7 +62,7 @@ async def main():
         Path("w.csv").write_text("\n".join(lines))
         with acting(SYSTEM):
             report = await records.import_records(Path("w.csv"), table="warehouse", fields=fields_of(Warehouses()))
-            assert (report.created, report.changed, report.wrong) == (1, 1, 1), report
+            assert (report.created, report.updated, report.failed) == (1, 1, 1), report
             async with db.reads() as session:
                 rows = {w.name: w for w in await session.scalars(select(Warehouse))}
                 assert (rows["Helsinki"].rent, rows["Helsinki"].country) == (9990, "FI")
@@ -70,7 +70,7 @@ async def main():
                 told = await session.scalars(select(Audit.action).where(Audit.noun == "warehouse"))
                 assert sorted(told) == ["create", "create", "update"]
         page = await desk.get("/admin/warehouse/action/import_rows")
-        assert page.status_code == 200 and "Take in the file" in page.text
+        assert page.status_code == 200 and "Check the file" in page.text
         assert (await desk.get("/admin/warehouse/action/export")).status_code == 200
     await db.dispose()
 

@@ -10,17 +10,20 @@ from urllib.parse import urlencode
 
 from app import filters
 from app.domain.views import Columns, Shape, View
+from app.errors import AppError
 
 SIZES = (25, 50, 100)
 ALL = "all"
 """``view=all``: no saved view, not even the one that would open by itself."""
 PLAIN = Shape()
+NOBODY = filters.Any(())
+"""In place of a filter that cannot be used."""
 
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A saved view as the reader may use it. params: its filter as an address says it. problem: why its filter cannot
-    be used; it then matches nobody. gone: how many of its columns are left out."""
+    """A saved view as the reader may use it. params: its filter as an address says it. problem: as of `Asked`. gone:
+    how many of its columns are left out. mine: the reader may change it."""
 
     id: int
     name: str
@@ -64,6 +67,10 @@ class Asked:
     start: int = 1
     filter_params: tuple[tuple[str, str], ...] = ()
     condition: filters.Condition | None = None
+    problem: str = ""
+    """Why the filter cannot be used: `condition` is then one that nobody meets, whatever else is asked."""
+    unsorted: bool = False
+    """More rows match than can be sorted by this field: they stand in the usual order."""
     pin: tuple[int, ...] = ()
     columns: Columns = ()
     saved: Saved = NOTHING
@@ -93,6 +100,17 @@ class Asked:
         """The query string that means these rows whatever becomes of the saved views."""
         query = replace(self, saved=NOTHING).query()
         return f"view={ALL}&{query}".rstrip("&") if self.saved.named or self.saved.view else query
+
+    @property
+    def at_fault(self) -> bool:
+        """The address itself has a filter that cannot be used, not only the view that it names."""
+        return bool(self.problem) and (self.saved.view is None or self.problem != self.saved.view.problem)
+
+    def sound(self) -> Asked:
+        """The same, for whoever does something with all that match. Raises AppError where the filter cannot be used."""
+        if self.problem:
+            raise AppError(self.problem)
+        return self
 
     @property
     def usual(self) -> Shape:

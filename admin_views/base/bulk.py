@@ -109,7 +109,7 @@ class EditFlow(ManyFlow):
                 values[column] = how == YES if how in (YES, NO) else data[column]
         if not touched:
             raise Invalid(gettext("Choose at least one field that is to be changed."))
-        rows, query = await chosen_by(session, press)
+        rows, query = chosen_by(press)
         name = f"{view.name_plural}: {', '.join(touched)}"
         return began(
             await add_edit(
@@ -162,7 +162,7 @@ class ActFlow(ManyFlow):
         self.step = act
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
-        rows, query = await chosen_by(session, press)
+        rows, query = chosen_by(press)
         name = f"{press.view.name_plural}: {EDITABLE[press.view.identity].acts[self.step].label}"
         run = await add_edit(session, noun=press.view.identity, rows=rows, query=query, name=name, act=self.step)
         return began(run)

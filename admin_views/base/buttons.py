@@ -19,7 +19,7 @@ from app.errors import Invalid
 from app.i18n import _, gettext
 
 if TYPE_CHECKING:
-    from admin_views.base.listing import Asked
+    from admin_views.base.asked import Asked
     from admin_views.base.screen import AppView
 
 MOST_OBJECTS = 1000
@@ -127,6 +127,8 @@ class Button:
     grant: str = ""
     grant_all: str = ""
     """The action to be granted besides for all that a list shows; a button in the head means that."""
+    also: tuple[str, str] | None = None
+    """(screen, action) that has to be granted besides."""
     primary: bool = False
     danger: bool = False
     more: bool = False

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from admin_views import access
+from admin_views.base import pages
 from admin_views.base.cells import relation_of
 from admin_views.base.frame import hue_of
 from admin_views.base.listing import Page, fetch, read
@@ -19,7 +20,7 @@ from admin_views.base.plan import Plan, plan_of
 from admin_views.base.screen import AppView, Related
 from app import db
 from app.db import BigId
-from app.i18n import gettext
+from app.i18n import gettext, heading
 from app.models import scope
 from app.render import initials
 
@@ -112,7 +113,7 @@ async def tabs(
     for r in shown:
         made.append(
             {
-                "label": r.label or find(r.identity).name_plural,
+                "label": heading(r.label, view.identity) if r.label else find(r.identity).name_plural,
                 "url": f"{url}?tab={r.identity}",
                 "current": r is current,
                 "count": counts.get(r.identity),
@@ -155,10 +156,12 @@ async def inside(
     """What stands below the tabs. A script that shows another page of the main column asks for that alone."""
     if tab is not None:
         below = await view.tab_sections(session, obj, request, tab)
-        return {"sections": [await _related(request, session, view, tab, obj, find), *below], "side": []}
+        below = [await _related(request, session, view, tab, obj, find), *below]
+        return {"sections": pages.called(view, below), "side": []}
     sections = await view.sections(session, obj, request)
     alone = request.headers.get("x-fragment") == "main"
-    return {"sections": sections, "side": [] if alone else await view.side(session, obj, request)}
+    side = [] if alone else await view.side(session, obj, request)
+    return {"sections": pages.called(view, sections), "side": pages.called(view, side)}
 
 
 async def _related(
@@ -168,7 +171,7 @@ async def _related(
     params = [(n, v) for n, v in request.query_params.multi_items() if n != "tab"]
     key = _key_to(view, other)
     plan = plan_of(request, other).without(key)
-    asked = read(plan, params)
+    asked = read(plan, params).sound()
     rows = await fetch(session, plan, asked, only=related_condition(view, other, related, obj))
     fixed = f"tab={related.identity}"
     shown = embedded(plan, rows, view.card_url(view.pk_of(obj)), fixed)

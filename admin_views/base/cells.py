@@ -57,6 +57,7 @@ TONES = {
     "running": "live",
     "starting": "live",
     "checking": "live",
+    "choosing": "live",
     "reading": "live",
     "read": "open",
     "undoing": "live",

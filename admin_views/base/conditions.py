@@ -14,7 +14,7 @@ from admin_views.access import filterable
 from admin_views.base.reading import names_of
 from app import filters
 from app.db import Base
-from app.i18n import gettext
+from app.i18n import gettext, heading
 
 if TYPE_CHECKING:
     from admin_views.base.screen import AppView
@@ -124,6 +124,7 @@ def catalogue(model: Model) -> list[dict[str, Any]]:
         info = mapper.column_attrs[known.column].columns[0].info if known.column else {}
         related = known.kind is filters.Kind.RELATION
         group = gettext("Related") if related else gettext(str.__str__(info.get("group", "")) or "More")
+        group = heading(group, model.__tablename__)
         shown: dict[str, Any] = {
             "name": known.name, "label": str(known.label), "group": group, "kind": known.kind.value, "ops": known.ops
         }  # fmt: skip

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import Any, cast
 
-from wtforms import BooleanField, DateField, SelectField, StringField, validators
+from wtforms import BooleanField, DateField, SelectField, StringField, TextAreaField, validators
 from wtforms.fields.core import UnboundField
 
 from admin_views.base.cells import esc, money, ready, words
@@ -16,7 +17,7 @@ from admin_views.base.plan import Column
 from app.db import Customised
 from app.domain import custom
 from app.domain.custom import Spec
-from app.domain.custom.values import BIGGEST, LONGEST
+from app.domain.custom.values import BIGGEST, LONGEST, LONGEST_LINES
 from app.domain.sessions import Grants, granted
 from app.i18n import _, gettext
 from app.models.custom import CustomKind
@@ -68,6 +69,9 @@ def field_of(spec: Spec, held: Any = None, *, new: bool = False) -> UnboundField
             made = ListField(choices=_offered(spec, set(held or ())), **common)
         case CustomKind.YES_NO:
             made = BooleanField(**common)
+        case CustomKind.LONG:
+            common["validators"] = [*rules, plain, validators.Length(max=LONGEST_LINES)]
+            made = TextAreaField(filters=[lines], **common)
         case kind:
             kw |= {"type": "url", "inputmode": "url", "placeholder": "https://"} if kind is CustomKind.LINK else {}
             if kind is CustomKind.PHONE:
@@ -75,6 +79,11 @@ def field_of(spec: Spec, held: Any = None, *, new: bool = False) -> UnboundField
             common["validators"] = [*rules, plain, validators.Length(max=LONGEST)]
             made = StringField(filters=[lambda value: value.strip() if isinstance(value, str) else value], **common)
     return cast("UnboundField[Any]", made)
+
+
+def lines(value: Any) -> Any:
+    """A posted text with the line breaks that are kept and counted."""
+    return value.strip().replace("\r\n", "\n") if isinstance(value, str) else value
 
 
 def _offered(spec: Spec, held: set[Any]) -> list[tuple[str, Any]]:
@@ -133,9 +142,32 @@ def offer(groups: list[dict[str, Any]], model: Any, grants: Grants) -> None:
 def columns(model: Any) -> list[tuple[Column, bool]]:
     """A column for each field, and whether the list shows it as long as nobody chose otherwise."""
     return [
-        (Column(s.name, s.label, CSS.get(s.kind, "lesser"), None, partial(_cell, s), stored=False), s.listed)
+        (
+            Column(
+                s.name,
+                s.label,
+                CSS.get(s.kind, "lesser"),
+                s.name if s.kind in custom.SORTABLE else None,
+                partial(_cell, s),
+                stored=False,
+            ),
+            s.listed,
+        )
         for s in custom.fields(model)
     ]
+
+
+def details(model: Any) -> list[Column]:
+    """A line of the card for each field."""
+    return [
+        replace(c, cell=partial(_whole, s)) if s.kind is CustomKind.LONG else c
+        for s, (c, _listed) in zip(custom.fields(model), columns(model), strict=True)
+    ]
+
+
+def _whole(spec: Spec, obj: Any) -> str:
+    text = custom.say(spec, (obj.custom or {}).get(spec.key))
+    return f'<bdi class="prewrap">{esc(text)}</bdi>' if text else ""
 
 
 def beside(present: tuple[Column, ...], own: list[Column]) -> tuple[Column, ...]:
@@ -162,7 +194,8 @@ def cell(spec: Spec, value: Any) -> str:
     if spec.kind is CustomKind.PHONE and text:
         number = "".join(c for c in text if c in "+0123456789")
         return f'<a class="soft" href="tel:{number}"><bdi>{esc(text)}</bdi></a>'
-    return words(text)
+    first, *more = text.split("\n", 1)
+    return words(f"{first.rstrip()} …" if more else text)
 
 
 def changes(model: Any, before: Any, after: Any) -> list[tuple[str, str, str]]:

@@ -116,7 +116,7 @@ class Editing(PanelBase):
         title = (
             gettext("Edit: %(name)s") % {"name": view.title(obj)}
             if obj is not None
-            else (view.create_label or gettext("New: %(noun)s") % {"noun": view.name})
+            else (view.creating or gettext("New: %(noun)s") % {"noun": view.name})
         )
         hidden = {}
         if obj is not None and (version := view.version_of(obj)) is not None:
@@ -130,7 +130,7 @@ class Editing(PanelBase):
             "page": {
                 "title": title,
                 "lede": None,
-                "submit_label": gettext("Save") if obj is not None else (view.create_label or gettext("Create")),
+                "submit_label": gettext("Save") if obj is not None else (view.creating or gettext("Create")),
                 "submit_icon": None,
                 "danger": False,
                 "cancel_url": view.card_url(pk) if pk and view.has_card else view.list_url,
@@ -146,6 +146,7 @@ class Editing(PanelBase):
             "confirm": None,
             **await self._form_extras(view, obj, form),
         }
+        context["groups"] = pages.called(view, cast("list[dict[str, Any]]", context["groups"]))
         crumbs = [{"label": str(view.name_plural), "url": view.list_url}]
         if obj is not None:
             crumbs.append({"label": view.title(obj), "url": view.card_url(pk)})

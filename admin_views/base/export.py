@@ -3,31 +3,29 @@ once, by keyset in short transactions; a long one is written in the background a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 from wtforms import BooleanField, RadioField, validators
 
+from admin_views.base.asked import Asked
 from admin_views.base.buttons import Button, Done, Flow, Press
 from admin_views.base.fields import AppForm, ListField
-from admin_views.base.keyset import beyond, keys_of, order_by
-from admin_views.base.listing import Asked, conditions, count
+from admin_views.base.listing import count, meant, orderly
 from admin_views.base.plan import Plan, plan_of
 from app import db, filters
 from app.domain.bulk.exporting import add_export
 from app.domain.bulk.files import FILES
-from app.domain.bulk.values import Values, known
+from app.domain.bulk.reading import Source
+from app.domain.bulk.values import known
+from app.domain.lists import Meant
 from app.errors import NotFound
 from app.i18n import _, gettext
-from app.models import audit, scope
+from app.models import audit
 
-CHUNK = 2000
-"""Rows per transaction: a slow reader holds no snapshot."""
 AT_ONCE = 2000
 """Up to so many rows a click gives the file."""
 
@@ -48,54 +46,10 @@ def offered(plan: Plan) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     return listed, list(others.items())
 
 
-async def _raw(prepared: db.Prepared, values: dict[str, Any]) -> Sequence[Any]:
-    async with db.reads() as session:
-        return await prepared.run(session, values)
-
-
-class Source:
-    """The rows of a list as values, chunk by chunk: each is read in a transaction of its own, without objects."""
-
-    def __init__(self, plan: Plan, asked: Asked, keys: Sequence[str], *, plain: bool = True) -> None:
-        self.plan, self.asked = plan, asked
-        self.order = keys_of(plan, asked)
-        self.values = Values(plan.view.model, keys, [k.attr for k in self.order], plain=plain)
-
-    async def _prepared(self, session: AsyncSession, *, on: bool) -> db.Prepared:
-        view = self.plan.view
-        where = conditions(view, self.asked)
-        await db.weigh(session, where)
-        if on:
-            where.append(beyond(self.order))
-        statement = select(*self.values.selected()).select_from(view.model).where(*where)
-        statement = statement.order_by(*order_by(self.order, self.asked.descending)).limit(CHUNK)
-        return db.Prepared(scope.limited(statement), session.get_bind().dialect)
-
-    async def chunks(self) -> AsyncIterator[list[list[Any]]]:
-        """All rows that match: per chunk one list of values for each column."""
-        async with db.reads() as session:
-            first, following = await self._prepared(session, on=False), await self._prepared(session, on=True)
-        reading = asyncio.create_task(_raw(first, {}))
-        read = self.values
-        try:
-            while True:
-                rows = await reading
-                if len(rows) == CHUNK:  # the database looks for the next ones while these are written
-                    last = [process(v) if process else v for v, process in zip(rows[-1], read.processors, strict=True)]
-                    at = {f"key_{i}": k.value(last[read.columns[k.attr]]) for i, k in enumerate(self.order)}
-                    reading = asyncio.create_task(_raw(following, at))
-                if rows:
-                    yield await read.made(rows)
-                if len(rows) < CHUNK:
-                    return
-        finally:
-            reading.cancel()
-
-
 async def stream(plan: Plan, asked: Asked, ending: str, columns: Columns) -> AsyncIterator[bytes]:
     """The file, as it grows."""
     _media, kind = FILES[ending]
-    source = Source(plan, asked, [key for key, _label in columns], plain=kind.plain)
+    source = Source(meant(plan, asked), [key for key, _label in columns], plain=kind.plain)
     file = kind(source.values, [label for _key, label in columns], str(plan.view.name_plural))
     yield file.begin()
     async for chunk in source.chunks():
@@ -103,21 +57,12 @@ async def stream(plan: Plan, asked: Asked, ending: str, columns: Columns) -> Asy
     yield file.end()
 
 
-def chosen(plan: Plan, asked: Asked, where: list[Any]) -> Select[Any]:
-    """The ids of the rows that match, each with its place in the list, for work in the background."""
-    view = plan.view
-    order = order_by(keys_of(plan, asked), asked.descending)
-    place = func.row_number().over(order_by=order).label("position")
-    return select(view.pk_column.label("id"), place).select_from(view.model).where(*where)
-
-
-async def chosen_by(session: AsyncSession, press: Press) -> tuple[Select[Any], str]:
-    """What a button was pressed for, as `app.domain.bulk` takes it: the rows, and the address of the list. Raises
-    NotFound when nothing is chosen."""
-    plan, asked = plan_of(press.request, press.view), asked_of(press)
-    where = conditions(press.view, asked)
-    await db.weigh(session, where)
-    return chosen(plan, asked, where), asked.complete() if press.asked else _query(press)
+def chosen_by(press: Press, asked: Asked | None = None) -> tuple[Meant, str]:
+    """What a button was pressed for, as `app.domain.bulk` takes it: the rows, and the address of the list. asked: the
+    same in an order in which it can be read. Raises NotFound when nothing is chosen."""
+    asked = asked or asked_of(press)
+    rows = meant(plan_of(press.request, press.view), asked)
+    return rows, asked.complete() if press.asked else _query(press)
 
 
 def _query(press: Press) -> str:
@@ -182,8 +127,9 @@ class ExportFlow(Flow):
         }
         await session.run_sync(lambda s: audit.write(s, "export", view.identity, None, changes))
         n, more = await count(session, plan, asked)
-        if (n > AT_ONCE or more) and not form.data["at_once"] and len(view.pk_props) == 1:
-            rows, query = await chosen_by(session, press)
+        asked = orderly(plan, asked, n, more)
+        if (n > AT_ONCE or more) and not form.data["at_once"]:
+            rows, query = chosen_by(press, asked)
             name = gettext("Export: %(what)s") % {"what": view.name_plural}
             run = await add_export(
                 session, noun=view.identity, rows=rows, query=query, name=name, ending=ending, columns=columns

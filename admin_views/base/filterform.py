@@ -10,17 +10,17 @@ from wtforms import SelectField, StringField
 from wtforms.fields.core import UnboundField
 
 from admin_views.base import custom
+from admin_views.base.asked import Asked
 from admin_views.base.conditions import ConditionField
 from admin_views.base.custom import SECTION
 from admin_views.base.fields import AppForm, ListField, LookupField
-from admin_views.base.listing import Asked
 from admin_views.base.screen import AppView
 from app import filters
 from app.domain import custom as own_fields
 from app.domain.config import modules
 from app.domain.custom import PREFIX
 from app.filters import WHOLE
-from app.i18n import gettext
+from app.i18n import gettext, heading
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -69,8 +69,12 @@ def filter_form(view: AppView, asked: Asked) -> AppForm:
     shown = _shown(made, asked)
     made[WHOLE] = cast("UnboundField[Any]", ConditionField(gettext("Conditions"), model=view.model, id="conditions"))
     form = cast(AppForm, type("FilterForm", (AppForm,), made)(_Params(p for p in asked.filter_params if p[0] in shown)))
-    rest = filters.from_query([p for p in asked.filter_params if p[0] not in shown], view.model)
-    cast(Any, form)[WHOLE].process_data(None if rest is None else filters.to_json(rest))
+    rest, whole = [p for p in asked.filter_params if p[0] not in shown], cast(Any, form)[WHOLE]
+    if asked.problem:
+        whole.text = filters.draft(rest, view.model)
+    else:
+        condition = filters.from_query(rest, view.model)
+        whole.process_data(None if condition is None else filters.to_json(condition))
     return form
 
 
@@ -109,7 +113,7 @@ def sections(view: AppView, form: AppForm, asked: Asked) -> list[dict[str, Any]]
             groups.setdefault(group, []).append(name)
     return [
         {
-            "label": None if label is None else gettext(label) if label else gettext("More"),
+            "label": None if label is None else heading(gettext(label) if label else gettext("More"), view.identity),
             "fields": names,
             "used": len(used.intersection(names)),
         }

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
-from wtforms import BooleanField, FileField, validators
+from wtforms import FileField, validators
 
-from admin_views.access import may
 from admin_views.base.buttons import Button, Done, Flow, Press
 from admin_views.base.fields import AppForm
 from app.db import Base
-from app.domain.imports import filed, records, runs
+from app.domain.imports import records, runs
 from app.errors import Invalid
 from app.i18n import _, gettext
 from app.integrations.storage import DirectoryStorage, StoredFile
@@ -36,19 +35,14 @@ class UploadFlow(Flow):
         fields.stored = await runs.store(
             DirectoryStorage(settings.data_dir / "attachments"),
             name=upload.filename,
-            chunks=_chunks(upload),
+            chunks=chunks(upload),
             max_bytes=settings.max_upload_bytes,
         )
 
 
-async def _chunks(upload: UploadFile) -> AsyncIterator[bytes]:
+async def chunks(upload: UploadFile) -> AsyncIterator[bytes]:
     while chunk := await upload.read(256 * 1024):
         yield chunk
-
-
-def job_url(press: Press, job_id: int) -> str | None:
-    """Where a job shows how far it is, for whoever may look."""
-    return f"/admin/job/details/{job_id}" if may(press.request, "job", "details") else None
 
 
 def fields_of(view: AppView) -> list[str]:
@@ -57,15 +51,24 @@ def fields_of(view: AppView) -> list[str]:
     return [prop.key for prop in props if records.importable(prop)]
 
 
-class RowsForm(AppForm):
-    files = FileField(
-        _("File"),
-        [validators.InputRequired(_("Choose a file."))],
-        description=_("XLSX or CSV, with the labels of the fields above the rows, as an export has them."),
-        render_kw={"accept": ".xlsx,.csv,.txt,text/csv"},
-    )
-    dry_run = BooleanField(_("Only check, change nothing"))
+SHEETS = ".xlsx,.csv,.txt,text/csv"
+
+
+def file_field(description: str = "", accept: str = "") -> FileField:
+    """The one file that a form is for."""
+    needed = [validators.InputRequired(_("Choose a file."))]
+    return FileField(_("File"), needed, description=description, render_kw={"accept": accept} if accept else {})
+
+
+class UploadForm(AppForm):
+    """What `UploadFlow` asks for; `stored` is there once the file is."""
+
+    files = file_field()
     stored: StoredFile
+
+
+class RowsForm(UploadForm):
+    files = file_field(_("XLSX or CSV, with the labels of the fields above the rows, as an export has them."), SHEETS)
 
 
 class RowsFlow(UploadFlow):
@@ -73,12 +76,12 @@ class RowsFlow(UploadFlow):
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
         fields: Any = form
-        job_id = await filed.add_file(
-            session, task=records.TASK, stored=fields.stored, name=form.data["files"].filename or "",
-            dry_run=bool(form.data["dry_run"]), table=cast("type[Base]", press.view.model).__tablename__,
-            fields=fields_of(press.view), change=may(press.request, press.view.identity, "edit"),
+        run = await runs.add_rows(
+            session, stored=fields.stored, name=form.data["files"].filename or "",
+            noun=cast("type[Base]", press.view.model).__tablename__, fields=fields_of(press.view),
         )  # fmt: skip
-        return Done(gettext("The file is taken in, in the background."), url=job_url(press, job_id))
+        said = gettext("The file is being checked. Nothing is changed until you start the import.")
+        return Done(said, url=f"/admin/import_run/details/{run.id}")
 
 
 IMPORT = Button(
@@ -88,7 +91,11 @@ IMPORT = Button(
     on=frozenset({"head"}),
     flow=RowsFlow(),
     grant="create",
+    also=("import_run", "create"),
     more=True,
-    lede=_("A row with the ID or the name of one that is there changes it, if you may; the others are new."),
-    submit=_("Take in the file"),
+    lede=_(
+        "A row with the ID or the name of one that is there changes it; the others are new. The file is checked first: "
+        "you see what would be taken and what is wrong."
+    ),
+    submit=_("Check the file"),
 )

@@ -1,24 +1,16 @@
-"""Paging by keyset: the order of a list, and the rows behind one of them."""
+"""The pages of a list: where one begins, as an address says it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Enum, String, func, literal, tuple_, type_coerce
-
-from app import db
-from app.db import UtcDateTime
+from app.db.keyset import Key
 from app.errors import AppError
 from app.i18n import _
-
-if TYPE_CHECKING:
-    from admin_views.base.asked import Asked
-    from admin_views.base.plan import Plan
 
 
 def bad(what: str) -> AppError:
@@ -43,77 +35,22 @@ def encode(values: list[Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(plain, default=str).encode()).decode().rstrip("=")
 
 
-@dataclass(frozen=True)
-class Key:
-    """One expression of the sort order; `attr` is the name of the same value in a row."""
-
-    expression: ColumnElement[Any]
-    attr: str
-    empty: Any
-    descending: bool
-
-    def value(self, stored: Any) -> Any:
-        return self.empty if stored is None else stored
-
-    def of(self, row: Any) -> Any:
-        return self.value(getattr(row, self.attr))
-
-    def parse(self, value: Any) -> Any:
-        wanted = type(self.empty)
-        try:
-            if wanted is datetime:
-                return datetime.fromisoformat(value)
-            if wanted is date:
-                return date.fromisoformat(value)
-        except (TypeError, ValueError):
-            raise bad(_("the page marker is damaged")) from None
-        if not isinstance(value, wanted) or isinstance(value, bool) is not (wanted is bool):
-            raise bad(_("the page marker is damaged"))
-        return value
-
-
-def _empty(kind: Any) -> Any:
-    if isinstance(kind, UtcDateTime):
-        return datetime(1, 1, 2, tzinfo=UTC)
-    python = kind.python_type
-    return date(1, 1, 2) if python is date else (False if python is bool else (0 if python is int else ""))
-
-
-def keys_of(plan: Plan, asked: Asked) -> list[Key]:
-    """The sort order: the asked column, then the primary key as a tie-breaker, all in one direction."""
-    view = plan.view
-    names = [p.key for p in view.pk_props]
-    if asked.sort and asked.sort not in names:
-        names.insert(0, plan.sortable[asked.sort])
-    elif asked.sort:
-        names = [asked.sort, *(n for n in names if n != asked.sort)]
-    keys = []
-    for name in names:
-        column = view.mapper.column_attrs[name].columns[0]
-        expression: ColumnElement[Any] = getattr(view.model, name)
-        empty = _empty(column.type)
-        if column.nullable:
-            kind = String() if isinstance(column.type, Enum) else column.type  # none of its members is empty
-            expression = func.coalesce(type_coerce(expression, kind), literal(empty, kind))
-        keys.append(Key(expression, name, empty, asked.descending))
-    return keys
-
-
-def order_by(keys: list[Key], descending: bool) -> list[ColumnElement[Any]]:
-    return [k.expression.desc() if descending else k.expression.asc() for k in keys]
-
-
-def beyond(keys: list[Key], *, backwards: bool = False) -> ColumnElement[bool]:
-    """Rows behind (or before) the row whose values are the parameters `marker` names."""
-    # compared as a whole it is one range of an index; taken apart into ANDs and ORs both databases read the index
-    # from its beginning. Keys are never NULL.
-    here = tuple_(*(k.expression for k in keys))
-    there = tuple_(*(db.given(f"key_{i}", k.expression.type) for i, k in enumerate(keys)))
-    return here < there if keys[0].descending is not backwards else here > there
+def _parsed(key: Key, value: Any) -> Any:
+    wanted = type(key.empty)
+    try:
+        if wanted is datetime:
+            return datetime.fromisoformat(value)
+        if wanted is date:
+            return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise bad(_("the page marker is damaged")) from None
+    if not isinstance(value, wanted) or isinstance(value, bool) is not (wanted is bool):
+        raise bad(_("the page marker is damaged"))
+    return value
 
 
 def marker(keys: list[Key], values: list[Any]) -> dict[str, Any]:
-    """The parameters of `beyond` for the row that had these values. Raises AppError 400."""
+    """The parameters of `keyset.beyond` for the row that had these values. Raises AppError 400."""
     if len(values) != len(keys):
         raise bad(_("the page marker is damaged"))
-    return {f"key_{i}": k.parse(v) for i, (k, v) in enumerate(zip(keys, values, strict=True))}
+    return {f"key_{i}": _parsed(k, v) for i, (k, v) in enumerate(zip(keys, values, strict=True))}

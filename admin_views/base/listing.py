@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Select, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_views.base.asked import ALL, NOTHING, PLAIN, SIZES, Saved
-from admin_views.base.asked import Asked as Asked
-from admin_views.base.keyset import Key, bad, beyond, cursor, encode, keys_of, marker, order_by
+from admin_views.base.asked import ALL, NOBODY, NOTHING, PLAIN, SIZES, Asked, Saved
+from admin_views.base.keyset import bad, cursor, encode, marker
 from app import db, filters
+from app.db.keyset import Key, beyond, order_by
+from app.domain import custom
+from app.domain.lists import Meant
 from app.domain.views import MOST_COLUMNS, WIDTHS, Columns
-from app.i18n import _, show_number
+from app.i18n import _, gettext, show_number
 from app.models import scope
 from app.observe import actor
 
@@ -85,7 +87,8 @@ def parse_columns(plan: Plan, text: str) -> Columns:
 
 
 def read(plan: Plan, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = (), saved: Saved = NOTHING) -> Asked:
-    """Read the query parameters of a list. Raises AppError 400 with a sentence."""
+    """Read the query parameters of a list. Raises AppError 400 with a sentence; what is wrong with the filter is told
+    by `Asked.problem`."""
     own = {name: value for name, value in params if name in OWN}
     if any("\0" in name or "\0" in value for name, value in params):
         raise bad(_("a NUL character"))
@@ -106,11 +109,13 @@ def read(plan: Plan, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = (
         raise bad(_("unknown page size"))
     start = own.get("from", "1")
     rest = tuple((n, v) for n, v in params if n not in OWN and v.strip())
-    condition = filters.from_query(rest, plan.view.model, plan.may_filter)
+    condition, problem = _filter(plan, rest)
     if view is not None and not said:
         search = search or view.search
         if condition is None:
             rest, condition = view.params, view.condition
+    if view is not None and condition == view.condition:
+        problem = problem or view.problem
     return Asked(
         search=search,
         sort=name,
@@ -122,22 +127,34 @@ def read(plan: Plan, params: Sequence[tuple[str, str]], pin: tuple[int, ...] = (
         start=int(start) if start.isascii() and start.isdecimal() and len(start) < 10 else 1,
         filter_params=rest,
         condition=condition,
+        problem=problem,
         pin=pin,
         columns=parse_columns(plan, own["columns"]) if "columns" in own else shape.columns,
         saved=saved,
     )
 
 
+def _filter(plan: Plan, params: tuple[tuple[str, str], ...]) -> tuple[filters.Condition | None, str]:
+    """The filter of an address, and why it cannot be used: then it means nobody."""
+    try:
+        return filters.from_query(params, plan.view.model, plan.may_filter), ""
+    except filters.FilterProblem as found:
+        return NOBODY, gettext("The filter of this address cannot be used, so it finds nothing. %(why)s") % {
+            "why": found
+        }
+
+
+def meant(plan: Plan, asked: Asked) -> Meant:
+    """The rows of a list as work in the background takes them; those of an `own` screen stay here."""
+    model, sort = plan.view.model, "" if asked.unsorted else asked.sort
+    if sort and custom.named(model, sort) is None:
+        sort = plan.sortable[sort]
+    return Meant(model, asked.condition, asked.search, asked.pin, sort, asked.descending or asked.unsorted)
+
+
 def conditions(view: AppView, asked: Asked) -> list[ColumnElement[bool]]:
     """What search, filter and the pinned customers ask of a row; the session adds the scope."""
-    found = view.always()
-    if asked.search and (searched := view.search(asked.search)) is not None:
-        found.append(searched)
-    if asked.condition is not None:
-        found.append(filters.compile(asked.condition, view.model))
-    if asked.pin and (mine := view.of_customers(asked.pin)) is not None:
-        found.append(mine)
-    return found
+    return [*view.mine(), *Meant(view.model, asked.condition, asked.search, asked.pin).where()]
 
 
 def narrowed(view: AppView, asked: Asked) -> Select[Any]:
@@ -153,7 +170,8 @@ class _Query:
         self.session, self.plan, self.asked, self.only = session, plan, asked, only
         self.conditions: list[ColumnElement[bool]] | None = None
         steady = only is None and not filters.moves(asked.condition, plan.view.model)
-        narrow = (asked.search, asked.filter_params, asked.pin)
+        # who may not filter by a field means nobody with the same parameters
+        narrow = (asked.search, asked.filter_params, bool(asked.problem), asked.pin)
         me = actor.get().staff_id if plan.view.own else None
         self.key = (plan.view.identity, *narrow, scope.whose(), me) if steady else None
 
@@ -198,11 +216,13 @@ class _Query:
             where = list(await self.where())
             if at is not None:
                 where.append(beyond(keys, backwards=asked.before is not None))
-            statement = self.plan.reading.select(*where, besides=[k.attr for k in keys])
-            return statement.order_by(*order_by(keys, flip)).limit(asked.size + 1)
+            statement = self.plan.reading.select(*where, besides=keys)
+            return statement.order_by(*order_by(keys, descending=flip)).limit(asked.size + 1)
 
         place = (at is not None, asked.before is not None, flip)
-        return await self.rows((self.plan.reading, asked.sort, asked.descending, asked.size, *place), make, **values)
+        return await self.rows(
+            (self.plan.reading, asked.sort, asked.descending, asked.unsorted, asked.size, *place), make, **values
+        )
 
 
 async def _limited(make: Any) -> Select[Any]:
@@ -228,9 +248,10 @@ async def fetch(session: AsyncSession, plan: Plan, asked: Asked, *, only: Column
     """One page of records. `only`: a further condition (the record on whose card the list stands)."""
     query = _Query(session, plan, asked, only)
     total, capped = await query.count()
-    keys = keys_of(plan, asked)
+    asked = query.asked = orderly(plan, asked, total, capped)
+    keys = meant(plan, asked).keys()
     backwards = asked.before is not None or asked.last
-    rows = list(await query.page(keys, asked.descending is not backwards))
+    rows = list(await query.page(keys, keys[0].descending is not backwards))
     more = len(rows) > asked.size
     rows = rows[: asked.size]
     if backwards:
@@ -242,6 +263,17 @@ async def fetch(session: AsyncSession, plan: Plan, asked: Asked, *, only: Column
         page.first_key = encode([k.of(rows[0]) for k in keys])
         page.last_key = encode([k.of(rows[-1]) for k in keys])
     return page
+
+
+def orderly(plan: Plan, asked: Asked, total: int, capped: bool) -> Asked:
+    """The same in an order in which so many rows can be read: a custom field without an index sorts only few."""
+    spec = custom.named(plan.view.model, asked.sort)
+    if spec is None or spec.indexed or not (capped or total > COUNTED):
+        return asked
+    elsewhere = {asked.after and len(asked.after), asked.before and len(asked.before)} - {None, len(plan.view.pk_props)}
+    if elsewhere:  # a place in the other order
+        return replace(asked, unsorted=True, after=None, before=None, start=1)
+    return replace(asked, unsorted=True)
 
 
 async def count(session: AsyncSession, plan: Plan, asked: Asked) -> tuple[int, bool]:

@@ -16,11 +16,13 @@ from admin_views.base.asked import ALL, SIZES, Asked, column_text
 from admin_views.base.buttons import Button
 from admin_views.base.cells import Marker, money, ready
 from admin_views.base.filterform import offers
-from admin_views.base.listing import Page, count, total_text, totals
+from admin_views.base.listing import COUNTED, Page, count, total_text, totals
 from admin_views.base.plan import Plan, for_others
 from admin_views.base.reading import names_of
 from admin_views.base.screen import AppView
 from app import filters
+from app.domain import custom as own_fields
+from app.domain.sessions import granted
 from app.i18n import gettext, language, show_number
 from app.models import scope
 from app.render import environment
@@ -68,7 +70,7 @@ def table_of(
 def columns_of(plan: Plan, asked: Asked) -> list[dict[str, Any]]:
     shown = []
     for c in plan.columns:
-        current = asked.sort == c.key
+        current = asked.sort == c.key and not asked.unsorted
         flipped = asked.sorted_by(c.key, current and not asked.descending)
         shown.append(
             {
@@ -139,6 +141,7 @@ async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool 
     narrowed_url = clear_url if asked.search or filters_on else None
     columns = columns_of(plan, asked)
     around = pager(view.list_url, page)
+    opens = asked.at_fault or bool(asked.problem and asked.saved.view and asked.saved.view.mine)
     shown = table_of(plan, page.rows, columns, select=bool(chosen), sticky=True, search=asked.search)
     above = await view.above(session, query.removeprefix(f"view={ALL}").removeprefix("&"))
     return {
@@ -152,7 +155,7 @@ async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool 
         "table": shown if page.rows else "",
         "acts": made("acts", language(), tuple(head)),
         "selection": made("selection", language(), chosen, page.total_text) if chosen else "",
-        "drawer": made("drawer", language(), view.list_url, filter_url, clear_url, page.total_text),
+        "drawer": made("drawer", language(), view.list_url, filter_url, clear_url, page.total_text, opens),
         "chips": made("chips", language(), await chips(session, view, asked), filter_url, filters_on, narrowed_url),
         "density": made("density", language()),
         "chooser": made("chooser", language()),
@@ -162,7 +165,10 @@ async def listing(session: AsyncSession, plan: Plan, page: Page, *, share: bool 
         "add": {"label": gettext("Add here"), "url": inplace.add_url(view)}
         if view.in_place and plan.may_create
         else None,
-        "said": said(page, columns, around["text"]),
+        "said": asked.problem or said(page, columns, around["text"]),
+        "problem": asked.problem,
+        "clear_url": clear_url,
+        "unsorted": _unsorted(plan, asked),
         "empty": empty(plan, asked),
         **above,
         "views": views.bar(plan, asked, above.get("views", ()), share),
@@ -184,8 +190,23 @@ def _begins(plan: Plan) -> Offer | None:
 
 
 def _create(view: AppView) -> Offer:
-    label = str(view.create_label) if view.create_label else gettext("New")
+    label = view.creating or gettext("New")
     return Offer(label, f"/admin/{view.identity}/create", view.create_icon, primary=True)
+
+
+def _unsorted(plan: Plan, asked: Asked) -> dict[str, Any] | None:
+    """Why the rows do not stand in the order that was asked for, and where that is changed."""
+    spec = own_fields.named(plan.view.model, asked.sort) if asked.unsorted else None
+    if spec is None:
+        return None
+    why = gettext("More than %(n)s rows match: too many to be sorted by “%(field)s”. Narrow the list, or have the "
+                  "field marked as “Filtered or sorted often”.")  # fmt: skip
+    may = granted(plan.grants, "custom_field", "edit")
+    return {
+        "text": why % {"n": show_number(COUNTED), "field": spec.label},
+        "label": gettext("To the field"),
+        "url": f"/admin/custom_field/edit/{spec.id}" if may else None,
+    }
 
 
 def _unnarrowed(view: AppView, asked: Asked) -> str:
@@ -213,6 +234,7 @@ def empty(plan: Plan, asked: Asked) -> dict[str, Any]:
         hints = [gettext("Try fewer letters or another spelling.")] if asked.search else []
         if len(asked.filter_params) > 1:
             hints.append(gettext("Take away one condition after the other, or all at once."))
+        hints = [gettext("Mend the filter, or remove it.")] if asked.problem else hints
         label = gettext("Remove search and filter") if asked.search else gettext("Remove filter")
         return {
             "icon": "search",
@@ -236,8 +258,8 @@ def empty(plan: Plan, asked: Asked) -> dict[str, Any]:
 
 
 async def matching(session: AsyncSession, plan: Plan, asked: Asked) -> dict[str, str]:
-    """How many rows the list would show, in words."""
-    number = total_text(*await count(session, plan, asked))
+    """How many rows the list would show, in words. Raises AppError for a filter that cannot be used."""
+    number = total_text(*await count(session, plan, asked.sound()))
     return {"match": gettext("%(number)s match") % {"number": number}, "number": number}
 
 
@@ -276,7 +298,7 @@ class Chip(NamedTuple):
 
 async def chips(session: AsyncSession, view: AppView, asked: Asked) -> tuple[Chip, ...]:
     """One chip per condition of the filter, with the address of the list without it."""
-    if asked.condition is None:
+    if asked.condition is None or asked.problem:
         return ()
     named = {
         m: await names_of(session, m, list(ids)[:200]) for m, ids in filters.refs(asked.condition, view.model).items()

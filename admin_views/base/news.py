@@ -48,9 +48,9 @@ class News:
 
 def _told(request: Request, views: Sequence[AppView]) -> Iterator[tuple[AppView, News]]:
     for view in views:
-        plan = plan_of(request, view)
-        if plan.may("list") and plan.linked:
-            for news in view.news(request.session["staff_id"]):
+        told = view.news(request.session["staff_id"])  # few screens have any; a plan is a lot to make for the others
+        if told and (plan := plan_of(request, view)).may("list") and plan.linked:
+            for news in told:
                 yield view, news
 
 

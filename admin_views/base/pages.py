@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,7 +13,10 @@ from admin_views.base.fields import LookupField
 from admin_views.base.plan import Plan
 from app.db import model_of
 from app.errors import Invalid
-from app.i18n import gettext
+from app.i18n import gettext, heading
+
+if TYPE_CHECKING:
+    from admin_views.base.screen import AppView
 
 
 async def resolve_lookups(session: AsyncSession, form: Form, *, check: bool = False) -> bool:
@@ -65,6 +68,11 @@ def groups_of(plan: Plan, form: Form) -> list[dict[str, Any]]:
     if rest:
         groups.append({"label": None, "help": None, "fields": rest, "more": False})
     return groups
+
+
+def called(view: AppView, parts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sections of a form or a card under the headings that people have given them."""
+    return [{**p, "label": heading(p["label"], view.identity)} if p.get("label") else p for p in parts]
 
 
 def carried(form: Form) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def _fitted(column: Column, width: str, usual: bool) -> Column:
     words = column.css.split()
     if not usual:
         words = ["col-figures" if w in ("amount", "id") else w for w in words if w not in ROLES - {"amount"}]
-    words = [w for w in words if w != "lesser"]
+    words = [w for w in words if w not in ("lesser", "least")]
     if not ROLES & set(words):
         words.append("col-more")
     return replace(column, css=" ".join([*words, *([f"w-{width}"] if width else [])]))

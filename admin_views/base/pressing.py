@@ -13,6 +13,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from admin_views.access import need
 from admin_views.base import inplace, pages
 from admin_views.base.buttons import MOST_OBJECTS, Button, Done, Press
 from admin_views.base.fields import AppForm, ask_again, focus_of
@@ -42,6 +43,8 @@ class Pressing(PanelBase):
         if button is None:
             raise NotFound
         self.need(request, view, button.action)
+        if button.also is not None:
+            need(request, *button.also)
         posted = await posted_form(request) if request.method == "POST" else None
         async with db.reads() as session:
             press = await self._target(request, session, view, button, posted)
@@ -79,7 +82,7 @@ class Pressing(PanelBase):
         if source.get("all") == "1":
             params = parse_qsl(source.get("query", "")) if posted is not None else request.query_params.multi_items()
             pin = parse_ids(dict(params).get("pin", "")) or pinned(request)
-            asked = await open_list(session, plan_of(request, view), params, pin)
+            asked = (await open_list(session, plan_of(request, view), params, pin)).sound()
             press = Press(request, view, button, session, (), asked)
             statement: Select[Any] = narrowed(view, asked).limit(MOST_OBJECTS + 1)
         else:
@@ -174,6 +177,7 @@ class Pressing(PanelBase):
             **context,
         }
         merged["page"]["focus"] = focus_of(form, groups, new=True)
+        merged["groups"] = pages.called(view, merged["groups"])
         if asking is not None and "submit" in asking:
             merged["page"]["submit_label"] = asking["submit"]
         return await self.respond(

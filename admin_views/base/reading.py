@@ -20,6 +20,7 @@ from app.models import scope
 
 if TYPE_CHECKING:
     from admin_views.base.screen import AppView
+    from app.db.keyset import Key
 
 LABELS = ("id", "name", "hue", "full_name", "username", "subject", "text")
 
@@ -65,13 +66,17 @@ class Reading:
         self.computed = view.computed() if computed else {}
         self.record = _record(view.model, [*self.names, *self.computed, *self.relations, *more])
 
-    def select(self, *conditions: ColumnElement[bool], besides: Iterable[str] = ()) -> Select[Any]:
-        """The rows that meet the conditions. besides: columns that only the order needs."""
+    def select(self, *conditions: ColumnElement[bool], besides: Iterable[Key] = ()) -> Select[Any]:
+        """The rows that meet the conditions. besides: what the order needs."""
         columns = [getattr(self.model, n).label(n) for n in self.names]
         columns += [expression.label(n) for n, expression in self.computed.items()]
         for key, (target, few, _kind) in self.relations.items():
             columns += [getattr(target, n).label(f"{key}__{n}") for n in few]
-        columns += [getattr(self.model, n).label(n) for n in besides if n not in self.names]
+        columns += [
+            (k.expression if k.own else getattr(self.model, k.attr)).label(k.attr)
+            for k in besides
+            if k.attr not in self.names
+        ]
         statement = select(*columns).select_from(self.model).where(*conditions)
         for key, (target, _few, _kind) in self.relations.items():
             statement = statement.outerjoin(getattr(self.model, key).of_type(target))

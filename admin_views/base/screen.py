@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast, no_type_check
 from markupsafe import Markup, escape
 from sqladmin import ModelView
 from sqladmin.models import ModelViewMeta
-from sqlalchemy import JSON, ColumnElement, Select, Text, func, inspect, or_, select
+from sqlalchemy import JSON, ColumnElement, Select, Text, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import ColumnProperty, Mapper, joinedload
 from starlette.requests import Request
@@ -29,17 +29,17 @@ from admin_views.base.plan import Column, Plan, plan_of
 from admin_views.base.related import Related
 from admin_views.base.writing import Writing
 from app import filters
-from app.db import Base, Searchable, fold, like
+from app.domain import lists
 from app.domain.config import live, modules
 from app.domain.sessions import Grants
 from app.errors import NotFound
-from app.i18n import _, gettext, named
+from app.i18n import Named, _, gettext, named
 
 if TYPE_CHECKING:
     from admin_views.base.news import News
 
-ONE, MANY = "@one", "@many"
-"""Under which the names of the screen itself can be changed."""
+ONE, MANY, CREATE, BUTTON = "@one", "@many", "@create", "@button."
+"""Under which the names of the screen itself, of what makes a row, and of its buttons can be changed."""
 PLANS = 100
 """Sets of grants whose plans are kept; there are about as many as roles."""
 
@@ -85,8 +85,6 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
     purpose: ClassVar[str] = ""
     """What the screen is for, in one sentence: said where there is nothing to show yet."""
     search_hint: ClassVar[str] = ""
-    through: ClassVar[str] = ""
-    """The relations that lead to a customer ("service.customer"), where the shortest path is not the right one."""
     buttons: ClassVar[tuple[Button, ...]] = ()
     related: ClassVar[tuple[Related, ...]] = ()
     create_label: ClassVar[str] = ""
@@ -191,9 +189,10 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
         own = custom.columns(self.model)
         if own:
             columns = custom.beside(columns, [c for c, listed in own if listed])
-            sections[custom.SECTION] = [c for c, _listed in own]
+            sections[custom.SECTION] = custom.details(self.model)
             fields[custom.SECTION] = [c.key for c, _listed in own]
-        may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)]
+        may = [b for b in self.all_buttons() if granted(grants, self.identity, b.action)
+               and (b.also is None or granted(grants, *b.also))]  # fmt: skip
         one_key = len(self.pk_props) == 1  # a row with a key of several columns cannot be chosen by one number
         return Plan(
             self, grants, columns, {},
@@ -297,42 +296,24 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
         return rows.order_by(*self.lookup_order())
 
     def always(self) -> list[ColumnElement[bool]]:
-        """Conditions that hold for every list of this screen."""
-        return self.mine()
+        """Conditions that hold for every list of this screen; a table has its own in app/domain/lists.py."""
+        return [*self.mine(), *lists.always(self.model)]
 
     def search(self, text: str) -> ColumnElement[bool] | None:
-        """Quick search; a model without `search_text` is searched by its folded columns. None: not searchable."""
-        if issubclass(self.model, Searchable):
-            return filters.search(cast("type[Base]", self.model), text)
-        columns = [getattr(self.model, p.key) for p in self.mapper.column_attrs if "folds" in p.columns[0].info]
-        columns = columns or [
-            func.lower(getattr(self.model, p.key)) for p in self._props() if p.columns[0].info["searched"]
-        ]
-        if not columns:
-            return None
-        words = [w.strip() for w in fold(text).split()][:8]
-        return or_(*(c.like(f"%{like(w)}%", escape="\\") for c in columns for w in words)) if words else None
+        """The quick search of the list. None: it has none."""
+        return lists.search(self.model, text)
 
     @cached_property
     def searchable(self) -> bool:
         return self.search("x") is not None
 
     def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool] | None:
-        """The rows that belong to these customers: by the shortest path of foreign keys. None: it has none."""
-        if self.identity == "customer":
-            return cast("ColumnElement[bool]", self.pk_column.in_(ids))
-        return None if self.customer_path is None else paths.belongs_to(self.model, self.customer_path, ids)
+        """The rows that belong to these customers. None: they have none."""
+        return lists.of_customers(self.model, ids)
 
     @cached_property
     def reaches_customers(self) -> bool:
         return self.of_customers((0,)) is not None
-
-    @cached_property
-    def customer_path(self) -> tuple[str, ...] | None:
-        """The relations that lead to a customer. Raises LookupError when two are equally short and none is named."""
-        if self.through:
-            return tuple(self.through.split("."))
-        return paths.shortest(self.model, "customer")
 
     @property
     def pk_column(self) -> Any:
@@ -396,7 +377,18 @@ class AppView(Hooks, Writing, ModelView, metaclass=_ScreenMeta):
         several = (EDIT_SEVERAL,) if self.bulk else ()
         placed = inplace.BUTTONS if self.in_place else ()
         lists = () if self.own else (PIN, EXPORT)
-        return (*self.buttons, *taken, *several, *placed, *lists, *last)
+        found = (*self.buttons, *taken, *several, *placed, *lists, *last)
+        return tuple(replace(b, label=named(b.label, self.identity, BUTTON + b.slug)) for b in found)
+
+    @property
+    def creating(self) -> str:
+        """What the button that makes a row is called; empty where it has no name of its own."""
+        label = self.create_named
+        return str(label) if self.create_label or label.own else ""
+
+    @cached_property
+    def create_named(self) -> Named:
+        return cast("Named", named(self.create_label or _("New"), self.identity, CREATE))
 
     def only(self, pks: tuple[int, ...]) -> filters.Condition:
         """The filter that means exactly these rows."""

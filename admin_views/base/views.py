@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from admin_views.access import may
-from admin_views.base.asked import ALL, SIZES, Asked, Opened, Saved
+from admin_views.access import granted, may
+from admin_views.base.asked import ALL, NOBODY, SIZES, Asked, Opened, Saved
 from admin_views.base.listing import count, read, total_text
 from admin_views.base.plan import Plan
 from app import db, filters
@@ -25,7 +25,6 @@ from app.models import scope
 
 COUNTED_FOR = 20.0
 """Seconds that the figure of a tab may be old."""
-NOBODY: tuple[tuple[str, str], ...] = (("filter", json.dumps({"any": []})),)
 MANY = "…"
 """The figure of a tab that takes too long to count."""
 PARTS = {
@@ -68,19 +67,21 @@ def fitting(plan: Plan, shape: Shape) -> Shape:
 
 
 def as_opened(plan: Plan, view: View) -> Opened:
-    shape, problem, params = fitting(plan, view.shape), "", NOBODY
+    shape, problem, model = fitting(plan, view.shape), "", plan.view.model
+    mine = view.mine or (granted(plan.grants, "saved_view", "edit") and views.may_share())
+    params: tuple[tuple[str, str], ...] = ()
     condition: filters.Condition | None = None
-    model = plan.view.model
-    if not view.condition:
-        params = ()
-    else:
+    if view.condition:
         try:
             condition = filters.parse(view.condition, model, plan.may_filter)
             params = tuple(filters.to_query(condition, model))
         except filters.FilterProblem as found:
-            condition, problem = filters.Any(()), _why(plan, view, found)
+            condition, problem = NOBODY, _why(plan, view, found)
+            # shown to those who can mend it; nobody else learns what it asks
+            told = view.condition if mine else filters.to_json(NOBODY)
+            params = ((filters.WHOLE, json.dumps(told, ensure_ascii=False)),)
     gone = len(view.shape.columns) - len(shape.columns)
-    return Opened(view.id, view.name, shape, view.search, params, condition, problem, gone, view.mine)
+    return Opened(view.id, view.name, shape, view.search, params, condition, problem, gone, mine)
 
 
 def _why(plan: Plan, view: View, problem: filters.FilterProblem) -> str:
@@ -131,7 +132,6 @@ def _open(plan: Plan, asked: Asked, view: Opened, share: bool) -> dict[str, Any]
     return {
         "id": view.id,
         "name": view.name,
-        "problem": view.problem,
         "gone": gone,
         "changed": [str(PARTS[part]) for part in asked.differences],
         "query": query,

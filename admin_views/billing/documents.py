@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 from markupsafe import Markup
@@ -11,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
-from wtforms import DateField, FileField, StringField, validators
+from wtforms import DateField, StringField, validators
 
 from admin_views.base import AppForm, AppView, Button, Done, Flow, Press
 from admin_views.base.fields import ChoiceField, plain
+from admin_views.base.importing import chunks, file_field
 from admin_views.base.plan import Plan
 from app.domain.billing import documents
 from app.domain.billing.documents import attach_document, document_pdf, make_document, save_document_template
@@ -49,7 +49,7 @@ async def make(session: AsyncSession, chosen: list[Any], *, kind: str, first: An
 class AttachForm(AppForm):
     kind = ChoiceField(_("Kind"), [validators.InputRequired()], kind=DocumentKind)
     title = StringField(_("Title"), [validators.Length(max=200), plain], description=_("Empty: the name of the file."))
-    files = FileField(_("File"), [validators.InputRequired(_("Choose a file."))])
+    files = file_field()
 
 
 class AttachFlow(Flow):
@@ -61,15 +61,10 @@ class AttachFlow(Flow):
             raise Invalid(files=gettext("Choose a file."))
         document = await attach_document(
             session, _storage(press.request), customer_id=press.one.id, kind=DocumentKind(form.data["kind"]),
-            title=form.data["title"] or "", name=upload.filename, chunks=_chunks(upload),
+            title=form.data["title"] or "", name=upload.filename, chunks=chunks(upload),
             max_bytes=press.request.app.state.settings.max_upload_bytes, staff_id=actor.get().staff_id,
         )  # fmt: skip
         return Done(gettext("The file is kept."), url=f"/admin/finance_document/details/{document.id}")
-
-
-async def _chunks(upload: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await upload.read(256 * 1024):
-        yield chunk
 
 
 OF_CUSTOMER = (
@@ -120,7 +115,7 @@ class DocumentTemplates(AppView, model=DocumentTemplate):
     purpose = _("What acts, contracts and reports are made from.")
 
     async def form_context(self, session: AsyncSession, obj: Any, form: Any) -> dict[str, Any]:
-        names = ", ".join(f"{{{{ {spec.name} }}}}" for spec in (*documents.MACROS, *MACROS.values()))
+        names = ", ".join(f"{{{{ {spec.name} }}}}" for spec in (*documents.macros(), *MACROS.values()))
         said = gettext("A line that begins with | is a row of a table. Fields: %(list)s")
         form.body.description = said % {"list": names}
         form.body.render_kw = {"rows": 16}

@@ -19,7 +19,6 @@ class Expenses(AppView, model=Expense):
     name, name_plural, icon, category = _("Expense"), _("Expenses"), "receipt", "Money"
     purpose = _("What customers were charged, and for which period.")
     filter_first = ("customer", "project", "on_day", "service", "covered_by", "amount", "taken_back")
-    through = "customer"
     readonly = True
     needs = ("reversed_by_id",)
     buttons = (TAKE_BACK,)

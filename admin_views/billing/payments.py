@@ -137,7 +137,6 @@ class Payments(AppView, model=Payment):
     search_hint = _("Number, ID, or number at the gateway")
     create_label = _("Write down a payment")
     form_template = "sqladmin/payment_form.html"
-    through = "customer"
     can_delete = False
 
     @classmethod

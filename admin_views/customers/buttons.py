@@ -59,7 +59,7 @@ class GroupFlow(ManyFlow):
         groups = form.data["groups"]
         if press.asked is None:
             return await join_groups(session, press.objects, groups=groups)
-        rows, query = await chosen_by(session, press)
+        rows, query = chosen_by(press)
         name = f"{press.view.name_plural}: {press.button.label}"
         add = {"groups": groups}
         return began(await add_edit(session, noun=press.view.identity, rows=rows, query=query, name=name, add=add))

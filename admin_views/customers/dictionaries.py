@@ -39,7 +39,8 @@ class Groups(AppView, model=Group):
                 _("Who is a member"),
                 model=Customer,
                 description=_(
-                    "Whoever fits is a member, as long as they do. Members by hand stay. Empty: only by hand."
+                    "Whoever fits is a member, as long as they do. Members by hand stay. Empty: only by hand. "
+                    "Changes count within seconds; days that pass, and messages sent to them, by night."
                 ),
             ),
             "products": LookupField(

@@ -27,7 +27,7 @@ from admin_views.messaging.message_form import (
 )
 from app import filters
 from app.domain.messaging import audience as audiences
-from app.domain.messaging import campaigns, checking
+from app.domain.messaging import checking, starting
 from app.domain.messaging.audience import Audience
 from app.errors import Forbidden, Invalid
 from app.i18n import _, gettext, language_name, ngettext, show_moment, show_number
@@ -202,7 +202,7 @@ class ComposeFlow(Flow):
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
         data, audience = form.data, await self._audience(press, form)
-        campaign = await campaigns.start_campaign(
+        campaign = await starting.start_campaign(
             session,
             key=data["key"][:64],
             category_id=data["category"],

@@ -15,7 +15,7 @@ from admin_views.base.fields import MomentField
 from admin_views.base.working import stop_button
 from admin_views.messaging.compose import ComposeFlow
 from admin_views.messaging.working import WAITING
-from app.domain.messaging import campaigns
+from app.domain.messaging import campaigns, starting
 from app.i18n import _, gettext, ngettext, show_moment, show_number, zone
 from app.models.messaging import Campaign, CampaignState, Channel
 from app.observe import actor
@@ -71,19 +71,19 @@ async def resume(session: AsyncSession, chosen: list[Campaign]) -> str:
 
 async def approve(session: AsyncSession, chosen: list[Campaign]) -> str:
     for campaign in chosen:
-        await campaigns.approve_campaign(session, campaign_id=campaign.id)
+        await starting.approve_campaign(session, campaign_id=campaign.id)
     return gettext("Approved.")
 
 
 async def plan(session: AsyncSession, chosen: list[Campaign], *, send_at: datetime, local_time: bool) -> str:
     for campaign in chosen:
-        await campaigns.plan_campaign(session, campaign_id=campaign.id, send_at=send_at, local_time=local_time)
+        await starting.plan_campaign(session, campaign_id=campaign.id, send_at=send_at, local_time=local_time)
     return gettext("Planned for %(when)s.") % {"when": show_moment(send_at)}
 
 
 async def send_now(session: AsyncSession, chosen: list[Campaign]) -> str:
     for campaign in chosen:
-        await campaigns.plan_campaign(session, campaign_id=campaign.id, send_at=None)
+        await starting.plan_campaign(session, campaign_id=campaign.id, send_at=None)
     return gettext("The message is on its way.")
 
 

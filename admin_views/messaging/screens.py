@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 from starlette.requests import Request
@@ -82,9 +82,6 @@ class Campaigns(AppView, model=Campaign):
             News(_("Your campaigns that are sent"), "send", (*mine, Campaign.state == CampaignState.DONE),
                  Campaign.finished_at),
         )  # fmt: skip
-
-    def of_customers(self, ids: tuple[int, ...]) -> ColumnElement[bool]:
-        return exists().where(Delivery.campaign_id == Campaign.id, Delivery.customer_id.in_(ids))
 
     def card_options(self) -> list[Any]:
         return [

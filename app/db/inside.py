@@ -178,19 +178,36 @@ def index_name(table: str, key: str) -> str:
     return f"{PREFIX}{table}_{key}"
 
 
+def order_index_name(table: str, key: str) -> str:
+    return f"{PREFIX}{table}__{key}"
+
+
 def make_index(table: str, key: str, *, folded: bool, few: bool) -> list[str]:
     """What makes the index of one field on SQLite, which `holds` and comparisons of its value use, and tells the
     planner about it. few: the field has few values, each in many rows."""
     column = "custom_folded" if folded else "custom"
     name = index_name(table, key)
-    stat = "1000000 50000 1" if few else "1000000 10 1"  # as `_statistics` has it for the other indexes
     return [
         f'''CREATE INDEX IF NOT EXISTS "{name}" ON "{table}" (json_extract({column}, '$.{key}'), id)''',
+        *_told(table, name, few=few),
+    ]
+
+
+def make_order_index(table: str, key: str, expression: str, *, few: bool, sqlite: bool) -> list[str]:
+    """What makes the index that lists sorted by `expression` are read from. few: as of `make_index`."""
+    name = order_index_name(table, key)
+    made = f'CREATE INDEX IF NOT EXISTS "{name}" ON "{table}" (({expression}), id)'
+    return [made, *(_told(table, name, few=few) if sqlite else ())]
+
+
+def _told(table: str, name: str, *, few: bool) -> list[str]:
+    stat = "1000000 50000 1" if few else "1000000 10 1"  # as `_statistics` has it for the other indexes
+    return [
         "ANALYZE sqlite_master",
         f"DELETE FROM sqlite_stat1 WHERE idx = '{name}'",  # noqa: S608
         f"INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('{table}', '{name}', '{stat}')",  # noqa: S608
     ]
 
 
-def drop_index(table: str, key: str) -> str:
-    return f'DROP INDEX IF EXISTS "{index_name(table, key)}"'
+def drop_indexes(table: str, key: str) -> list[str]:
+    return [f'DROP INDEX IF EXISTS "{name}"' for name in (index_name(table, key), order_index_name(table, key))]

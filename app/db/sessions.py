@@ -151,6 +151,23 @@ async def reads() -> AsyncIterator[AsyncSession]:
         yield session
 
 
+@asynccontextmanager
+async def snapshot() -> AsyncIterator[AsyncSession]:
+    """A session that cannot write, and for which nothing changes as long as it lasts: for work in the background that
+    reads for longer than one statement."""
+    async with reads() as session:
+        connection = await session.connection()
+        alone = " ISOLATION LEVEL REPEATABLE READ READ ONLY" if connection.dialect.name == "postgresql" else ""
+        await connection.exec_driver_sql(f"BEGIN{alone}")
+        try:
+            yield session
+        finally:
+            try:
+                await connection.exec_driver_sql("ROLLBACK")
+            except DBAPIError:
+                await connection.invalidate()
+
+
 LARGE = 50_000
 """Rows from which on a number that is nearly right will do."""
 

@@ -66,16 +66,27 @@ async def known(session: AsyncSession, field: str, entity: Any, wanted: int | No
     A select on purpose: `session.get` would answer from memory, past the scope.
     """
     if wanted is not None and await session.scalar(select(entity.id).where(entity.id == wanted)) is None:
-        raise Invalid(**{field: gettext("This choice does not exist, or not any more.")})
+        raise unknown(field)
 
 
 async def all_known(session: AsyncSession, field: str, entity: Any, wanted: Iterable[int]) -> list[int]:
     """The ids, each once and in order; Invalid at `field` when one of them does not exist for the acting person."""
     ids = sorted(set(wanted))
-    found = set(await session.scalars(select(entity.id).where(entity.id.in_(ids)))) if ids else set()
-    if found != set(ids):
-        raise Invalid(**{field: gettext("This choice does not exist, or not any more.")})
+    if await those_known(session, entity, ids) != set(ids):
+        raise unknown(field)
     return ids
+
+
+async def those_known(session: AsyncSession, entity: Any, wanted: Iterable[int | None]) -> set[int | None]:
+    """Which of these ids exist for the acting person; None always does."""
+    ids = set(wanted)
+    asked = ids - {None}
+    found = set(await session.scalars(select(entity.id).where(entity.id.in_(asked)))) if asked else set()
+    return found | (ids & {None})
+
+
+def unknown(field: str) -> Invalid:
+    return Invalid(**{field: gettext("This choice does not exist, or not any more.")})
 
 
 def refuse_for_all(row: Any, values: Mapping[str, Any]) -> None:
@@ -122,6 +133,11 @@ def _text(value: Any, longest: int, required: bool, allowed: str) -> str:
 def text(value: Any, longest: int, *, required: bool = False) -> str:
     """One line of text of at most so many characters."""
     return _text(value, longest, required, "")
+
+
+def lines(value: Any, longest: int) -> str:
+    """Text of several lines of at most so many characters."""
+    return _text(value, longest, False, "\n\t")
 
 
 def line(column: ColumnElement[Any], *, required: bool = False) -> Check:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, false, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import filters
-from app.domain import checks
+from app import filters, i18n
+from app.domain import checks, whom
 from app.domain.config import modules
 from app.errors import Invalid
 from app.i18n import gettext
@@ -121,8 +121,8 @@ class Rules:
         me, everybody = case.customer_id, DiscountTarget.ALL
         groups = self.groups.get(me, ())
         meant = [
-            at for at, (_d, target, whom, _meets) in enumerate(scoped)
-            if target is everybody or (whom == me if target is DiscountTarget.CUSTOMER else whom in groups)
+            at for at, (_d, target, who, _meets) in enumerate(scoped)
+            if target is everybody or (who == me if target is DiscountTarget.CUSTOMER else who in groups)
         ]  # fmt: skip
         meets = [at for at in meant if (who := scoped[at][3]) is None or me in who]
         key = (where, day, case.price, case.currency, everything, tuple(meant), tuple(meets))
@@ -188,7 +188,8 @@ class Rules:
 
 
 async def rules(session: AsyncSession, *, customers: ColumnElement[bool], everything: bool = False) -> Rules:
-    """The discounts for the customers of this condition. everything: also those that are switched off."""
+    """The discounts for the customers of this condition, the same whoever asks. everything: also those that are
+    switched off."""
     rows = select(Discount).order_by(Discount.id)
     if not modules.on("discounts"):
         rows = rows.where(false())
@@ -212,10 +213,11 @@ async def rules(session: AsyncSession, *, customers: ColumnElement[bool], everyt
     broken: dict[int, str] = {}
     for discount in found:
         if discount.condition is not None:
-            test, problem = filters.compile_stored(discount.condition, Customer)
+            test, problem = _met(discount)
             if problem is not None:
                 broken[discount.id] = str(problem)
-            meets[discount.id] = frozenset(await session.scalars(mine.where(test)))
+            meeting = mine.where(test).execution_options(unscoped=True)
+            meets[discount.id] = frozenset(await session.scalars(meeting))
     return Rules(found, {c: frozenset(g) for c, g in groups.items()}, priority, meets, broken)
 
 
@@ -267,16 +269,6 @@ def _reaches(d: Discount, service: Any, customer: Any, product: Any) -> ColumnEl
 _of = Discount.__table__.c
 
 
-def _condition(value: Any) -> dict[str, Any] | None:
-    if not value:
-        return None
-    try:
-        parsed = filters.parse(value, Customer)
-    except filters.FilterProblem as problem:
-        raise checks.Bad(str(problem)) from None
-    return None if filters.is_empty(parsed) else filters.to_json(parsed)
-
-
 FIELDS: dict[str, checks.Check] = {
     "name": checks.line(_of.name, required=True),
     "enabled": checks.yes_no,
@@ -284,7 +276,7 @@ FIELDS: dict[str, checks.Check] = {
     "target": checks.one_of(DiscountTarget),
     "group_id": checks.row_id,
     "customer_id": checks.row_id,
-    "condition": _condition,
+    "condition": whom.condition,
     "scope": checks.one_of(DiscountScope),
     "project_id": checks.row_id,
     "product_group_id": checks.row_id,
@@ -368,5 +360,11 @@ def reached(discount: Discount) -> tuple[ColumnElement[bool], filters.FilterProb
         test = and_(test, Customer.project_id == discount.project_id)
     if discount.condition is None:
         return test, None
-    more, problem = filters.compile_stored(discount.condition, Customer)
+    more, problem = _met(discount)
     return and_(test, more), problem
+
+
+def _met(discount: Discount) -> tuple[ColumnElement[bool], filters.FilterProblem | None]:
+    """Its condition. Its days are those of charging, in UTC, in whose time zone ever somebody looks at a price."""
+    with i18n.speaking(i18n.language(), "UTC"):
+        return filters.compile_stored(discount.condition, Customer)

@@ -59,13 +59,15 @@ async def newest(session: AsyncSession) -> int:
     return await session.scalar(select(func.max(Audit.id)), execution_options={"unscoped": True}) or 0
 
 
-async def deeds(session: AsyncSession, trace: Trace, *, after: int, most: int) -> list[Deed]:
+async def deeds(
+    session: AsyncSession, trace: Trace, *, after: int = 0, most: int, newest_first: bool = False
+) -> list[Deed]:  # fmt: skip
     """The next ones behind the audit row `after`, in order."""
     query = (
         select(Audit.id, Audit.action, Audit.noun, Audit.noun_id, AuditDetail.payload)
         .join(AuditDetail, AuditDetail.audit_id == Audit.id)
         .where(*trace.where(after))
-        .order_by(Audit.id)
+        .order_by(Audit.id.desc() if newest_first else Audit.id)
         .limit(most)
         .execution_options(unscoped=True)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, or_, select
@@ -14,7 +14,7 @@ from app.domain import checks
 from app.domain import custom as fields
 from app.domain.messaging.system import tell_old_address
 from app.domain.sessions import USER_PASSWORD, check_new_password, end_sessions_of, hash_password, set_password
-from app.errors import Conflict, Invalid
+from app.errors import AppError, Conflict, Invalid, only
 from app.i18n import gettext
 from app.models.customers import Customer, ExternalRef
 from app.models.projects import Project
@@ -88,41 +88,74 @@ async def change_user(
 
     A new password and `enabled` turned off end the sessions of this user. Raises Invalid with the bad fields.
     """
+    changed = only(await change_users(session, [(user, values)], custom_of=custom_of))
+    if password is not None:
+        check_new_password(password, least=USER_PASSWORD)
+        await set_password(session, user=user, password=password)
+        changed.append("password_hash")
+    return changed
+
+
+async def change_users(
+    session: AsyncSession, changes: Sequence[tuple[User, Mapping[str, Any]]], *, custom_of: fields.Asked = fields.STAFF
+) -> list[list[str] | AppError]:
+    """`change_user` for many, each one time: for each the names of the changed columns, or why the user stays as they
+    are. Raises Invalid when a name is taken in a race."""
+    found: list[list[str] | AppError] = []
+    wanted: list[dict[str, Any]] = []
+    for user, values in changes:
+        try:
+            wanted.append(await _cleaned(session, user, values, custom_of))
+            found.append([])
+        except AppError as refusal:
+            wanted.append({})
+            found.append(refusal)
+    addresses = []
+    try:
+        async with session.begin_nested():
+            for n, (user, _values) in enumerate(changes):
+                if isinstance(found[n], AppError):
+                    continue
+                address = user.email
+                found[n] = changed = checks.change(user, wanted[n])
+                if "enabled" in changed:
+                    user.disabled_by_staff = not user.enabled and actor.get().kind is Kind.STAFF
+                if "email" in changed:
+                    addresses.append((user, address))
+            await session.flush()
+    except IntegrityError as error:
+        if "username" in violated(error):
+            raise _taken(", ".join(w["username"] for w in wanted if "username" in w)) from None
+        raise
+    for user, address in addresses:
+        await _tell(session, user, address)
+    for (user, _values), outcome in zip(changes, found, strict=True):
+        if not isinstance(outcome, AppError) and "enabled" in outcome and not user.enabled:
+            await end_sessions_of(session, user_id=user.id)
+    return found
+
+
+async def _cleaned(
+    session: AsyncSession, user: User, values: Mapping[str, Any], custom_of: fields.Asked
+) -> dict[str, Any]:
     cleaned = checks.clean(values, FIELDS)
     if "custom" in cleaned:
         cleaned["custom"] = fields.clean(User, cleaned["custom"], before=user.custom, asked=custom_of)
-    if password is not None:
-        check_new_password(password, least=USER_PASSWORD)
     if "username" in cleaned:
         cleaned["username"] = cleaned["username"] or cleaned.get("email", user.email).lower()
         if not cleaned["username"]:
             raise Invalid(username=gettext("Please give a user name or an e-mail address."))
         if cleaned["username"] != user.username:
             await _refuse_taken(session, user.project_id, cleaned["username"])
-    address = user.email
-    wanted_name = cleaned.get("username", user.username)  # after a failed flush the user cannot be asked any more
-    try:
-        async with session.begin_nested():
-            changed = checks.change(user, cleaned)
-            if "enabled" in changed:
-                user.disabled_by_staff = not user.enabled and actor.get().kind is Kind.STAFF
-            await session.flush()
-    except IntegrityError as error:
-        if "username" in violated(error):
-            raise _taken(wanted_name) from None
-        raise
-    if "email" in changed:
-        first = select(UserCustomer.customer_id).where(UserCustomer.user_id == user.id)
-        if (customer_id := await session.scalar(first.order_by(UserCustomer.customer_id).limit(1))) is not None:
-            await tell_old_address(
-                session, customer_id=customer_id, old=address, new=user.email, name=str(user), language=user.language
-            )
-    if "enabled" in changed and not user.enabled:
-        await end_sessions_of(session, user_id=user.id)
-    if password is not None:
-        await set_password(session, user=user, password=password)
-        changed.append("password_hash")
-    return changed
+    return cleaned
+
+
+async def _tell(session: AsyncSession, user: User, address: str) -> None:
+    first = select(UserCustomer.customer_id).where(UserCustomer.user_id == user.id)
+    if (customer_id := await session.scalar(first.order_by(UserCustomer.customer_id).limit(1))) is not None:
+        await tell_old_address(
+            session, customer_id=customer_id, old=address, new=user.email, name=str(user), language=user.language
+        )
 
 
 async def delete_user(session: AsyncSession, *, user: User) -> None:

@@ -42,11 +42,11 @@ from app.filters.fields import (
     value,
     withdraw,
 )  # fmt: skip
-from app.filters.parsing import WHOLE, Allowed, from_query, loads, parse, parse_text, to_query
+from app.filters.parsing import WHOLE, Allowed, draft, from_query, loads, parse, parse_text, to_query
 
 __all__ = [
     "LISTS", "MAX_CONDITIONS", "MAX_DEPTH", "MAX_LIST", "MAX_STRING", "MAX_VALUES", "WHOLE", "All", "Allowed",
     "Any", "Condition", "Field", "FilterProblem", "Kind", "Leaf", "Not", "Source", "compile", "compile_stored",
-    "computed", "explain", "field", "fields", "from_query", "is_empty", "loads", "moves", "parse", "parse_text", "refs",
-    "relation", "say", "search", "to_json", "to_query", "value", "walk", "withdraw",
+    "computed", "draft", "explain", "field", "fields", "from_query", "is_empty", "loads", "moves", "parse",
+    "parse_text", "refs", "relation", "say", "search", "to_json", "to_query", "value", "walk", "withdraw",
 ]  # fmt: skip

@@ -26,7 +26,7 @@ from app.filters.conditions import (
     Value,
     to_json,
 )  # fmt: skip
-from app.filters.fields import BARE, COUNTS, LISTS, Field, Kind, Model, field
+from app.filters.fields import BARE, COUNTS, LISTS, Field, Kind, Model, field, fields
 from app.filters.when import check
 from app.i18n import gettext, read_amount
 
@@ -285,6 +285,32 @@ def from_query(params: Sequence[tuple[str, str]], model: Model, allowed: Allowed
     if len(leaves) + 1 > MAX_CONDITIONS:
         raise FilterProblem("", gettext("Too many conditions: at most %(n)s.") % {"n": MAX_CONDITIONS})
     return All((*leaves, *others))
+
+
+def draft(params: Sequence[tuple[str, str]], model: Model) -> str:
+    """Parameters that `from_query` refuses as the text of one condition, to be mended: what is unknown or wrong in them
+    stays as it was written."""
+    parts: list[str | dict[str, t.Any]] = []
+    at: dict[str, dict[str, t.Any]] = {}
+    for key, text in params:
+        name, dot, op = key.rpartition(".")
+        known = fields(model).get(name)
+        values = [v if known is None else _typed(known, v) for v in (_split(text) if op in LISTS else (text,))]
+        if key == WHOLE:
+            parts.append(text)
+        elif dot and key in at:
+            at[key]["value"] += values
+        elif dot:
+            leaf: dict[str, t.Any] = {"field": name, "op": op}
+            if op in LISTS:
+                leaf["value"], at[key] = values, leaf
+            elif op in COUNTS:
+                leaf["n"] = _whole(text)
+            elif op not in BARE:
+                leaf["value"] = values[0]
+            parts.append(leaf)
+    texts = [p if isinstance(p, str) else json.dumps(p, ensure_ascii=False) for p in parts]
+    return texts[0] if len(texts) == 1 else f'{{"all": [{", ".join(texts)}]}}' if texts else ""
 
 
 def _values(known: Field, text: str, key: str) -> list[t.Any]:

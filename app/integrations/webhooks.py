@@ -79,9 +79,27 @@ def split(url: str) -> SplitResult:
         raise Refused(_("this is not an address")) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise Refused(_("it must begin with https://"))
+    host_of(parts)
     if parts.username or parts.password or parts.fragment or len(url) > LONGEST or not url.isprintable() or " " in url:
         raise Refused(_("it holds something that does not belong there"))
     return parts
+
+
+def host_of(parts: SplitResult) -> str:
+    """The name of the host as the net spells it. Raises Refused."""
+    found = parts.hostname or ""
+    if ":" in found:
+        return found
+    if not found.isascii():
+        import idna  # only for such a name: its tables are large
+
+        try:
+            found = idna.encode(found, uts46=True).decode()
+        except UnicodeError:
+            raise Refused(_("this is not an address")) from None
+    if not all(0 < len(label) < 64 for label in found.removesuffix(".").split(".")) or len(found) > 253:
+        raise Refused(_("this is not an address"))
+    return found
 
 
 def public(address: str) -> bool:
@@ -127,18 +145,19 @@ async def _call(url: str, secret: str, message_id: str, body: dict[str, Any], pr
     import httpx  # only where a rule calls: it is large
 
     parts = split(url)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    host, port = host_of(parts), parts.port or (443 if parts.scheme == "https" else 80)
+    named_host = parts.netloc if parts.netloc.isascii() else host + (f":{parts.port}" if parts.port else "")
     address = await _resolve(host, port, private=private)
     content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     moment = int(time.time())
     headers = {
-        "host": parts.netloc, "content-type": "application/json", "user-agent": "Bursar", "webhook-id": message_id,
+        "host": named_host, "content-type": "application/json", "user-agent": "Bursar", "webhook-id": message_id,
         "webhook-timestamp": str(moment), "webhook-signature": signature(secret, message_id, moment, content),
         "accept-encoding": "identity",
     }  # fmt: skip
-    target = httpx.URL(url).copy_with(host=address)
     named = {"sni_hostname": host} if parts.scheme == "https" else {}
     try:
+        target = httpx.URL(url).copy_with(host=address)
         async with (
             httpx.AsyncClient(timeout=WAIT, follow_redirects=False, trust_env=False) as client,
             client.stream("POST", target, content=content, headers=headers, extensions=named) as answer,

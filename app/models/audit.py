@@ -24,7 +24,7 @@ from sqlalchemy.orm import (
 
 from app.db import AppSession, Base, BigId, Choice, about, choice, insert_all, insert_rows, utcnow
 from app.i18n import _
-from app.models.automation import BelowAmount, RuleNotice, RuleRun
+from app.models.automation import BelowAmount, RuleNotice, RuleRun, Touched
 from app.models.consent import DeliveryEvent
 from app.models.customers import Customer
 from app.models.factors import RecoveryCode
@@ -98,7 +98,7 @@ class AuditDetail(Base):
 
 UNAUDITED: tuple[type[Base], ...] = (
     Audit, AuditDetail, BelowAmount, Job, Delivery, DeliveryEvent, LedgerCheck, OneUse, RecoveryCode, Registration,
-    RuleNotice, RuleRun, TemplateVersion, Throttle, Widget,
+    RuleNotice, RuleRun, TemplateVersion, Throttle, Touched, Widget,
 )  # fmt: skip
 """Rows of the program's own bookkeeping, and how people arrange their own first page. What people decide about the rest
 is audited by the verb (`record`)."""

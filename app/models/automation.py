@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base, BigId, Choice, Json, Name, Stamped, Versioned, about, choice, utcnow
 from app.i18n import _
-from app.models.customers import Customer
+from app.models.customers import Customer, Group
 from app.models.projects import Project
 from app.models.staff import Staff
 
@@ -18,6 +18,8 @@ from app.models.staff import Staff
 class Trigger(Choice):
     REGISTERED = "registered", _("A customer is registered")
     CHANGED = "changed", _("A field of a customer changes")
+    JOINED = "joined", _("A customer joins a group")
+    LEFT = "left", _("A customer leaves a group")
     EXPIRING = "expiring", _("A service expires soon")
     OVERDUE = "overdue", _("An invoice is overdue")
     BALANCE = "balance", _("A balance falls below an amount")
@@ -38,7 +40,8 @@ class RunState(Choice):
 class Rule(Base, Versioned, Stamped):
     """actions: [{"key", "kind", ...}] in their order; the key is the action's own and stays. names: table -> id -> the
     name of a row that condition or actions speak of, as it was when the rule was saved. zone: whose days and hours are
-    meant. armed: which balances are below the amount is known, so that a fall is noticed."""
+    meant. armed: which balances are below the amount is known, so that a fall is noticed; armed_upto: what was touched
+    until then (an id) is part of it."""
 
     __tablename__ = "automation_rule"
 
@@ -88,6 +91,11 @@ class Rule(Base, Versioned, Stamped):
         String(200), default="", server_default="",
         info=about(_("To"), filtered=False, group=_("When"), when="trigger=changed", help=_("Empty: any value.")),
     )  # fmt: skip
+    group_id: Mapped[int | None] = mapped_column(
+        ForeignKey("customer_group.id", ondelete="SET NULL"), index=True,
+        info=about(_("Group"), filtered=False, group=_("When"), when="trigger=joined|left",
+                   help=_("However they become a member: by hand, by its rule, by an import.")),
+    )  # fmt: skip
     clock: Mapped[str] = mapped_column(
         String(5), default="09:00", server_default="09:00",
         info=about(_("Time of day"), filtered=False, widget="clock", group=_("When"), when="trigger=daily",
@@ -102,11 +110,19 @@ class Rule(Base, Versioned, Stamped):
     )
     enabled_at: Mapped[datetime | None] = mapped_column(info=about(_("In use since"), css="when"))
     armed: Mapped[bool] = mapped_column(default=False, server_default=false(), info={"hidden": True})
+    armed_upto: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0", info={"hidden": True})
     secret: Mapped[str] = mapped_column(
         String(400), default="", server_default="", info=about(_("Secret of the webhook"), sensitive=True)
     )
 
     project: Mapped[Project | None] = relationship(lazy="raise")
+    group: Mapped[Group | None] = relationship(lazy="raise")
+
+    @property
+    def group_name(self) -> str:
+        """What the group was called when the rule was saved."""
+        known: dict[str, str] = (self.names or {}).get("customer_group", {})
+        return "–" if self.group_id is None else known.get(str(self.group_id), f"#{self.group_id}")
 
     def __str__(self) -> str:
         return self.name
@@ -178,3 +194,19 @@ class RuleNotice(Base):
     at: Mapped[datetime] = mapped_column(default=utcnow)
 
     staff: Mapped[Staff] = relationship(lazy="raise")
+
+
+class Touched(Base):
+    """A customer of whom something has changed that rules look at, until they have looked. what: the table. An account
+    comes with its balance as it was then, so that no rise and fall between two looks is missed. chain: as in RuleRun.
+    No foreign keys: whoever writes this waits for nobody, and a customer who is gone is no reason to fail."""
+
+    __tablename__ = "touched"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    customer_id: Mapped[int] = mapped_column(BigInteger)
+    what: Mapped[str] = mapped_column(String(24))
+    account_id: Mapped[int | None] = mapped_column(BigInteger)
+    balance: Mapped[int | None] = mapped_column(BigInteger)
+    chain: Mapped[str] = mapped_column(String(80), default="", server_default="")

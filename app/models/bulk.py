@@ -19,6 +19,7 @@ class BulkKind(Choice):
 
 
 class BulkState(Choice):
+    CHOOSING = "choosing", _("Choosing the rows")
     CHECKING = "checking", _("Being checked")
     CHECKED = "checked", _("Checked")
     RUNNING = "running", _("Running")
@@ -30,12 +31,11 @@ class BulkState(Choice):
 
 
 class BulkRun(Base, Stamped):
-    """Its rows are chosen when it is made (`BulkRow`) and stay the same, whatever happens to the filter meanwhile. A
-    change is checked, which changes nothing; then its staff member starts it, or it goes after a week. Nobody else
-    sees it.
+    """The rows of a change are chosen first (`BulkRow`) and stay the same, whatever happens to the filter meanwhile. It
+    is checked, which changes nothing; then its staff member starts it, or it goes after a week. Nobody else sees it.
 
-    wanted: what is to be done. looked: what the check has found, and between which audit rows it has worked.
-    An export: its file lies in the store under `key` until `expires_at`."""
+    wanted: what is to be done, and which rows are meant. looked: what the check has found, and between which audit rows
+    it has worked. An export: its file lies in the store under `key` until `expires_at`."""
 
     __tablename__ = "bulk_run"
     __table_args__ = (Index("ix_bulk_run_staff", "staff_id", "id"), Index("ix_bulk_run_expires", "expires_at"))
@@ -72,7 +72,7 @@ class BulkRun(Base, Stamped):
 
 
 class BulkRow(Base):
-    """One of the chosen rows, in the order of the list. reason: why it was refused; kept: why it was not put back."""
+    """One of the chosen rows, the newest first. reason: why it was refused; kept: why it was not put back."""
 
     __tablename__ = "bulk_row"
 

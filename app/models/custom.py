@@ -24,6 +24,7 @@ class CustomTarget(Choice):
 
 class CustomKind(Choice):
     TEXT = "text", _("Text")
+    LONG = "long", _("Text of several lines")
     NUMBER = "number", _("Number")
     MONEY = "money", _("Money")
     DATE = "date", _("Date")
@@ -98,7 +99,13 @@ class CustomField(Base, Live, Versioned, Stamped):
     )  # fmt: skip
     indexed: Mapped[bool] = mapped_column(
         default=False,
-        info=about(_("Filtered often"), group=_("Use"), help=_("Makes filters quick where there are many rows.")),
+        info=about(
+            _("Filtered or sorted often"),
+            group=_("Use"),
+            help=_(
+                "Makes it quick where there are many rows; without it, lists of up to 10,000 rows are sorted by it."
+            ),
+        ),
     )
     position: Mapped[int] = mapped_column(
         default=0, info=about(_("Place"), listed=True, css="num lesser", filtered=False)

@@ -136,7 +136,7 @@ class Customer(Base, Versioned, Customised, Searchable):
     )
     language: Mapped[str] = mapped_column(
         String(12), default="",
-        info=about(_("Language"), listed=True, widget="language_or_none", css="lesser", group=_("Contact"),
+        info=about(_("Language"), listed=True, widget="language_or_none", css="least", group=_("Contact"),
                    help=_("Messages are written in it. Empty: the project's language.")),
     )  # fmt: skip
     timezone: Mapped[str] = mapped_column(

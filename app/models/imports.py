@@ -13,6 +13,8 @@ from app.i18n import _
 from app.models.projects import Project
 from app.models.staff import Staff
 
+CUSTOMER = "customer"
+
 
 class ImportState(Choice):
     READING = "reading", _("Being read")
@@ -28,9 +30,10 @@ class ImportState(Choice):
 
 
 class ImportRun(Base, Stamped):
-    """One file. It is read, staff say what its columns are (`plan`), it is checked, which changes nothing; then they
-    start it. `report` holds the first errors and notes by line, the columns that were understood and those that were
-    not. The file is forgotten when it is over. What it did can be undone later, by what the audit holds of it.
+    """One file: customers of a project, or rows of another table (`noun`), which go by the names of its columns. It is
+    read, staff say what its columns are (`plan`), it is checked, which changes nothing; then they start it. `report`
+    holds the first errors and notes by line, the columns that were understood and those that were not. The file is
+    forgotten when it is over. What it did can be undone later, by what the audit holds of it.
 
     looked: what stands in the file, and how far its invitations and its undoing are. header: files with the same
     columns have the same one."""
@@ -43,7 +46,10 @@ class ImportRun(Base, Stamped):
     state: Mapped[ImportState] = mapped_column(
         choice(ImportState), default=ImportState.CHECKING, info=about(_("State"), listed=True, css="state")
     )
-    project_id: Mapped[int] = mapped_column(
+    noun: Mapped[str] = mapped_column(
+        String(40), default=CUSTOMER, server_default=CUSTOMER, info=about(_("Of what"), listed=True, css="meta")
+    )
+    project_id: Mapped[int | None] = mapped_column(
         ForeignKey("project.id", ondelete="CASCADE"), index=True, info=about(_("Project"), listed=True)
     )
     source: Mapped[str] = mapped_column(String(60), default="csv", info=about(_("Source")))
@@ -51,7 +57,7 @@ class ImportRun(Base, Stamped):
     key: Mapped[str] = mapped_column(String(64), default="", info={"hidden": True})
     total: Mapped[int] = mapped_column(default=0, info=about(_("Rows"), listed=True, css="num"))
     done: Mapped[int] = mapped_column(default=0, info=about(_("Rows done")))
-    created: Mapped[int] = mapped_column(default=0, info=about(_("New customers"), listed=True, css="num"))
+    created: Mapped[int] = mapped_column(default=0, info=about(_("New"), listed=True, css="num"))
     updated: Mapped[int] = mapped_column(default=0, info=about(_("Changed"), listed=True, css="num"))
     unchanged: Mapped[int] = mapped_column(default=0, info=about(_("Unchanged")))
     failed: Mapped[int] = mapped_column(default=0, info=about(_("Left out"), listed=True, css="num"))
@@ -68,7 +74,7 @@ class ImportRun(Base, Stamped):
     started_at: Mapped[datetime | None] = mapped_column(info=about(_("Started"), listed=True, css="when"))
     finished_at: Mapped[datetime | None] = mapped_column(info=about(_("Finished"), css="when"))
 
-    project: Mapped[Project] = relationship(lazy="raise")
+    project: Mapped[Project | None] = relationship(lazy="raise")
     staff: Mapped[Staff | None] = relationship(lazy="raise")
 
     def __str__(self) -> str:

@@ -11,8 +11,9 @@ from app.models.config import Live
 
 
 class Label(Base, Live):
-    """What the panel says in place of its own word. screen: the table; item: a column, a field of the filter, or
-    ``@one`` and ``@many`` for the screen itself; of the screen ``menu``: a heading of the menu."""
+    """What the panel says in place of its own word. screen: the table; item: a column, a field of the filter,
+    ``@one`` and ``@many`` for the screen itself, ``@create``, ``@button.<slug>``, ``@heading.<its English words>``; of
+    the screen ``menu``: a heading of the menu."""
 
     __tablename__ = "label"
     __table_args__ = (UniqueConstraint("screen", "item", "language"),)

@@ -103,13 +103,16 @@ def criteria(projects: frozenset[int], staff_id: int | None) -> tuple[Any, ...]:
         found = select(literal(1)).where(paid.c.id == payment_id, mine(paid.c.customer_id))
         return found.correlate_except(paid).exists()
 
+    def taken_in(run: Any) -> Any:
+        return or_(run.project_id.in_(projects), and_(run.project_id.is_(None), run.staff_id == staff_id))
+
     run = ImportRun.__table__.alias("run")
-    runs = select(run.c.id).where(run.c.project_id.in_(projects))
+    runs = select(run.c.id).where(taken_in(run.c))
     options = [
         with_loader_criteria(Suppression, written_to(Suppression.address_folded), include_aliases=True),
         with_loader_criteria(Project, Project.id.in_(projects), include_aliases=True),
         with_loader_criteria(Customer, Customer.project_id.in_(projects), include_aliases=True),
-        with_loader_criteria(ImportRun, ImportRun.project_id.in_(projects), include_aliases=True),
+        with_loader_criteria(ImportRun, taken_in(ImportRun), include_aliases=True),
         with_loader_criteria(ImportRow, ImportRow.import_id.in_(runs), include_aliases=True),
         with_loader_criteria(User, User.project_id.in_(projects), include_aliases=True),
         with_loader_criteria(Rule, Rule.project_id.in_(projects), include_aliases=True),

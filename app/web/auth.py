@@ -10,9 +10,11 @@ from sqlalchemy import select
 
 from app import cookies, db
 from app.domain import impersonation, sessions
+from app.domain.config import setup
 from app.errors import AppError, Forbidden, Invalid, SignInNeeded, TooMany
 from app.flash import flash, take_flashes
 from app.i18n import LANGUAGES, gettext
+from app.i18n import language as spoken
 from app.models.staff import Staff
 from app.models.users import User
 from app.observe import actor
@@ -96,7 +98,9 @@ async def login_form(request: Asked) -> Response[Any]:
 @post("/login", name="login.post", status_code=200)
 async def login(request: Asked) -> Response[Any]:
     async def sign_in(name: str, password: str, **more: Any) -> str:
-        return await sessions.sign_in_staff(username=name, password=password, **more)
+        token = await sessions.sign_in_staff(username=name, password=password, **more)
+        await setup.greet(code=spoken())
+        return token
 
     return await _signed_in(request, cookies.STAFF, sign_in)
 

@@ -118,6 +118,10 @@
     var script = doc.createElement("script"); script.src = one("script[src$='/list.js']").src.replace(/list\.js$/, "builder.js"); doc.head.append(script);
   });
 
+  /* ---- A filter that cannot be used is shown where it can be mended ------------------------------------------------- */
+  function mend() { var box = one("#builder[data-open]"); if (box && box.showPopover) { delete box.dataset.open; box.showPopover(); } }
+  on("list:shown", mend); on("DOMContentLoaded", mend);      // when app.js listens, which loads what is in it
+
   /* ---- Height of the rows ----------------------------------------------------------------------------------------- */
   function density() { each("[data-density-to]", doc, function (b) { b.setAttribute("aria-pressed", String(b.dataset.densityTo === (root.dataset.density || ""))); }); }
   on("click", function (event) {

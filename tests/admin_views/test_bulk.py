@@ -151,3 +151,21 @@ async def test_a_long_export_is_written_in_the_background_for_its_owner_only(
     async with db.reads() as session:
         told = (await session.scalars(select(Audit).where(Audit.action == "export"))).all()
         assert [t.noun for t in told] == ["customer"] * 2
+
+
+async def test_recipients_are_exported_in_the_background_too(
+    desk: httpx.AsyncClient, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their key has several columns."""
+    monkeypatch.setattr(export, "AT_ONCE", 2)
+    async with db.unit() as session:
+        campaign = await factories.create_campaign(session)
+        for n in range(3):
+            customer = await factories.create_customer(session, name=f"C{n}")
+            await factories.create_delivery(session, campaign=campaign, customer=customer)
+    data = {"all": "1", "query": f"campaign.in={campaign.id}", "kind": "csv", "columns": ["customer_id", "state"]}
+    answer = await desk.post("/admin/delivery/action/export", data=data)
+    card = answer.headers["location"]
+    await run_jobs(resources)
+    found = await desk.get(f"/admin/bulk_run/file/{card.rpartition('/')[2]}/download")
+    assert [line.partition(",")[0] for line in found.text.split()[1:]] == ["C2", "C1", "C0"]

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import func, select
 
 from app import db
-from app.domain import automation, discounts, inbound
+from app.domain import automation, discounts
 from app.domain.automation import rules, watching
 from app.domain.config import live, modules
+from app.domain.inbound import rules as sorting
 from app.models.customers import Attitude, Customer
 from app.models.staff import Staff
 from tasks import charging, invoices
@@ -122,7 +123,7 @@ async def test_what_is_off_rests(database: str) -> None:
         assert len((await discounts.rules(session, customers=Customer.id == customer.id)).discounts) == 1
     with pytest.raises(modules.Invalid, match="projects are in use"):
         await switch(projects=False)
-    assert inbound._no_tickets in inbound.RULES
+    assert sorting._no_tickets in sorting.RULES
     async with db.unit() as session:
         rule = {"name": "Hello", "trigger": "registered", "actions": [{"kind": "webhook", "url": "https://x.example/"}]}
         made = await automation.save_rule(session, values=rule)

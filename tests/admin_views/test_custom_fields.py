@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from app import db
+from app.domain.messaging.system import compiled
 from app.models.audit import Audit
 from app.models.custom import CustomField
 from app.models.customers import Customer
@@ -140,3 +141,32 @@ async def test_payers_users_and_services_have_them_too(desk: httpx.AsyncClient, 
 
 def wrong(answer: httpx.Response) -> list[str]:
     return re.findall(r'class="error"[^>]*>.*?<span>(.*?)</span>', answer.text)
+
+
+async def test_a_text_of_several_lines_keeps_them(desk: httpx.AsyncClient, project: Project) -> None:
+    await add(desk, target="customer", label_en="Access", kind="long")
+    form = (await desk.get("/admin/customer/create")).text
+    assert re.search(r'<textarea[^>]*maxlength="5000"[^>]*name="custom_access"', form)
+    typed = "Ring twice.\r\nThen <b>wait</b>.\r\n\r\n" + "x" * 200
+    made = await register(desk, project, custom_access=typed)
+    assert made.status_code == 303, wrong(made)
+    text = typed.replace("\r\n", "\n")
+    async with db.reads() as session:
+        assert (await session.scalars(select(Customer.custom))).all() == [{"access": text}]
+    shown = (await desk.get("/admin/customer/list?custom_access.contains=wait")).text
+    assert "<bdi>Ring twice. …</bdi>" in shown and "xxxx" not in shown and "sort=custom_access" not in shown
+    card = (await desk.get(made.headers["location"])).text
+    assert '<bdi class="prewrap">Ring twice.\nThen &lt;b&gt;wait&lt;/b&gt;.\n\nxxx' in card
+    again = made.headers["location"].replace("details", "edit")
+    assert "Ring twice.\nThen &lt;b&gt;wait" in (await desk.get(again)).text.replace("\r\n", "\n")
+    sent = {"all": "1", "query": "columns=custom_access", "kind": "csv"}
+    sheet = await desk.post("/admin/customer/action/export", data=sent)
+    assert f'"{text}"' in sheet.text.replace("\r\n", "\n")
+    for wrong_one, said in (("x\r\n" * 2501, "5000"), ("a\u0007b", "character")):
+        refused = await register(desk, project, email="b@x.example", custom_access=wrong_one)
+        assert refused.status_code == 422 and said in " ".join(wrong(refused)), wrong_one[:9]
+    body = "At you:\n{{ customer.custom.access|default('-') }}"
+    mail = compiled("Dear {{ customer.name }}", body, None)
+    values = {"customer.name": "Anna", "customer.custom.access": text}
+    assert "Ring twice.<br>\nThen &lt;b&gt;wait&lt;/b&gt;.<br>\n<br>\nxxx" in mail.render(values).html
+    assert "Ring twice.\nThen <b>wait" in mail.render(values).text

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from admin_views.base import export
 from app import db
+from app.domain.bulk import reading
 from app.models.audit import Audit
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
@@ -31,11 +31,11 @@ async def test_the_filtered_list_is_exported_whole_and_in_its_order(desk: httpx.
         for n in range(57):
             await factories.create_customer(session, project=project, name=f"Köhler {n:02}", language="de")
         await factories.create_customer(session, project=project, name="Anna", language="en")
-    export.CHUNK, whole = 10, export.CHUNK
+    reading.CHUNK, whole = 10, reading.CHUNK
     try:
         found = await rows(desk, query="language.in=de&sort=name")
     finally:
-        export.CHUNK = whole
+        reading.CHUNK = whole
     assert [r["Name"] for r in found] == [f"Köhler {n:02}" for n in range(57)]
     assert found[0]["Project"] == "Nordhost" and found[0]["Account type"] == "individual"
 

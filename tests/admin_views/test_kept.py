@@ -12,9 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from admin_views.automation import Standing
 from admin_views.base import listing
 from admin_views.base.cells import badge
-from admin_views.customers.screens import Customers
 from app import db
 from app.db import sessions, sqlite
+from app.domain import lists
 from app.models.customers import Customer, CustomerStatus
 from app.observe import SYSTEM, Actor, Kind, acting
 from app.web.guard import Guard
@@ -125,7 +125,7 @@ async def test_what_takes_too_long_is_broken_off_with_a_sentence(
     db.configure(database)
     forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     slow = select(literal_column(f"({forever})") > 0).scalar_subquery()
-    monkeypatch.setattr(Customers, "always", lambda _self: [slow])
+    monkeypatch.setattr(lists, "ALWAYS", {Customer: lambda: slow})
     browser = await sign_in(await create_staff([("*", "*")]))
     page = await browser.get(LIST)
     assert page.status_code == 422 and "narrow the search" in page.text

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import select
 
 from app import db
-from app.domain.customers import merging
+from app.domain.customers import merge_work, merging
+from app.models.audit import Audit
 from app.models.customers import Customer
 from app.models.jobs import Job
 from app.models.messaging import Delivery
@@ -127,3 +130,73 @@ async def test_many_messages_move_in_the_background(
     assert await owners() == {kept.id}
     await run("unmerge", pks=str(gone.id))
     assert await owners() == {gone.id}
+
+
+@pytest.mark.parametrize("when", ["before", "between", "killed while going back", "too late"])
+async def test_a_merge_in_the_background_is_stopped_and_taken_back(
+    desk: httpx.AsyncClient, two: tuple[Customer, Customer], settings: Settings, monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:  # fmt: skip
+    kept, gone = two
+    monkeypatch.setattr("app.domain.customers.merge_work.LARGE", 3)
+    monkeypatch.setattr(merging, "PART", 2)
+    async with db.unit() as session:
+        for _n in range(5):
+            await factories.create_delivery(session, campaign=await factories.create_campaign(session), customer=gone)
+    data = {"pks": str(kept.id), "kept": str(kept.id), "other": str(gone.id)}
+    card = (await desk.post("/admin/customer/action/merge", data=data)).headers["location"]
+    job_id = int(card.rpartition("/")[2])
+
+    async def stop() -> int:
+        return (await desk.post("/admin/job/action/stop_merge", data={"pks": str(job_id)})).status_code
+
+    class Killed(BaseException):
+        pass
+
+    async def work(*then: Callable[[], Awaitable[Any]]) -> None:
+        """As a worker does it; `then`: what happens after each step."""
+        after = iter(then)
+
+        async def told(done: int, total: int) -> None:
+            if (happens := next(after, None)) is not None:
+                await happens()
+
+        async with db.reads() as session:
+            args = (await session.get_one(Job, job_id)).args
+        known = {name: args.get(name, 0) for name in ("kept_id", "gone_id", "take", "audit_id")}
+        await merge_work.work_off_merge(job_id=job_id, told=told, **known)
+
+    async def killed() -> None:
+        raise Killed
+
+    async def undo() -> str:
+        return (await desk.get(f"/admin/customer/action/unmerge?pks={gone.id}")).text
+
+    assert "action/stop_merge" in (await desk.get(card)).text
+    if when == "before":
+        assert await stop() == 303
+        await work()
+    elif when == "between":
+        with pytest.raises(Killed):
+            await work(killed)
+        assert "This merge still goes on" in await undo()
+        await work(stop)
+    elif when == "killed while going back":
+        with pytest.raises(Killed):
+            await work(stop, killed)
+        await work()
+    else:
+        await work()
+        assert await stop() == 422 and "action/stop_merge" not in (await desk.get(card)).text
+    async with db.reads() as session:
+        owners = set(await session.scalars(select(Delivery.customer_id)))
+        into = await session.scalar(select(Customer.merged_into_id).where(Customer.id == gone.id))
+        told = set(await session.scalars(select(Audit.action).where(Audit.action.endswith("merge"))))
+    if when == "too late":
+        assert owners == {kept.id} and into == kept.id
+        return
+    assert owners == {gone.id} and into is None
+    assert told == (set() if when == "before" else {"merge", "unmerge"})
+    assert "Both customers are what they were before" in (await desk.get(card)).text
+    again = await desk.post("/admin/customer/action/merge", data=data)
+    assert again.headers["location"] not in (card, f"/admin/customer/details/{kept.id}")

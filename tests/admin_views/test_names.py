@@ -8,7 +8,10 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from admin_views import headings
+from admin_views.labels import items_of, screens
 from app import db
+from app.i18n import catalogue
 from app.models.labels import Label
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
@@ -16,6 +19,8 @@ from tests.generated.routes import form_on
 
 URL = "/admin/label/action/rename"
 LIST = "/admin/customer/list"
+SAME = {"Text", "Ticket"}
+"""Headings that are called the same in German."""
 
 
 @pytest.fixture
@@ -25,10 +30,10 @@ def engine_name() -> str:
 
 
 async def rename(desk: httpx.AsyncClient, screen: str, **texts: str) -> httpx.Response:
-    """texts: ``email__de="Post"``."""
+    """texts: ``email__de="Post"``; what is no column begins with an underscore."""
     page = await desk.get(f"{URL}?all=1&screen={screen}")
     form = form_on(page.text, URL)
-    given = {f"text:{k.replace('__', ':')}".replace(":_", ":@"): v for k, v in texts.items()}
+    given = {f"text:{k.replace('__', ':')}".replace("text:_", "text:@"): v for k, v in texts.items()}
     assert set(given) <= set(form), set(given) - set(form)
     return await desk.post(URL, data={**form, **given})
 
@@ -66,6 +71,45 @@ async def test_a_new_name_is_said_wherever_the_old_one_was(desk: httpx.AsyncClie
         assert len(list(await session.scalars(select(Label)))) == 4
     await rename(desk, "customer", contact_person__en=" ")
     assert "Contact person" in (await desk.get(card)).text
+
+
+async def test_buttons_and_headings_have_names_of_their_own(desk: httpx.AsyncClient) -> None:
+    async with db.unit() as session:
+        customer = await factories.create_customer(session)
+    card, edit = (f"/admin/customer/{what}/{customer.id}" for what in ("details", "edit"))
+    done = await rename(desk, "customer", **{
+        "_create__en": "Welcome somebody", "_button.message__en": "Write", "_heading.Contact__en": "Reach <them>",
+        "_heading.For staff__en": "Portal", "_button.delete__en": "Burn",
+    })  # fmt: skip
+    assert done.status_code == 303, done.text
+    page = (await desk.get(LIST)).text
+    assert ">Welcome somebody<" in page and "Register customer" not in page
+    assert "Write</a>" in page and "Send message" not in page
+    assert "Write" in (await desk.get(f"/admin/customer/action/message?pks={customer.id}")).text
+    shown = (await desk.get(card)).text
+    assert ">Reach &lt;them&gt;</h2>" in shown and ">Contact</h2>" not in shown and ">Burn<" in shown
+    for url, heading in ((edit, "Portal"), ("/admin/customer/create", "Portal"), ("/admin/customer/filter", "Portal")):
+        text = (await desk.get(url)).text
+        assert heading in text and "For staff" not in text, url
+    assert "Welcome somebody" in (await desk.get("/admin/customer/create")).text
+    groups = {f["group"] for f in (await desk.get("/admin/customer/fields")).json()["fields"]}
+    assert "Portal" in groups and "For staff" not in groups
+    assert "Burn" not in (await desk.get("/admin/payer/list")).text, "of that screen alone"
+    names = (await desk.get("/admin/label/list")).text
+    assert "Button: Send message" in names and "Heading: Contact" in names
+    await desk.post("/language", data={"language": "de", "next": LIST})
+    assert "Kontakt" in (await desk.get(card)).text and "Reach" not in (await desk.get(card)).text
+
+
+async def test_every_heading_that_is_offered_is_one(database: str) -> None:
+    """A word that nobody says could be renamed without anything happening."""
+    known = catalogue("de")
+    for screen, words in headings.MORE.items():
+        assert screens()[screen].identity == screen
+        for word in words:
+            assert known.gettext(word) != word or word in SAME, (screen, word)
+    for screen in screens():
+        assert all(len(item) <= 60 for item in items_of(screen)), "as long as the column"
 
 
 async def test_each_language_has_its_own(desk: httpx.AsyncClient) -> None:

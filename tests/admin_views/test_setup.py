@@ -8,11 +8,12 @@ from sqlalchemy import func, select
 
 from app import db
 from app.domain.config import live, modules
+from app.i18n import LANGUAGES
 from app.models.jobs import Job
 from app.models.messaging import Category
 from app.models.projects import Project
 from app.models.staff import Staff
-from tests.admin_views.conftest import SignIn, create_staff
+from tests.admin_views.conftest import PASSWORD, SignIn, create_staff
 
 
 @pytest.fixture
@@ -66,6 +67,30 @@ async def test_the_steps_are_saved_one_by_one(sign_in: SignIn, database: str) ->
         assert (await session.scalars(select(Project.name))).all() == ["Nordlicht GmbH"], "changed, not made again"
     await browser.post(f"{URL}/hide")
     assert "What is left to set up" not in (await browser.get("/admin/")).text
+
+
+async def test_who_comes_first_is_spoken_to_as_at_the_door(sign_in: SignIn, database: str) -> None:
+    """In the language of the page of signing in; with the languages of the client area to choose from."""
+    first = await create_staff([("*", "*")])
+    browser = await sign_in(first)
+
+    async def at_the_door(language: str) -> None:
+        browser.cookies.clear()
+        data = {"username": first.username, "password": PASSWORD}
+        answer = await browser.post("/login", data=data, headers={"accept-language": language})
+        assert answer.status_code == 303
+
+    await at_the_door("de-AT")
+    page = (await browser.get(URL)).text
+    assert "Ihre Marke" in page and page.count('name="languages"') == len(LANGUAGES) and "Russisch" in page
+    await step(browser, "brand", BRAND)
+    await live.keep_up(every=0)
+    await step(browser, "preset", {"preset": "hosting"})
+    people = {"full_name_0": "Jana", "email_0": "jana@example.org", "role_0": "Support"}
+    await step(browser, "colleagues", people)
+    await at_the_door("es")
+    async with db.reads() as session:
+        assert set(await session.scalars(select(Staff.language))) == {"de"}, "said once, and colleagues are asked alike"
 
 
 async def test_later_means_later(sign_in: SignIn, database: str) -> None:

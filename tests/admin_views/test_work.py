@@ -96,6 +96,35 @@ async def test_a_file_is_uploaded_checked_started_and_undone(desk: httpx.AsyncCl
     assert await how_many() == 0 and "Undone" in (await desk.get(card)).text
 
 
+async def test_rows_of_another_screen_are_taken_and_taken_back_alike(
+    desk: httpx.AsyncClient, sign_in: SignIn, resources: Resources
+) -> None:
+    files = {"files": ("a.csv", b"Name,Colour\nFriendly,3\nBad,red\n", "text/csv")}
+    assert "/admin/attitude/action/import_rows" in (await desk.get("/admin/attitude/list")).text
+    answer = await desk.post("/admin/attitude/action/import_rows", files=files)
+    assert answer.status_code == 303, answer.text
+    card = answer.headers["location"]
+    pks = {"pks": card.rpartition("/")[2]}
+    await run_jobs(resources)
+    html = (await desk.get(card)).text
+    assert "Import 1 row<" in html and "Attitudes" in html and "This is not a number" in html
+    assert "action/columns" not in html and "Project" not in html.partition("<main")[2]
+    assert "Friendly" not in (await desk.get("/admin/attitude/list")).text
+    assert (await desk.post("/admin/import_run/action/start", data=pks)).status_code == 303
+    await run_jobs(resources)
+    assert "Friendly" in (await desk.get("/admin/attitude/list")).text
+    html = (await desk.get(card)).text
+    assert ">Done<" in html and "Undo the import" in html
+    assert "Attitudes" in (await desk.get("/admin/import_run/list")).text
+    assert (await desk.post("/admin/import_run/action/undo", data=pks)).status_code == 303
+    await run_jobs(resources)
+    assert "Friendly" not in (await desk.get("/admin/attitude/list")).text
+    assert "Undone" in (await desk.get(card)).text
+    some = await sign_in(await create_staff([("attitude", "list"), ("attitude", "create")], username="adder"))
+    assert "import_rows" not in (await some.get("/admin/attitude/list")).text
+    assert (await some.get("/admin/attitude/action/import_rows")).status_code == 403
+
+
 CONSENT = "address,category,subscribed,channel\nada@example.org,News,no,\nnobody@example.org,News,no,\n"
 
 

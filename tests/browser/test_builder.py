@@ -108,3 +108,22 @@ def test_a_filter_is_built_with_the_keys_and_a_segment_of_related_rows(walk: Wal
     expect(page.get_by_text("Does not hold")).to_be_visible()
     sound(page)
     walk.shot("why")
+
+
+def test_a_broken_filter_stands_open_to_be_mended(walk: Walk) -> None:
+    page = walk.page
+    sign_in(page, at="/admin/customer/list?gone.is=1&language.in=de")
+    banner = page.locator("main").get_by_role("alert")
+    expect(banner).to_contain_text("There is no field “gone” here")
+    drawer = page.get_by_role("complementary", name="Filter")
+    expect(drawer.get_by_role("alert")).to_contain_text("There is no field “gone” here")
+    expect(drawer.get_by_role("button", name="Remove this condition")).to_be_visible()
+    assert len(walk.watch.problems) == 2, "the status of the page, and the console about it"
+    walk.watch.problems.clear()
+    walk.shot("broken")
+    sound(page)
+    drawer.get_by_role("button", name="Remove this condition").click()
+    expect(drawer.get_by_text("4 match")).to_be_visible()
+    drawer.get_by_role("button", name=re.compile("^Show")).click()
+    expect(page.locator(".chip")).to_have_count(1)
+    expect(banner).to_have_count(0)

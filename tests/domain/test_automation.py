@@ -15,7 +15,7 @@ from sqlalchemy import func, select, update
 from app import db, links
 from app.db import unit, utcnow
 from app.domain import automation, custom, customers, ledger, tickets
-from app.domain.automation import events, running, trying, watching, words
+from app.domain.automation import events, running, touched, trying, watching, words
 from app.domain.config import live, modules
 from app.domain.customers import newcomer, register_many
 from app.domain.ledger import Move
@@ -323,6 +323,8 @@ async def test_a_balance_that_falls_is_met_each_time_and_one_that_is_low_is_not(
     for n, (amount, expected) in enumerate([(-9_600, 1), (-100, 1), (9_000, 1), (-8_900, 2)]):
         await book(amount, f"k{n}")
         await look()
+        async with unit() as session:
+            await touched.work(session)
         await look()
         found = await runs(rule)
         assert len(found) == expected and {run.customer_id for run in found} <= {high.customer_id}

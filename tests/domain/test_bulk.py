@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
-from app import db
+from app import db, filters
+from app.db import utcnow
 from app.domain import custom, customers
-from app.domain.bulk import editing, runs, undoing
+from app.domain.bulk import choosing, editing, parts, runs, undoing
 from app.domain.config import live
+from app.domain.lists import Meant
 from app.errors import Conflict, Invalid
 from app.models.audit import Audit
 from app.models.bulk import BulkRow, BulkRun, BulkState
@@ -39,9 +41,8 @@ async def colleague(database: str) -> Staff:
         return await factories.create_staff(session, role=role)
 
 
-def chosen(model: Any, *where: Any) -> Any:
-    place = func.row_number().over(order_by=model.id.desc()).label("position")
-    return select(model.id.label("id"), place).where(*where)
+def chosen(model: Any, **condition: Any) -> Meant:
+    return Meant(model, filters.parse(condition, model) if condition else None)
 
 
 async def begin(who: Staff, rows: Any, *, noun: str = "customer", projects: Any = None, **asked: Any) -> int:
@@ -85,8 +86,7 @@ async def all_of(what: Any) -> Sequence[Any]:
 async def test_a_change_is_looked_at_then_done_and_undone(
     resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(editing, "AT_ONCE", 3)
-    monkeypatch.setattr(undoing, "AT_ONCE", 4)
+    monkeypatch.setattr(parts, "FIRST", 3)
     async with db.unit() as session:
         group = await factories.create_group(session, name="Regulars")
         people = [await factories.create_customer(session, name=f"C{n}", country="GB") for n in range(8)]
@@ -95,7 +95,7 @@ async def test_a_change_is_looked_at_then_done_and_undone(
         same = await factories.create_customer(session, name="Same", country="DE", groups=[group])
         await factories.create_customer(session, name="Other", country="FR")
     # the condition is about the field that is changed: what is chosen is written down first
-    rows = chosen(Customer, Customer.country.in_(["GB", "DE"]))
+    rows = chosen(Customer, field="country", op="in", value=["GB", "DE"])
     run_id = await begin(colleague, rows, values={"country": "de"}, add={"groups": [group.id]})
     await run_jobs(resources)
     looked = await row(run_id)
@@ -137,19 +137,20 @@ async def test_a_change_is_looked_at_then_done_and_undone(
 async def test_it_is_stopped_between_two_parts_and_what_was_done_can_be_undone(
     resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(editing, "AT_ONCE", 2)
+    monkeypatch.setattr(parts, "FIRST", 2)
+    monkeypatch.setattr(parts, "MOST", 2)
     async with db.unit() as session:
         for _n in range(6):
             await factories.create_customer(session, language="en")
     run_id = await begin(colleague, chosen(Customer), values={"language": "de"})
     await run_jobs(resources)
     await start(colleague, run_id)
-    parts = 0
+    n = 0
 
     def once() -> bool:
-        nonlocal parts
-        parts += 1
-        return parts < 2
+        nonlocal n
+        n += 1
+        return n < 2
 
     await editing.work_off(run_id=run_id, state=BulkState.RUNNING, more=once)
     with acting(Actor(Kind.STAFF, colleague.id)):
@@ -164,6 +165,89 @@ async def test_it_is_stopped_between_two_parts_and_what_was_done_can_be_undone(
     assert await all_of(Customer.language) == ["en"] * 6
 
 
+async def test_many_rows_are_chosen_in_the_background_as_they_were_meant(
+    resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "AT_ONCE", 4)
+    monkeypatch.setattr(choosing, "CHUNK", 3)
+    async with db.unit() as session:
+        mine, other = [await factories.create_project(session) for _n in range(2)]
+        for n in range(10):
+            await factories.create_customer(session, project=mine, registered_at=utcnow() - timedelta(days=n))
+        await factories.create_customer(session, project=other)
+    recent = {"field": "registered_at", "op": "in_last", "value": "7d"}
+    run_id = await begin(
+        colleague, chosen(Customer, **recent), projects=frozenset({mine.id}), values={"language": "de"}
+    )
+    waiting = await row(run_id)
+    assert (waiting.state, waiting.total, await all_of(BulkRow.row_id)) == (BulkState.CHOOSING, 0, [])
+    async with db.unit() as session:  # newer than what was meant, and no longer among it
+        await factories.create_customer(
+            session, project=mine, language="en", registered_at=utcnow() - timedelta(days=2)
+        )
+        oldest = await session.get_one(Customer, (await all_of(Customer.id))[0])
+        oldest.registered_at = utcnow() - timedelta(days=30)
+    left = await choosing.choose_some(run_id=run_id, more=lambda: False)
+    half = await row(run_id)
+    assert (left.over, half.state, half.done, half.total) == (False, BulkState.CHOOSING, 3, 7), (
+        "the newer one only counts"
+    )
+    rows = half.wanted["rows"]
+    async with db.unit() as session:  # the worker is late: days count from when it was asked for
+        then = datetime.fromisoformat(rows["now"]) - timedelta(hours=36)
+        rows = {**rows, "now": then.isoformat()}
+        await runs.write(session, run_id, BulkState.CHOOSING, wanted={**half.wanted, "rows": rows})
+    await run_jobs(resources)  # it goes on where it was
+    checked = await row(run_id)
+    assert (checked.state, checked.total, checked.changed) == (BulkState.CHECKED, 5, 5), "one left, one lies ahead"
+    assert len(set(await all_of(BulkRow.row_id))) == 5
+    await start(colleague, run_id)
+    await run_jobs(resources)
+    assert sorted(await all_of(Customer.language)).count("de") == 5
+    for stop in (True, False):
+        run_id = await begin(colleague, chosen(Customer), values={"country": "FR"})
+        await choosing.choose_some(run_id=run_id, more=lambda: False)
+        if stop:
+            with acting(Actor(Kind.STAFF, colleague.id)):
+                async with db.unit() as session:
+                    await runs.stop(session, run_id=run_id)
+        else:  # the filter asks for a field that is gone
+            rows = {**(await row(run_id)).wanted["rows"], "filter": {"field": "gone", "op": "is", "value": 1}}
+            async with db.unit() as session:
+                await runs.write(session, run_id, BulkState.CHOOSING, wanted={"set": {"country": "FR"}, "rows": rows})
+        await run_jobs(resources)
+        ended = await row(run_id)
+        assert ended.state is (BulkState.STOPPED if stop else BulkState.FAILED), ended.error
+        assert not await all_of(BulkRow.row_id), "what was chosen is forgotten"
+    assert "FR" not in await all_of(Customer.country)
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+async def test_one_row_that_the_database_refuses_leaves_the_others_alone(
+    resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "FIRST", 2)
+    monkeypatch.setattr(parts, "MOST", 4)
+    async with db.unit() as session:
+        group = await factories.create_group(session)
+        for n in range(9):
+            await factories.create_customer(session, name="Bad" if n == 4 else f"C{n}")
+        refuse = "BEFORE UPDATE OF country ON customer WHEN old.name = 'Bad' BEGIN SELECT RAISE(ABORT, 'no'); END"
+        await session.execute(text(f"CREATE TRIGGER bad {refuse}"))
+    run_id = await begin(colleague, chosen(Customer), values={"country": "DE"}, add={"groups": [group.id]})
+    run = await done(colleague, resources, run_id)
+    assert (run.state, run.done, run.changed, run.refused) == (BulkState.DONE, 9, 8, 1)
+    assert [(name, why) for _id, name, why in run.looked["refused"]] == [
+        ("Bad", "Somebody else has changed it meanwhile.")
+    ]
+    assert (await all_of(Customer.country)).count("DE") == len(await all_of(Membership.customer_id)) == 8
+    async with db.reads() as session:
+        told = select(func.count()).select_from(Audit).where(Audit.request == f"bulk-{run_id}")
+        assert await session.scalar(told.where(Audit.noun != "bulk_run")) == 16, "what was taken back is not told of"
+    back = await undone(colleague, resources, run_id)
+    assert (back.undone, back.kept, await all_of(Membership.customer_id)) == (8, 0, [])
+
+
 async def test_what_cannot_be_done_is_refused_before_anything_is(resources: base.Resources, colleague: Staff) -> None:
     async with db.unit() as session:
         await factories.create_customer(session)
@@ -171,7 +255,7 @@ async def test_what_cannot_be_done_is_refused_before_anything_is(resources: base
         with pytest.raises(Invalid):
             await begin(colleague, chosen(Customer), **asked)  # type: ignore[arg-type]
     with pytest.raises(Invalid):
-        await begin(colleague, chosen(Customer, Customer.id < 0), values={"country": "DE"})
+        await begin(colleague, chosen(Customer, field="country", op="in", value=["FR"]), values={"country": "DE"})
     assert not await all_of(BulkRun.id) and not await all_of(Job.id)
     # a field vanishes between the check and the start
     run_id = await begin(colleague, chosen(Customer), values={"country": "DE"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -12,17 +13,19 @@ import openpyxl
 import pytest
 from sqlalchemy import select
 
-from app import db
+from app import db, filters
 from app.db import utcnow
 from app.domain import custom
-from app.domain.bulk import exporting, files, runs
+from app.domain.bulk import exporting, files, reading, runs
 from app.domain.bulk.values import Values
 from app.domain.config import live
+from app.domain.lists import Meant
 from app.errors import Forbidden, Invalid, NotFound
 from app.integrations.storage import FileMissing
 from app.models.bulk import BulkRow, BulkRun, BulkState
 from app.models.catalog import Service
 from app.models.customers import Customer
+from app.models.messaging import Delivery
 from app.models.staff import Grant, Staff, StaffProject
 from app.observe import Actor, Kind, acting
 from tasks import base
@@ -74,7 +77,7 @@ async def people() -> list[Customer]:
 async def test_each_kind_of_file_has_all_rows_in_order_and_no_formula(
     resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "CHUNK", 2)
+    monkeypatch.setattr(reading, "CHUNK", 2)
     made = await people()
     text = (await content(resources, await begin(colleague, "csv"))).decode("utf-8-sig")
     found = list(csv.DictReader(io.StringIO(text)))
@@ -148,15 +151,16 @@ async def test_a_file_is_its_owners_while_they_may_and_for_a_week(resources: bas
 async def test_it_stops_keeps_to_the_scope_and_says_what_is_gone(
     resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "CHUNK", 1)
+    monkeypatch.setattr(reading, "CHUNK", 1)
     made = await people()
     for wrong in ({"ending": "exe"}, {"columns": [("gone", "Gone")]}, {"columns": []}):
         with pytest.raises(Invalid):
             await begin(colleague, wrong.get("ending", "csv"), **{k: v for k, v in wrong.items() if k != "ending"})
     assert not await all_of(BulkRun.id)
     run_id = await begin(colleague, "csv")
+    run = await row(run_id)
     async with db.unit() as session:
-        await runs.write(session, run_id, BulkState.RUNNING, wanted={"ending": "csv", "columns": [["gone", "Gone"]]})
+        await runs.write(session, run_id, BulkState.RUNNING, wanted={**run.wanted, "columns": [["gone", "Gone"]]})
     await run_jobs(resources)
     assert ((await row(run_id)).state, "Gone" in (await row(run_id)).error) == (BulkState.FAILED, True)
 
@@ -177,3 +181,67 @@ async def test_it_stops_keeps_to_the_scope_and_says_what_is_gone(
         await factories.create_customer(session, project=elsewhere, name="Mine")
     found = json.loads(await content(resources, await begin(limited, "json", columns=[("name", "Name")])))
     assert [r["name"] for r in found] == ["Mine"] and len(made) == 5
+
+
+async def test_it_is_written_as_of_one_moment_and_all_of_it_again_after_a_crash(
+    resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CHUNK", 2)
+    await people()
+    by_name = Meant(Customer, sort="name_folded", descending=False)
+    run_id = await begin(colleague, "csv", by_name, columns=[("name", "Name")])
+    before = sorted(p.name for p in resources.settings.data_dir.rglob("*"))
+
+    async def killed(done: int, total: int) -> None:
+        assert total == 5
+        if done == 4:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await exporting.make(resources.storage, run_id=run_id, told=killed)
+    half = await row(run_id)
+    assert (half.state, half.done, half.key, half.size) == (BulkState.RUNNING, 4, "", 0)
+    assert sorted(p.name for p in resources.settings.data_dir.rglob("*")) == before, "no half file"
+    async with db.reads() as session:
+        with pytest.raises(NotFound):
+            await exporting.file_of(session, run_id=run_id, staff_id=colleague.id)
+
+    async def renamed(done: int, total: int) -> None:
+        if done == 2:  # behind what is written: it would be there twice; before it: not at all
+            async with db.unit() as session:
+                rows = {c.name: c for c in await session.scalars(select(Customer))}
+                rows["=1+1"].name, rows["Last"].name = "Zzz", "0"
+                await factories.create_customer(session, name="Zzzz")
+
+    await exporting.make(resources.storage, run_id=run_id, told=renamed)
+    run = await row(run_id)
+    assert (run.state, run.done, run.total, run.changed) == (BulkState.DONE, 5, 5, 5)
+    lines = (await resources.storage.read(run.key)).decode("utf-8-sig").split()
+    assert sorted(lines[1:]) == sorted(["'=1+1", "'+49", "30", "A", "&", "<b>", "Köhler;", "'=x", "Last"]), lines
+
+
+async def test_rows_with_a_key_of_several_columns(
+    resources: base.Resources, colleague: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CHUNK", 2)
+    made = await people()
+    async with db.unit() as session:
+        campaigns = [await factories.create_campaign(session) for _n in range(2)]
+        for customer in made[:3]:
+            for campaign in campaigns:
+                await factories.create_delivery(session, campaign=campaign, customer=customer)
+            await factories.create_delivery(
+                session, campaign=campaigns[0], customer=customer, channel="email", address="a@example.org"
+            )
+    keys = ["campaign_id", "customer_id", "channel", "address"]
+    first = Meant(Delivery, filters.parse({"field": "campaign", "op": "in", "value": [campaigns[0].id]}, Delivery))
+    whole = Meant(Delivery, sort="state", descending=False)
+    for rows, n in ((first, 6), (whole, 9)):
+        run_id = await begin(colleague, "json", rows, noun="delivery", columns=[(key, key) for key in keys])
+        found = [tuple(line.values()) for line in json.loads(await content(resources, run_id))]
+        async with db.reads() as session:
+            there = (await session.scalars(select(Delivery).order_by(*Delivery.__table__.primary_key))).all()
+        keyed = [d for d in there if rows is whole or d.campaign_id == campaigns[0].id]
+        names = {c.id: c.name for c in made}
+        shown = [("Hello", names[d.customer_id], d.channel.value, d.address) for d in keyed]
+        assert found == (shown if rows is whole else shown[::-1]) and len(found) == n

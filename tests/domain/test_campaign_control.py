@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from app import db
 from app.db import utcnow
-from app.domain.messaging import campaigns, plans
+from app.domain.messaging import campaigns, plans, starting
 from app.domain.messaging.plans import Pace, Plan, turn
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.i18n import speaking
@@ -50,7 +50,7 @@ async def test_a_paused_campaign_sends_nothing_until_it_is_resumed(smtp: Sink, r
             await make.create_customer(session, email=f"c{n}@example.com")
     campaign = await start()
     async with db.unit() as session:
-        await campaigns.materialise(session, campaign_id=campaign.id)
+        await starting.materialise(session, campaign_id=campaign.id)
         paused = await campaigns.pause_campaign(session, campaign_id=campaign.id, reason="Too many failed.")
         assert (paused.state, paused.error) == (CampaignState.PAUSED, "Too many failed.")
     await work(resources)
@@ -72,7 +72,7 @@ async def test_a_paused_campaign_can_be_stopped(smtp: Sink, resources: base.Reso
         await make.create_customer(session, email="c@example.com")
     campaign = await start()
     async with db.unit() as session:
-        await campaigns.materialise(session, campaign_id=campaign.id)
+        await starting.materialise(session, campaign_id=campaign.id)
         await campaigns.pause_campaign(session, campaign_id=campaign.id)
         await campaigns.stop_campaign(session, campaign_id=campaign.id)
         with pytest.raises(Conflict):
@@ -88,7 +88,7 @@ async def test_sending_failed_ones_again_does_not_end_a_pause(resources: base.Re
     async with db.unit() as session:
         with pytest.raises(Conflict):
             await campaigns.resend_failed(session, campaign_id=campaign.id)
-        await campaigns.materialise(session, campaign_id=campaign.id)
+        await starting.materialise(session, campaign_id=campaign.id)
         await campaigns.pause_campaign(session, campaign_id=campaign.id)
     async with db.unit() as session:
         row = next(r for r in await rows() if r.channel is Channel.EMAIL)
@@ -141,7 +141,7 @@ async def test_another_time_stays_the_recipients_own() -> None:
 
     async def planned(**kw: Any) -> tuple[str, datetime | None]:
         async with db.unit() as session:
-            changed = await campaigns.plan_campaign(session, campaign_id=campaign.id, **kw)
+            changed = await starting.plan_campaign(session, campaign_id=campaign.id, **kw)
             assert changed.state is CampaignState.SCHEDULED
             return changed.local_at, changed.send_at
 
@@ -164,11 +164,11 @@ async def test_a_plan_that_is_missed_by_too_much_asks_again(smtp: Sink, resource
     assert await state_of(missed) is CampaignState.MISSED
     async with db.unit() as session:
         with pytest.raises(Invalid):
-            await campaigns.plan_campaign(session, campaign_id=missed.id, send_at=utcnow() - timedelta(minutes=1))
-        await campaigns.plan_campaign(session, campaign_id=missed.id, send_at=utcnow() + timedelta(hours=1))
+            await starting.plan_campaign(session, campaign_id=missed.id, send_at=utcnow() - timedelta(minutes=1))
+        await starting.plan_campaign(session, campaign_id=missed.id, send_at=utcnow() + timedelta(hours=1))
     assert await state_of(missed) is CampaignState.SCHEDULED
     async with db.unit() as session:
-        await campaigns.plan_campaign(session, campaign_id=missed.id, send_at=None)
+        await starting.plan_campaign(session, campaign_id=missed.id, send_at=None)
     await work(resources)
     assert await state_of(missed) is CampaignState.DONE and len(smtp.mails) == 2
 
@@ -177,7 +177,7 @@ async def test_the_job_of_an_old_plan_starts_nothing(smtp: Sink, resources: base
     await _customers(1)
     campaign = await start(plan=Plan(send_at=utcnow() + timedelta(hours=1)))
     async with db.unit() as session:
-        await campaigns.plan_campaign(session, campaign_id=campaign.id, send_at=utcnow() + timedelta(days=1))
+        await starting.plan_campaign(session, campaign_id=campaign.id, send_at=utcnow() + timedelta(days=1))
         await session.execute(update(Job).where(Job.due_at < utcnow() + timedelta(hours=2)).values(due_at=utcnow()))
     await work(resources)
     assert await state_of(campaign) is CampaignState.SCHEDULED and smtp.mails == []
@@ -189,7 +189,7 @@ async def test_a_planned_campaign_can_be_stopped_and_a_running_one_has_no_plan(r
     async with db.unit() as session:
         await campaigns.stop_campaign(session, campaign_id=campaign.id)
         with pytest.raises(Conflict):
-            await campaigns.plan_campaign(session, campaign_id=campaign.id, send_at=None)
+            await starting.plan_campaign(session, campaign_id=campaign.id, send_at=None)
     await _come(campaign)
     await work(resources)
     assert await state_of(campaign) is CampaignState.CANCELLED and await rows() == []
@@ -273,7 +273,7 @@ async def test_quiet_hours_that_begin_while_it_runs_are_kept(resources: base.Res
     await _customers(2, timezone="UTC", email="one@example.com")
     campaign = await start(channels=["email"])
     async with db.unit() as session:
-        await campaigns.materialise(session, campaign_id=campaign.id)
+        await starting.materialise(session, campaign_id=campaign.id)
         await campaigns.pause_campaign(session, campaign_id=campaign.id)
         begin, end = _hours_around(utcnow())
         paused = await session.get_one(Campaign, campaign.id)
@@ -337,14 +337,14 @@ async def test_above_the_limit_a_second_person_approves(smtp: Sink, resources: b
     with acting(_as(writer)):
         async with db.unit() as session:
             with pytest.raises(Forbidden):
-                await campaigns.approve_campaign(session, campaign_id=campaign.id)
+                await starting.approve_campaign(session, campaign_id=campaign.id)
     with acting(_as(second)):
         async with db.unit() as session:
-            approved = await campaigns.approve_campaign(session, campaign_id=campaign.id)
+            approved = await starting.approve_campaign(session, campaign_id=campaign.id)
             assert approved.approved_by == "Colleague 1" and approved.state is CampaignState.STARTING
         async with db.unit() as session:
             with pytest.raises(Conflict):
-                await campaigns.approve_campaign(session, campaign_id=campaign.id)
+                await starting.approve_campaign(session, campaign_id=campaign.id)
     await work(resources)
     assert await state_of(campaign) is CampaignState.DONE and len(smtp.mails) == 3
 
@@ -374,7 +374,7 @@ async def test_an_audience_that_has_grown_until_its_time_is_approved_then(
     assert await state_of(campaign) is CampaignState.APPROVAL and await rows() == []
     with acting(_as(second)):
         async with db.unit() as session:
-            await campaigns.approve_campaign(session, campaign_id=campaign.id)
+            await starting.approve_campaign(session, campaign_id=campaign.id)
     await work(resources)
     assert await state_of(campaign) is CampaignState.DONE
 
@@ -389,20 +389,20 @@ async def test_an_approval_holds_for_as_many_as_there_were(grown: int) -> None:
         campaign = await start(category_id=category.id, plan=Plan(send_at=utcnow() + timedelta(hours=1)))
     with acting(_as(second)):
         async with db.unit() as session:
-            approved = await campaigns.approve_campaign(session, campaign_id=campaign.id)
+            approved = await starting.approve_campaign(session, campaign_id=campaign.id)
             assert (approved.state, approved.total) == (CampaignState.SCHEDULED, 4)
     await _customers(grown)
     await _come(campaign)
     async with db.unit() as session:
-        begun = await campaigns.materialise(session, campaign_id=campaign.id)
+        begun = await starting.materialise(session, campaign_id=campaign.id)
     assert begun.state is (CampaignState.APPROVAL if grown else CampaignState.RUNNING)
     assert len(await rows()) == (0 if grown else 8) and (begun.approved_at is None) is bool(grown)
     if grown:
         with acting(_as(second)):
             async with db.unit() as session:
-                await campaigns.approve_campaign(session, campaign_id=campaign.id)
+                await starting.approve_campaign(session, campaign_id=campaign.id)
         async with db.unit() as session:
-            again = await campaigns.materialise(session, campaign_id=campaign.id)
+            again = await starting.materialise(session, campaign_id=campaign.id)
             assert again.state is CampaignState.RUNNING
 
 
@@ -417,7 +417,7 @@ async def test_an_approval_that_comes_too_late_asks_for_a_new_time() -> None:
     await _come(campaign, timedelta(hours=2))
     with acting(_as(second)):
         async with db.unit() as session:
-            missed = await campaigns.approve_campaign(session, campaign_id=campaign.id)
+            missed = await starting.approve_campaign(session, campaign_id=campaign.id)
             assert missed.state is CampaignState.MISSED
 
 
@@ -431,7 +431,7 @@ async def test_what_was_due_when_it_was_paused_goes_out_later(resources: base.Re
     await _customers(1)
     campaign = await start()
     async with db.unit() as session:
-        await campaigns.materialise(session, campaign_id=campaign.id)
+        await starting.materialise(session, campaign_id=campaign.id)
         await campaigns.pause_campaign(session, campaign_id=campaign.id)
         await session.execute(update(Delivery).values(next_at=db.moment(-3600)))
     await work(resources)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app import db
 from app.db import utcnow
 from app.domain.messaging import audience as audiences
-from app.domain.messaging import campaigns, looking, report, segments
+from app.domain.messaging import campaigns, looking, report, segments, starting
 from app.domain.messaging.audience import Audience
 from app.errors import Invalid
 from app.models.messaging import Channel, DeliveryState, Segment
@@ -193,7 +193,7 @@ async def test_the_rest_of_a_stopped_campaign_is_not_reached(smtp: Sink, resourc
             await make.create_customer(session, email=f"c{n}@example.com")
     first = await start(channels=["email"])
     async with db.unit() as session:
-        await campaigns.materialise(session, campaign_id=first.id)
+        await starting.materialise(session, campaign_id=first.id)
         await campaigns.stop_campaign(session, campaign_id=first.id)
     await work(resources)
     assert smtp.mails == []

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app import db
 from app.db import utcnow
-from app.domain.messaging import audience, campaigns, consent, delivery, suppression
+from app.domain.messaging import audience, campaigns, consent, delivery, starting, suppression
 from app.domain.messaging.audience import Audience
 from app.domain.messaging.content import load_content
 from app.errors import Conflict, Invalid, NotFound
@@ -188,7 +188,7 @@ async def test_a_campaign_writes_down_why_it_leaves_somebody_out(ada: Customer) 
         campaign = await make.create_campaign(session, category=category, state="starting", channels=["email"])
     await say(bob, category, True)
     async with db.unit() as session:
-        await campaigns.materialise(session, campaign_id=campaign.id)
+        await starting.materialise(session, campaign_id=campaign.id)
     async with db.reads() as session:
         rows = await session.execute(select(Delivery.address, Delivery.state, Delivery.error))
         assert {tuple(r) for r in rows} == {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from app.db import unit
+from app.db import reads, unit
 from app.domain import discounts
 from app.domain.discounts import Case, Rules, amount_off
 from app.errors import Invalid
+from app.i18n import speaking
 from app.models.catalog import Period
-from app.models.customers import Membership
+from app.models.customers import CustomerProject, Membership
 from app.models.discounts import Discount, DiscountKind, DiscountScope, DiscountTarget
-from app.observe import Actor, Kind, acting
+from app.observe import SYSTEM, Actor, Kind, acting
 from tests.factories import create_customer, create_discount, create_group, create_product, create_project
 
 DAY = date(2026, 5, 10)
@@ -119,6 +120,30 @@ async def test_conditions_and_groups_are_asked_of_the_customer() -> None:
         assert told == {in_germany.id: "won", broken.id: "broken"}
         told = {t["id"]: t["why"] for t in second.explained["considered"]}
         assert told == {members.id: "won", in_germany.id: "condition", broken.id: "broken", off.id: "off"}
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("condition", [
+    {"field": "registered_at", "op": "on", "value": "2026-03-01"},
+    {"field": "available_project", "op": "in", "value": [2]},
+], ids=["in another time zone", "limited to projects"])  # fmt: skip
+async def test_a_price_is_the_same_whoever_asks(condition: dict[str, Any]) -> None:
+    late = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+    async with unit() as session:
+        customer, product = await create_customer(session, registered_at=late), await create_product(session)
+        other = await create_project(session)
+        condition["value"] = [other.id] if isinstance(condition["value"], list) else condition["value"]
+        session.add(CustomerProject(customer_id=customer.id, project_id=other.id))
+        discount = await create_discount(session, condition=condition)
+    async with reads() as session:
+        for who in (SYSTEM, Actor(Kind.STAFF, 1, projects=frozenset({customer.project_id}))):
+            with acting(who), speaking("en", "Asia/Tokyo"):
+                won = await discounts.find(
+                    session, customer_id=customer.id, product=product, period=Period.MONTH, price=1000, currency="EUR",
+                    day=DAY,
+                )  # fmt: skip
+            assert won.discount_id == discount.id
 
 
 @pytest.mark.usefixtures("database")

@@ -17,7 +17,6 @@ from app.models.consent import How, Subscription
 from app.models.customers import Customer
 from app.models.messaging import Category, Channel
 from tests import factories as make
-from tests.test_cli import bursar
 
 pytestmark = pytest.mark.usefixtures("database")
 HEAD = "Address,category,channel,subscribed,when,source\n"
@@ -103,9 +102,3 @@ async def test_rows_that_cannot_be_taken_are_told_and_the_others_are(ada: Custom
 async def test_a_file_without_a_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="subscribed"):
         await take(tmp_path, "a@b.example,News", head="address,category\n")
-
-
-def test_the_command_refuses_a_missing_file(tmp_path: Path) -> None:
-    bursar(tmp_path, "migrate", code=0)
-    done = bursar(tmp_path, "import", "consent", str(tmp_path / "none.csv"))
-    assert done.stderr.startswith("bursar: ")

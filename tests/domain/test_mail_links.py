@@ -39,7 +39,9 @@ def reached_by_https(database: str) -> Iterator[None]:
 async def one_mail(**category: Any) -> tuple[Content, Row, EmailMessage]:
     """A delivery of a campaign, and the mail that it becomes."""
     async with db.unit() as session:
-        project = await make.create_project(session, tracking=category.pop("tracking", False))
+        project = await make.create_project(
+            session, tracking=category.pop("tracking", False), host=category.pop("host", None)
+        )
         customer = await make.create_customer(session, project=project)
         kind = await make.create_category(session, **{"name": "Neues & Mehr", "subscribable": True} | category)
         campaign = await make.create_campaign(session, category=kind, texts={"en": ("Hi", BODY)})
@@ -79,6 +81,13 @@ async def test_a_service_mail_offers_no_refusal_but_is_known_when_it_comes_back(
     _content, row, mail = await one_mail(subscribable=False)
     assert mail["List-Unsubscribe"] is None and mail["List-Unsubscribe-Post"] is None and mail["List-Id"]
     assert headers.message_of(mail[headers.REFERENCE]) == row.message_id
+
+
+async def test_links_lead_to_the_host_of_the_brand(database: str) -> None:
+    _content, _row, mail = await one_mail(host="desk.brand.example", tracking=True)
+    assert mail["List-Unsubscribe"].startswith("<https://desk.brand.example/unsubscribe/")
+    found = [t for t in targets(mail) if "/t/" in t]
+    assert len(found) == 2 and all(t.startswith("https://desk.brand.example/t/") for t in found)
 
 
 async def test_one_click_is_offered_over_https_only(database: str) -> None:

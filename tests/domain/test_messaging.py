@@ -24,7 +24,7 @@ from app.domain.attachments import add_attachment
 from app.domain.customers import register_customer
 from app.domain.customers.welcome import send_welcome
 from app.domain.imports import import_customers
-from app.domain.messaging import campaigns, delivery, suppression
+from app.domain.messaging import campaigns, delivery, starting, suppression
 from app.domain.messaging.audience import Audience, count, recipients
 from app.domain.messaging.content import message_as_sent
 from app.errors import Conflict, Invalid, NotFound
@@ -120,7 +120,7 @@ async def start(**kw: Any) -> Campaign:
         if "category_id" not in kw:
             kw["category_id"] = (await make.create_category(session)).id
         kw = {"key": "form-1", "audience": {"everyone": True}, "texts": TEXTS, "default_language": "en"} | kw
-        return await campaigns.start_campaign(session, **kw)
+        return await starting.start_campaign(session, **kw)
 
 
 async def work(resources: base.Resources, *, rounds: int = 20) -> None:
@@ -284,7 +284,7 @@ async def test_the_count_is_what_is_then_written() -> None:
     async with db.unit() as session:
         audience = Audience(campaign.audience, ("en", "de"), "en", matching_only=True)
         expected = await count(session, audience)
-        await campaigns.materialise(session, campaign_id=campaign.id)
+        await starting.materialise(session, campaign_id=campaign.id)
     written = await rows()
     assert Counter(row.channel for row in written if row.state is DeliveryState.DUE) == expected.deliveries
     assert len({row.customer_id for row in written if row.state is DeliveryState.DUE}) == expected.customers
@@ -379,18 +379,18 @@ async def test_materialise_twice_changes_nothing() -> None:
         await make.create_user(session, customer=customer, receives=True)
     campaign = await start()
     async with db.unit() as session:
-        await campaigns.materialise(session, campaign_id=campaign.id)
+        await starting.materialise(session, campaign_id=campaign.id)
     before = [(row.message_id, row.address, row.channel) for row in await rows()]
     assert len(before) == 3 and len({message_id for message_id, *_rest in before}) == 3
     assert [row.values for row in await rows()] == [{}] * 3 and len({row.next_at for row in await rows()}) == 1
     async with db.unit() as session:
         await make.create_customer(session)
-        again = await campaigns.materialise(session, campaign_id=campaign.id)
+        again = await starting.materialise(session, campaign_id=campaign.id)
         assert again.total == 3
     async with db.unit() as session:  # even when the state was lost: the keys are the same
         await session.execute(update(Campaign).values(state=CampaignState.STARTING).execution_options(audited=True))
         session.expunge_all()
-        await campaigns.materialise(session, campaign_id=campaign.id)
+        await starting.materialise(session, campaign_id=campaign.id)
     after = [(row.message_id, row.address, row.channel) for row in await rows()]
     assert after[:3] == before and len(after) == 5
     async with db.reads() as session:
@@ -606,7 +606,7 @@ async def test_a_stopped_campaign_sends_nothing_more(smtp: Sink, resources: base
             await make.create_customer(session)
     campaign = await start()
     async with db.unit() as session:
-        await campaigns.materialise(session, campaign_id=campaign.id)
+        await starting.materialise(session, campaign_id=campaign.id)
         content = await delivery_content(session, campaign)
         found, mails, _last = await delivery.claim(session, content=content, n=2, token="mine", lease_seconds=60)
     async with db.unit() as session:
@@ -643,7 +643,7 @@ async def running_campaign(n: int, **kw: Any) -> Campaign:
             await make.create_customer(session)
     campaign = await start(channels=["email"], **kw)
     async with db.unit() as session:
-        return await campaigns.materialise(session, campaign_id=campaign.id)
+        return await starting.materialise(session, campaign_id=campaign.id)
 
 
 async def claim(campaign: Campaign, token: str, n: int = 10, lease: float = 60) -> tuple[Any, list[delivery.Row]]:

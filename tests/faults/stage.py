@@ -26,7 +26,7 @@ from sqlalchemy import func, insert, select, update
 
 from app import db, queue
 from app.db import utcnow
-from app.domain.messaging import campaigns
+from app.domain.messaging import starting
 from app.integrations.mail import notes
 from app.localrun import redis_binary, redis_child
 from app.models.customers import Customer
@@ -143,17 +143,17 @@ def own_redis() -> Iterator[Redis]:
 
 
 class Workers:
-    """Real worker processes, each with a log of its own."""
+    """Real worker processes, each with a log of its own. first: what they run before they begin."""
 
-    def __init__(self, env: dict[str, str], folder: Path) -> None:
-        self.env, self.folder = env, folder
+    def __init__(self, env: dict[str, str], folder: Path, first: str = "") -> None:
+        self.env, self.folder, self.first = env, folder, first
         self.processes: list[subprocess.Popen[bytes]] = []
         self.logs: dict[int, Path] = {}
 
     def start(self) -> None:
         path = self.folder / f"worker{len(self.logs)}.log"
         with path.open("wb") as log:
-            command = [sys.executable, "-c", "from tasks.worker import run; run()"]
+            command = [sys.executable, "-c", f"{self.first}\nfrom tasks.worker import run; run()"]
             process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=log, stderr=log)
         self.processes.append(process)
         self.logs[process.pid] = path
@@ -240,7 +240,7 @@ async def start(recipients: int, policy: Policy = Policy.RESEND) -> int:
                 for n in range(recipients)
             ],
         )  # fmt: skip
-        campaign = await campaigns.start_campaign(session, category_id=category.id, policy=policy, **form())
+        campaign = await starting.start_campaign(session, category_id=category.id, policy=policy, **form())
         return campaign.id
 
 

@@ -3,11 +3,6 @@ under two names."""
 
 from __future__ import annotations
 
-import asyncio
-import random
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,25 +15,15 @@ from app.models.automation import RuleNotice, RuleRun, RunState
 from app.models.jobs import Job
 from app.models.tickets import Ticket
 from tests import factories as make
-from tests.faults.stage import ROOT, Sink, Workers, scale, stage
+from tests.faults.killing import count, count_of, kill_through, one_by_one
+from tests.faults.stage import scale
 from tests.integrations.sms_gateway import Gateway, sms_gateway
 
 pytestmark = pytest.mark.faults
 
 CUSTOMERS = scale(120, 2000)
 KILLS = scale(5, 30)
-SMALL = "import app.domain.automation.running as r; r.BATCH = 4; from tasks.worker import run; run()"
-
-
-class InSmallBatches(Workers):
-    """Workers that do so little in one unit that most kills hit the middle of one."""
-
-    def start(self) -> None:
-        path = self.folder / f"worker{len(self.logs)}.log"
-        with path.open("wb") as log:
-            process = subprocess.Popen([sys.executable, "-c", SMALL], cwd=ROOT, env=self.env, stdout=log, stderr=log)
-        self.processes.append(process)
-        self.logs[process.pid] = path
+SMALL = "import app.domain.automation.running as r; r.BATCH = 4"
 
 
 async def _furnish(url: str) -> None:
@@ -60,41 +45,24 @@ async def _furnish(url: str) -> None:
         await register_many(session, people)
 
 
-async def _over(state: RunState) -> int:
-    async with db.reads() as session:
-        return await session.scalar(select(func.count()).where(RuleRun.state == state)) or 0
-
-
 async def test_kills_neither_double_nor_miss_what_a_rule_does(database: str, tmp_path: Path) -> None:
-    chance, kills, hit = random.Random(4711), 0, []
-    async with stage(database, tmp_path, Sink()) as on, sms_gateway() as server:
+    done = select(func.count()).where(RuleRun.state == RunState.DONE)
+
+    async def over() -> bool:
+        return await count(done) >= CUSTOMERS
+
+    async with sms_gateway() as server:
         assert isinstance(server, Gateway)
+        own = {"BURSAR_WEBHOOK_PRIVATE": "1", "BURSAR_SECRET_KEY": "k" * 40}
         await _furnish(server.url)
-        workers = InSmallBatches(
-            {**on.workers.env, "BURSAR_WEBHOOK_PRIVATE": "1", "BURSAR_SECRET_KEY": "k" * 40}, tmp_path
-        )
-        try:
-            workers.start()
-            began = time.monotonic()
-            while (done := await _over(RunState.DONE)) < CUSTOMERS:
-                assert time.monotonic() - began < scale(150, 900), workers.said()[-3000:]
-                await asyncio.sleep(chance.uniform(0.05, 0.3))
-                async with db.reads() as session:
-                    begun = await session.scalar(select(func.count()).where(RuleRun.state != RunState.DUE)) or 0
-                if kills < KILLS and begun > CUSTOMERS * (kills + 1) // (KILLS + 2):
-                    workers.kill(workers.processes[0])
-                    kills += 1
-                    hit.append((begun, done))
-                    workers.start()
-        finally:
-            for process in workers.processes:
-                process.kill()
-                process.wait()
+        async with one_by_one(database, tmp_path, SMALL, **own) as workers:
+            begun = select(func.count()).where(RuleRun.state != RunState.DUE)
+            hit = await kill_through(workers, kills=KILLS, of=CUSTOMERS, begun=begun, over=over)
         called = [headers["webhook-id"] for headers, _body in server.got]
-    print(f"\n{db.engine().dialect.name}: {CUSTOMERS} runs, killed {kills} times after {hit}, {len(called)} calls")
-    assert kills == KILLS and len(set(called)) == CUSTOMERS <= len(called) <= CUSTOMERS + 20 * KILLS
+    print(f"\n{db.engine().dialect.name}: {CUSTOMERS} runs, killed after {hit}, {len(called)} calls")
+    assert len(hit) == KILLS and len(set(called)) == CUSTOMERS <= len(called) <= CUSTOMERS + 20 * KILLS
+    for model in (RuleRun, Ticket, RuleNotice):
+        assert await count(count_of(model)) == CUSTOMERS, model
     async with db.reads() as session:
-        for model in (RuleRun, Ticket, RuleNotice):
-            assert await session.scalar(select(func.count()).select_from(model)) == CUSTOMERS, model
         mails = await session.scalars(select(Job.key).where(Job.name == "messaging.mail"))
         assert len(set(mails)) == CUSTOMERS

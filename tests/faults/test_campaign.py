@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app import db, queue
-from app.domain.messaging import campaigns
+from app.domain.messaging import campaigns, starting
 from app.models.messaging import Campaign, CampaignState, DeliveryState, Policy
 from app.observe import SYSTEM, acting
 from tests import factories as make
@@ -253,7 +253,7 @@ async def test_send_pressed_fifty_times_at_once_is_one_campaign(database: str, r
     async def press() -> int:
         with acting(SYSTEM):
             async with db.unit() as session:
-                return (await campaigns.start_campaign(session, category_id=category.id, **form())).id
+                return (await starting.start_campaign(session, category_id=category.id, **form())).id
 
     assert len(set(await asyncio.gather(*[press() for _n in range(50)]))) == 1
     async with db.reads() as session:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from admin_views.base.listing import Asked, fetch
+from admin_views.base.asked import Asked
+from admin_views.base.listing import fetch
 from admin_views.mount import panel
 from app import db
 from app.observe import SYSTEM, acting

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from app import db
-from app.domain.messaging import campaigns
+from app.domain.messaging import campaigns, starting
 from app.integrations.mail import SmtpMailer
 from app.integrations.storage import DirectoryStorage
 from app.models.jobs import Job, JobState
@@ -38,7 +38,7 @@ class Sink:
     async def session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 sink\r\n")
         recipient = ""
-        while line := await reader.readline():
+        while (line := await reader.readline()) and not line.startswith(b"QUIT"):
             if line.startswith(b"EHLO"):
                 writer.write(b"250-sink\r\n250 PIPELINING\r\n")
             elif line.startswith(b"RCPT"):
@@ -119,14 +119,14 @@ async def campaign_to(addresses: list[str], **kw: Any) -> Campaign:
     async with db.unit() as session:
         for address in addresses:
             await make.create_customer(session, email=address)
-        campaign = await campaigns.start_campaign(
+        campaign = await starting.start_campaign(
             session, key="pace", category_id=(await make.create_category(session)).id, audience={"everyone": True},
             texts={"en": ("Hello", "Hello {{ customer.name }}")}, default_language="en", channels=["email"],
         )  # fmt: skip
         for name, value in kw.items():
             setattr(campaign, name, value)
     async with db.unit() as session:
-        return await campaigns.materialise(session, campaign_id=campaign.id)
+        return await starting.materialise(session, campaign_id=campaign.id)
 
 
 async def work(resources: base.Resources, seconds: float) -> None:

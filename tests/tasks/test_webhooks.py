@@ -157,8 +157,8 @@ def test_which_addresses_are_public(address: str, expected: bool) -> None:
 
 
 @asynccontextmanager
-async def speaking(answer: bytes, *, pause: float = 0) -> AsyncIterator[str]:
-    """A server that says this to everybody."""
+async def speaking(answer: bytes, *, pause: float = 0, more: float = 0) -> AsyncIterator[str]:
+    """A server that says this to everybody. more: another letter every so many seconds."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -166,6 +166,11 @@ async def speaking(answer: bytes, *, pause: float = 0) -> AsyncIterator[str]:
         try:
             writer.write(answer)
             await writer.drain()
+            while more:
+                await asyncio.sleep(more)
+                writer.write(b"y")
+        except ConnectionError:
+            pass
         finally:
             writer.close()
 
@@ -197,3 +202,95 @@ async def test_redirects_long_answers_and_silence(monkeypatch: pytest.MonkeyPatc
     for url in ("ftp://example.org", "https://a@example.org", "https://", "https://example.org/#x", "javascript:1"):
         assert (await call(url)).final
     assert not (await call("http://127.0.0.1:1/")).final
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example", "bücher.invalid", "xn--a.invalid", "ａ.invalid"])
+async def test_names_that_cannot_be(host: str) -> None:
+    answer = await call(f"http://{host}/")
+    assert answer.status == 0 and answer.text
+
+
+async def test_a_name_with_letters_of_its_own_is_called_as_the_net_spells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, asked = asyncio.get_running_loop(), []
+
+    async def resolved(host: Any, port: Any, **kw: Any) -> Any:
+        asked.append(host)
+        return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(loop, "getaddrinfo", resolved)
+    async with sms_gateway() as server:
+        answer = await call(server.url.replace("127.0.0.1", "bücher.example"))
+    assert answer.taken and server.got[0][0]["host"].startswith("xn--bcher-kva.example:")
+
+
+async def test_another_answer_of_the_name_server_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, answers = asyncio.get_running_loop(), ["93.184.216.34", "127.0.0.1"]
+    monkeypatch.setattr(webhooks, "WAIT", 0.5)
+
+    async def resolved(host: Any, port: Any, **kw: Any) -> Any:
+        return [(2, 1, 6, "", (answers.pop(0), port))]
+
+    async with sms_gateway() as inside:
+        url = inside.url.replace("127.0.0.1", "rebound.example")
+        monkeypatch.setattr(loop, "getaddrinfo", resolved)
+        secret = webhooks.new_secret()
+        first = await webhooks.call(url, secret=secret, message_id="m", body={})
+        assert (first.status, answers, inside.got) == (0, ["127.0.0.1"], [])
+        again = await webhooks.call(url, secret=secret, message_id="m", body={})
+        assert again.final and inside.got == []
+
+
+async def test_headers_without_end_and_drops_of_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with speaking(b"HTTP/1.1 200 OK\r\n" + b"x-long: " + b"y" * 10_000_000) as url:
+        assert (await call(url)).status == 0
+    async with speaking(b"HTTP/1.1 200 OK\r\n" + b"x-many: y\r\n" * 900_000) as url:
+        assert (await call(url)).status == 0
+    monkeypatch.setattr(webhooks, "WAIT", 0.5)
+    async with speaking(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\ny", more=0.2) as url:
+        assert (await call(url)).text == "it has not answered in time"
+
+
+async def test_a_server_that_never_answers_holds_up_nothing_else(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "WAIT", 0.5)
+    resources = resources_of(database, tmp_path, private=True)
+    async with speaking(b"", pause=60) as url:
+        rule, _secret = await calling(url)
+        async with unit() as session:
+            project = await make.create_project(session)
+            for _n in range(12):
+                await make.create_customer(session, project=project)
+        async with db.reads() as session:
+            [job] = await session.scalars(select(Job.id).where(Job.name == "automation.changes"))
+        await base.run_job(job, resources)
+        async with db.reads() as session:
+            [job] = await session.scalars(select(Job.id).where(Job.name == "automation.work"))
+        await base.run_job(job, resources)
+        async with db.reads() as session:
+            calls = (await session.scalars(select(Job.id).where(Job.name == "automation.call"))).all()
+        most = 0
+
+        async def watched() -> None:
+            nonlocal most
+            while True:
+                most = max(most, tasks.under_way())
+                await asyncio.sleep(0.01)
+
+        watch = asyncio.create_task(watched())
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(*(base.run_job(n, resources) for n in calls))
+        assert 0 < most <= tasks.AT_ONCE < base_jobs() and asyncio.get_running_loop().time() - began < 2
+        began = asyncio.get_running_loop().time()
+        await work_off(resources, rounds=200)  # who did not answer is left in peace for a while, and then given up
+        assert asyncio.get_running_loop().time() - began < 20
+        watch.cancel()
+    async with db.reads() as session:
+        found = (await session.scalars(select(RuleRun).where(RuleRun.rule_id == rule.id))).all()
+        assert {run.state for run in found} == {RunState.FAILED} and len(found) == 12
+
+
+def base_jobs() -> int:
+    from tasks import worker
+
+    return worker.MAX_JOBS

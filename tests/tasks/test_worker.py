@@ -298,14 +298,14 @@ async def until(what: Callable[[], Awaitable[bool]], seconds: float = 15) -> flo
 async def test_a_worker_sends_a_campaign_to_the_outbox_and_ends_at_sigterm(
     worker: Callable[[], Process], tmp_path: Path
 ) -> None:
-    from app.domain.messaging import campaigns
+    from app.domain.messaging import starting
     from app.models.messaging import Campaign, CampaignState
 
     async with db.unit() as session:
         for _n in range(5):
             await make.create_customer(session)
         category = await make.create_category(session)
-        await campaigns.start_campaign(
+        await starting.start_campaign(
             session, key="k", category_id=category.id, audience={"everyone": True}, default_language="en",
             texts={"en": ("Hi", "Hello {{ customer.name }}")},
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy import select
 
 from app import db
 from app.domain import brands
-from app.domain.messaging import system
+from app.domain.messaging import headers, system, tracking
 from app.domain.sessions import passwords
 from app.errors import Invalid
 from app.integrations.storage import DirectoryStorage
@@ -177,6 +178,23 @@ async def test_a_path_shows_its_brand_and_signs_in_its_users_alone(browser: http
 async def test_odd_paths_of_brands_are_not_found(browser: httpx.AsyncClient, two: Two, path: str) -> None:
     assert (await browser.get(f"/client/p/{path}")).status_code in (400, 404, 303)
     assert "Southern" not in (await browser.get(f"/client/p/{path}", follow_redirects=True)).text
+
+
+@pytest.mark.parametrize("enabled", [True, False], ids=["in use", "switched off"])
+async def test_links_of_mails_open_on_the_host_of_the_brand(north: httpx.AsyncClient, two: Two, enabled: bool) -> None:
+    async with db.unit() as session:
+        customer = await factories.create_customer(session, project=two.north)
+        campaign = await factories.create_campaign(session, category=await factories.create_category(session))
+        mail = await factories.create_delivery(
+            session, campaign=campaign, customer=customer, channel="email", address=customer.email,
+            message_id=f"c{campaign.id}.abcdef0123.{customer.id}.e",
+        )  # fmt: skip
+    await change(two.north, enabled=enabled)
+    page = await north.get(f"/unsubscribe/{headers.token_of(mail.message_id)}")
+    assert page.status_code == 200 and "Northern" in page.text and not OTHER.search(page.text)
+    click = urlsplit(tracking.click_url(mail.message_id, "https://shop.example/"))
+    led = await north.get(f"{click.path}?{click.query}")
+    assert (led.status_code, led.headers["location"]) == (303, "https://shop.example/")
 
 
 async def test_the_logo_is_that_of_the_brand_alone(browser: httpx.AsyncClient, north: httpx.AsyncClient) -> None:

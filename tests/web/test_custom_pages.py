@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -12,12 +13,13 @@ from app import db
 from app.domain import custom, signup
 from app.domain.config import live
 from app.domain.privacy import contents
+from app.models.audit import Audit, AuditDetail
 from app.models.billing import Payer
-from app.models.catalog import Service
+from app.models.catalog import Service, ServiceStatus
 from app.models.customers import Customer
 from app.models.projects import Project
 from app.models.registrations import Registration
-from app.models.users import User
+from app.models.users import User, UserCustomer, UserRole
 from tests import factories
 from tests.web.helpers import People, Site
 from tests.web.test_register import NEW, link_in, sent
@@ -92,8 +94,53 @@ async def test_payers_users_and_services_have_their_own(site: Site, ada: httpx.A
     assert "Left" in (await ada.get(url)).text
     assert (await ada.post(url, data={"custom_desk": "right", "receives": "y"})).status_code == 303
     assert await held(User, people.user.id) == {"desk": "right"}
-    assert "7b" in (await ada.get(f"/client/services/{service.id}")).text
-    assert await held(Service, service.id) == {"rack": "7b"}
+    page = await ada.get(f"/client/services/{service.id}")
+    assert re.search(r'<input[^>]*name="custom_rack"[^>]*value="7b"', page.text)
+
+
+async def test_what_is_theirs_to_change_of_a_service(site: Site, ada: httpx.AsyncClient, people: People) -> None:
+    await make(
+        {"target": "service", "labels": {"en": "Rack"}, "access": "read"},
+        {"target": "service", "labels": {"en": "Server name"}, "access": "edit", "required": True},
+        {"target": "service", "labels": {"en": "How to come in"}, "key": "way", "kind": "long", "access": "edit"},
+        {"target": "service", "labels": {"en": "Margin"}},
+    )
+    async with db.unit() as session:
+        service = await factories.create_service(
+            session, customer_id=people.customer.id, status="active", custom={"rack": "7b", "margin": "9"}
+        )
+        foreign = await factories.create_service(session, customer_id=people.other.id, status="active")
+    url = f"/client/services/{service.id}"
+    page = (await ada.get(url)).text
+    assert "7b" in page and 'name="custom_server_name"' in page and "<textarea" in page and "custom_rack" not in page
+    assert "Margin" not in page
+    typed = {"version": str(service.version), "custom_server_name": "ns1", "custom_way": "Ring.\r\n<b>Wait</b>."}
+    refused = await ada.post(url, data=typed | {"custom_server_name": " "})
+    assert refused.status_code == 422 and "Please fill this in." in refused.text and "Wait" in refused.text
+    assert (await ada.post(url, data=typed | {"custom_rack": "1", "custom_margin": "0"})).status_code == 303
+    now = {"rack": "7b", "margin": "9", "server_name": "ns1", "way": "Ring.\n<b>Wait</b>."}
+    assert await held(Service, service.id) == now
+    async with db.reads() as session:
+        query = select(Audit).where(Audit.noun == "service", Audit.action == "update").order_by(Audit.id.desc())
+        told = (await session.scalars(query.limit(1))).one()
+        details = await session.get_one(AuditDetail, told.id)
+        assert told.user_id == people.user.id and "server_name" in details.payload
+    stale = await ada.post(url, data=typed | {"custom_server_name": "ns2"})
+    assert stale.status_code == 409 and "Somebody else has changed this" in stale.text
+    assert (await ada.post(f"/client/services/{foreign.id}", data=typed)).status_code == 404
+    async with db.unit() as session:
+        link = await session.get_one(UserCustomer, (people.user.id, people.customer.id))
+        link.role = UserRole.READ_ONLY
+    page = (await ada.get(url)).text
+    assert "Ring.\n&lt;b&gt;Wait" in page and 'class="prewrap"' in page and 'name="custom_server_name"' not in page
+    assert (await ada.post(url, data=typed | {"version": ""})).status_code == 403
+    async with db.unit() as session:
+        link = await session.get_one(UserCustomer, (people.user.id, people.customer.id))
+        link.role = UserRole.OWNER
+        (await session.get_one(Service, service.id)).status = ServiceStatus.CLOSED
+    assert 'name="custom_server_name"' not in (await ada.get(url)).text
+    assert (await ada.post(url, data=typed | {"version": ""})).status_code == 409
+    assert await held(Service, service.id) == now
 
 
 async def test_who_registers_is_asked(site: Site, people: People, browser: httpx.AsyncClient) -> None:

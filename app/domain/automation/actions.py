@@ -18,7 +18,7 @@ from sqlalchemy.orm import selectinload
 from app.domain import customers, tickets
 from app.domain.automation import calling, fields, telling
 from app.domain.config import modules
-from app.domain.messaging.campaigns import start_campaign
+from app.domain.messaging.starting import start_campaign
 from app.domain.messaging.system import macros_of
 from app.domain.messaging.versions import texts_of
 from app.errors import Conflict, Invalid
@@ -205,10 +205,13 @@ async def _check_ticket(session: AsyncSession, given: Action, at: str) -> Action
 async def _open_ticket(doing: Doing, action: Action) -> Result:
     if not modules.on("tickets"):
         raise Conflict(modules.OFF)
+    assigned_id = action.get("assigned_id")
+    if not await telling.told_of(doing.session, doing.customer, staff_id=assigned_id, role_id=None):
+        assigned_id = None  # gone, or limited to other projects: it waits for everybody
     ticket = await tickets.open_ticket(
         doing.session, customer_id=doing.customer.id, subject=action["subject"], text=action["text"],
         from_customer=False, internal=not action.get("to_customer"), category_id=action.get("category_id"),
-        assigned_id=action.get("assigned_id"),
+        assigned_id=assigned_id,
     )  # fmt: skip
     return Result("ok", "ticket", ticket.subject, ticket.id)
 

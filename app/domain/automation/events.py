@@ -15,6 +15,7 @@ from app.domain.automation import fields, rules
 from app.models.audit import Audit, AuditDetail
 from app.models.automation import Rule, RuleRun, RunState, Trigger
 from app.models.customers import Customer
+from app.models.noticing import ACTIONS, TRIGGERS
 from app.queue import enqueue
 
 WORK = "automation.work"
@@ -40,9 +41,11 @@ def unchained(text: str) -> tuple[int, ...]:
     return tuple(int(n) for n in text.split(",") if n)
 
 
-async def add(session: AsyncSession, rule: Rule, found: Sequence[Event], chain: Sequence[int] = ()) -> int:
+async def add(
+    session: AsyncSession, rule: Rule, found: Sequence[Event], chain: Sequence[int] = (), *, rings: bool = True
+) -> int:
     """Keep what a rule has to do about these events; events that are there already stay as they are. Returns how many
-    are new. What would go round in circles is written down, and stops there."""
+    are new. What would go round in circles is written down, and stops there. rings: False, and the caller wakes."""
     if not found:
         return 0
     stopped = "circle" if rule.id in chain else "deep" if len(chain) >= DEEPEST else ""
@@ -59,7 +62,7 @@ async def add(session: AsyncSession, rule: Rule, found: Sequence[Event], chain: 
     n = 0
     for start in range(0, len(rows), 500):
         n += await _insert(session, rows[start : start + 500])
-    if n and not stopped:
+    if n and not stopped and rings:
         await wake(session)
     return n
 
@@ -95,16 +98,20 @@ async def take_changes(
     few = [list(span) for span in spans[:50]]
     inside = or_(*(Audit.id.between(a, b) for a, b in few))
     query = (
-        select(Audit.id, Audit.action, Audit.noun_id, AuditDetail.payload)
+        select(Audit.id, Audit.action, Audit.noun, Audit.noun_id, AuditDetail.payload)
         .join(AuditDetail, AuditDetail.audit_id == Audit.id)
-        .where(inside, and_(Audit.noun == "customer", Audit.action.in_(("create", "update"))))
+        .where(inside, or_(*(and_(Audit.noun == noun, Audit.action.in_(done)) for noun, done in ACTIONS.items())))
         .order_by(Audit.id)
         .limit(SLICE)
         .execution_options(unscoped=True)
     )
     rows = (await session.execute(query)).all()
-    for rule in await rules.enabled(session, Trigger.REGISTERED, Trigger.CHANGED):
-        await take(session, rule, [event for row in rows if (event := event_of(rule, row)) is not None], chain)
+    n = 0
+    for rule in await rules.enabled(session, *TRIGGERS):
+        met = [event for row in rows if (event := event_of(rule, row)) is not None]
+        n += await take(session, rule, met, chain, rings=False)
+    if n:
+        await wake(session)
     left = [list(span) for span in spans[50:]]
     if len(rows) == SLICE:
         after = rows[-1][0]
@@ -113,8 +120,12 @@ async def take_changes(
 
 
 def event_of(rule: Rule, row: Any) -> Event | None:
-    """What a row of the audit (id, action, noun_id, payload) means to this rule; None: nothing."""
-    audit_id, action, customer_id, payload = row
+    """What a row of the audit (id, action, noun, noun_id, payload) means to this rule; None: nothing."""
+    audit_id, action, noun, customer_id, payload = row
+    if rule.trigger in (Trigger.JOINED, Trigger.LEFT):
+        return _moved(rule, row)
+    if noun != "customer":
+        return None
     if rule.trigger is Trigger.REGISTERED:
         return Event(customer_id, f"audit:{audit_id}", {"what": "registered"}) if action == "create" else None
     if action != "update":
@@ -126,7 +137,26 @@ def event_of(rule: Rule, row: Any) -> Event | None:
     return Event(customer_id, f"audit:{audit_id}", what)
 
 
-async def take(session: AsyncSession, rule: Rule, found: Sequence[Event], chain: Sequence[int] = ()) -> int:
+def _moved(rule: Rule, row: Any) -> Event | None:
+    """Somebody joins the group of the rule, or leaves it. A customer who is imported comes with their groups."""
+    audit_id, action, noun, customer_id, payload = row
+    if action != ("create" if rule.trigger is Trigger.JOINED else "delete"):
+        return None
+    changes = json.loads(payload)
+    side = 1 if action == "create" else 0
+    if noun == "customer":
+        groups = changes.get("groups", (None, ()))[1]
+    else:
+        groups, customer_id = [changes["group_id"][side]], changes["customer_id"][side]
+    if rule.group_id not in groups:
+        return None
+    what = {"what": rule.trigger.value, "group": rule.group_id, "name": rule.group_name}
+    return Event(customer_id, f"audit:{audit_id}", what)
+
+
+async def take(
+    session: AsyncSession, rule: Rule, found: Sequence[Event], chain: Sequence[int] = (), *, rings: bool = True
+) -> int:
     """Add those whose customers meet the condition of the rule."""
     if not found:
         return 0
@@ -137,4 +167,4 @@ async def take(session: AsyncSession, rule: Rule, found: Sequence[Event], chain:
     ids = {event.customer_id for event in found}
     there = select(Customer.id).where(Customer.id.in_(ids), test).execution_options(unscoped=True)
     mine = set(await session.scalars(there))
-    return await add(session, rule, [event for event in found if event.customer_id in mine], chain)
+    return await add(session, rule, [event for event in found if event.customer_id in mine], chain, rings=rings)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import filters, i18n
 from app.db import utcnow
-from app.domain import checks, rights
+from app.domain import checks, rights, whom
 from app.domain.automation import actions, calling, fields
 from app.domain.config import modules
 from app.errors import Conflict, Invalid
@@ -19,22 +19,13 @@ from app.filters import FilterProblem
 from app.i18n import gettext
 from app.integrations import webhooks
 from app.models.automation import BelowAmount, Rule, Trigger
-from app.models.customers import Customer
+from app.models.customers import Customer, Group
 from app.models.messaging import Template
 from app.models.projects import Project
 
 _of = Rule.__table__.c
+MOVES = (Trigger.JOINED, Trigger.LEFT)
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-
-
-def _condition(value: Any) -> dict[str, Any] | None:
-    if not value:
-        return None
-    try:
-        parsed = filters.parse(value, Customer)
-    except FilterProblem as problem:
-        raise checks.Bad(str(problem)) from None
-    return None if filters.is_empty(parsed) else filters.to_json(parsed)
 
 
 def _clock(value: Any) -> str:
@@ -71,8 +62,9 @@ FIELDS: dict[str, checks.Check] = {
     "field": _watched,
     "was": checks.line(_of.was),
     "becomes": checks.line(_of.becomes),
+    "group_id": checks.row_id,
     "clock": _clock,
-    "condition": _condition,
+    "condition": whom.condition,
     "actions": _list,
 }
 """What may be said of a rule. It is switched on by `switch`."""
@@ -95,6 +87,7 @@ async def save_rule(session: AsyncSession, *, values: Mapping[str, Any], rule: R
     now = {name: wanted.get(name, getattr(rule, name) if rule is not None else None) for name in FIELDS}
     checks.refuse_for_all(rule, now)
     await checks.known(session, "project", Project, now["project_id"])
+    await checks.known(session, "group", Group, now["group_id"])
     asked = [name for name, trigger in NEEDED.items() if now["trigger"] in trigger and name in values]
     missing = [name for name in asked if checks.empty(values[name])] + ([] if now["name"] else ["name"])
     wrong = {name: gettext("Please fill this in.") for name in missing}
@@ -104,6 +97,8 @@ async def save_rule(session: AsyncSession, *, values: Mapping[str, Any], rule: R
         wrong["name"] = gettext("This name is taken.")
     if now["trigger"] is Trigger.CHANGED and not now["field"]:
         wrong["field"] = gettext("Please fill this in.")
+    if now["trigger"] in MOVES and now["group_id"] is None:
+        wrong["group"] = gettext("Please fill this in.")
     if now["trigger"] is Trigger.DAILY and now["condition"] is None:
         wrong["condition"] = gettext("Say for whom: every day for everybody is never meant.")
     for name in ("was", "becomes"):
@@ -186,6 +181,9 @@ async def names(session: AsyncSession, now: Mapping[str, Any]) -> dict[str, dict
         for model, ids in filters.refs(parsed, Customer).items():
             models[model.__tablename__] = model
             asked.setdefault(model.__tablename__, set()).update(ids)
+    if now["group_id"] is not None:
+        models[Group.__tablename__] = Group
+        asked.setdefault(Group.__tablename__, set()).add(now["group_id"])
     if now["field"] and (pointed := fields.target_of(now["field"])) is not None:
         models[pointed.__tablename__] = pointed
         named = {int(v) for v in (now["was"], now["becomes"]) if v and v.isdecimal()}
@@ -257,6 +255,8 @@ def problem_of(rule: Any) -> str | None:
     """What is wrong with the condition of a rule, or with the field that it watches."""
     if rule.trigger is Trigger.CHANGED and not fields.known(rule.field):
         return gettext("There is no field “%(name)s” here.") % {"name": rule.field}
+    if rule.trigger in MOVES and rule.group_id is None:
+        return gettext("There is no such group any more.")
     if rule.condition is None:
         return None
     problem = filters.compile_stored(rule.condition, Customer)[1]
@@ -268,6 +268,8 @@ def problem_of(rule: Any) -> str | None:
 
 def sets_off(one: Rule, other: Rule) -> bool:
     """Whether doing the one changes what the other waits for."""
+    if other.trigger in MOVES:
+        return _moves(one, other)
     if other.trigger is not Trigger.CHANGED:
         return False
     for action in one.actions:
@@ -279,6 +281,20 @@ def sets_off(one: Rule, other: Rule) -> bool:
         if one is other and (other.becomes or other.was == value):
             continue  # it has this value already, or comes from it: nothing changes
         return True
+    return False
+
+
+def _moves(one: Rule, other: Rule) -> bool:
+    """Whether the one lets customers join, or leave, the group that the other waits for. Who has just joined joins
+    only after leaving."""
+    joins, inside = other.trigger is Trigger.JOINED, None
+    if one.group_id == other.group_id and one.trigger in MOVES:
+        inside = one.trigger is Trigger.JOINED
+    for action in one.actions:
+        if action["kind"] in ("join", "leave") and action["group_id"] == other.group_id:
+            was, inside = inside, action["kind"] == "join"
+            if inside is joins and was is not inside:
+                return True
     return False
 
 

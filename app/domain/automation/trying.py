@@ -76,7 +76,7 @@ async def preview(session: AsyncSession, rule: Rule) -> Preview:
 def _said(rule: Rule, n: int) -> str:
     many = gettext("more than %(n)s") % {"n": show_number(MOST)} if n > MOST else show_number(n)
     match rule.trigger:
-        case Trigger.REGISTERED | Trigger.CHANGED | Trigger.WAITING | Trigger.OVERDUE:
+        case Trigger.JOINED | Trigger.LEFT | Trigger.REGISTERED | Trigger.CHANGED | Trigger.WAITING | Trigger.OVERDUE:
             said = ngettext(
                 "In the last %(days)s days it would have met %(n)s customer.",
                 "In the last %(days)s days it would have met %(n)s customers.", n,
@@ -105,13 +105,21 @@ async def _found(session: AsyncSession, rule: Rule) -> Found:
     now = utcnow()
     ago = now - timedelta(days=DAYS)
     match rule.trigger:
-        case Trigger.CHANGED:
+        case Trigger.CHANGED | Trigger.LEFT:
             return await _changes(session, rule, test)
         case Trigger.REGISTERED:
             rows = select(Customer.id).where(Customer.registered_at >= ago, test)
             newest = rows.order_by(Customer.registered_at.desc(), Customer.id.desc())
             return await _count(session, rows), [
                 (n, {"what": "registered"}) for n in await session.scalars(newest.limit(SAMPLE))
+            ]
+        case Trigger.JOINED:
+            inside = select(Membership.customer_id).where(Membership.group_id == rule.group_id, Membership.since >= ago)
+            inside = inside.join(Customer, Customer.id == Membership.customer_id).where(test)
+            newest = inside.order_by(Membership.since.desc(), Membership.customer_id).limit(SAMPLE)
+            name = rule.group_name
+            return await _count(session, inside), [
+                (n, {"what": "joined", "name": name}) for n in await session.scalars(newest)
             ]
         case Trigger.BALANCE:
             there: Any = select(Account.customer_id, Account.id, Account.balance).where(*watching.below(rule))
@@ -139,12 +147,13 @@ async def _count(session: AsyncSession, rows: Select[Any]) -> int:
 
 async def _changes(session: AsyncSession, rule: Rule, test: Any) -> Found:
     """By the newest changes that the audit holds."""
+    noun, action = ("membership", "delete") if rule.trigger is Trigger.LEFT else ("customer", "update")
     query = (
-        select(Audit.id, Audit.action, Audit.noun_id, AuditDetail.payload)
+        select(Audit.id, Audit.action, Audit.noun, Audit.noun_id, AuditDetail.payload)
         .join(AuditDetail, AuditDetail.audit_id == Audit.id)
         .where(
-            Audit.noun == "customer",
-            Audit.action == "update",
+            Audit.noun == noun,
+            Audit.action == action,
             Audit.at >= utcnow() - timedelta(days=DAYS),
             Audit.id > select(func.max(Audit.id) - FAR).scalar_subquery(),
         )

@@ -7,7 +7,7 @@ is older was told of, or is no news any more. The log is kept longer than that, 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import utcnow
 from app.domain.automation import events, rules
 from app.domain.automation.events import Event
-from app.models.automation import BelowAmount, Rule, RuleRun, Trigger
+from app.models.automation import BelowAmount, Rule, RuleRun, Touched, Trigger
 from app.models.billing import Invoice, InvoiceKind, InvoiceStatus
 from app.models.catalog import Service, ServiceStatus
 from app.models.customers import Customer
@@ -131,8 +131,9 @@ def below(rule: Rule) -> tuple[ColumnElement[bool], ...]:
 
 
 async def look_at_balances(session: AsyncSession, rule: Rule, now: datetime) -> bool:
-    """Make runs of balances that have fallen below the amount since the last look, a slice of them. The first look of a
-    rule only remembers. True: there may be more."""
+    """The first look of a rule only remembers which balances are below the amount; after it, each move is looked at
+    where it was left (`fallen`). This makes runs of what nobody has left there, for the rule was not in use then. True:
+    there may be more."""
     known = select(BelowAmount.account_id).where(BelowAmount.rule_id == rule.id)
     options: dict[str, Any] = {"synchronize_session": False, "unscoped": True}
     if not rule.armed:
@@ -140,19 +141,20 @@ async def look_at_balances(session: AsyncSession, rule: Rule, now: datetime) -> 
         now_below = select(literal(rule.id), Account.id).where(*below(rule)).execution_options(unscoped=True)
         statement = insert(BelowAmount).from_select(["rule_id", "account_id"], now_below)
         await session.execute(statement.execution_options(**options))
-        armed = update(Rule).where(Rule.id == rule.id).values(armed=True)
+        newest = select(func.coalesce(func.max(Touched.id), 0)).scalar_subquery()
+        armed = update(Rule).where(Rule.id == rule.id).values(armed=True, armed_upto=newest)
         await session.execute(armed.execution_options(audited=True, **options))
         return False
-    risen = select(Account.id).where(Account.id.in_(known), ~(Account.balance < rule.amount))
+    left = Account.id.not_in(select(Touched.account_id).where(Touched.account_id.is_not(None)))
+    risen = select(Account.id).where(Account.id.in_(known), ~(Account.balance < rule.amount), left)
     gone = delete(BelowAmount).where(BelowAmount.rule_id == rule.id, BelowAmount.account_id.in_(risen))
     await session.execute(gone.execution_options(**options))
     there = exists().where(BelowAmount.rule_id == rule.id, BelowAmount.account_id == Account.id)
-    query = select(Account.id, Account.customer_id, Account.balance).where(*below(rule), ~there).limit(SLICE)
+    query = select(Account.id, Account.customer_id, Account.balance).where(*below(rule), ~there, left).limit(SLICE)
     rows = (await session.execute(query.execution_options(unscoped=True))).all()
     if not rows:
         return False
-    fallen = [{"rule_id": rule.id, "account_id": row.id} for row in rows]
-    await session.execute(insert(BelowAmount), fallen)
+    await session.execute(insert(BelowAmount), [{"rule_id": rule.id, "account_id": row.id} for row in rows])
     stamp = now.strftime("%Y%m%d%H%M%S%f")
     found = [
         Event(row.customer_id, f"account:{row.id}:{stamp}",
@@ -161,6 +163,35 @@ async def look_at_balances(session: AsyncSession, rule: Rule, now: datetime) -> 
     ]  # fmt: skip
     await events.take(session, rule, found)
     return len(rows) == SLICE
+
+
+async def fallen(session: AsyncSession, rule: Rule, moves: Sequence[Any], chain: Sequence[int]) -> None:
+    """Make runs of the balances that fell below the amount with one of these moves (rows of `Touched`, in their order),
+    also of those that have risen again since: each fall once."""
+    fresh = [move for move in moves if move.id > rule.armed_upto]
+    ids = sorted({move.account_id for move in fresh})
+    for start in range(0, len(ids), 500):
+        some = ids[start : start + 500]
+        theirs = select(Account.id).where(Account.id.in_(some), Account.currency == rule.currency)
+        mine = set(await session.scalars(theirs.execution_options(unscoped=True)))
+        of = BelowAmount.rule_id == rule.id, BelowAmount.account_id.in_(some)
+        known = set(await session.scalars(select(BelowAmount.account_id).where(*of)))
+        was, found = set(known), []
+        for move in fresh:
+            if move.account_id not in mine:
+                continue
+            if move.balance >= rule.amount:
+                known.discard(move.account_id)
+            elif move.account_id not in known:
+                known.add(move.account_id)
+                what = {"what": "balance", "account": move.account_id, "balance": move.balance,
+                        "currency": rule.currency}  # fmt: skip
+                found.append(Event(move.customer_id, f"account:{move.account_id}:t{move.id}", what))
+        gone = delete(BelowAmount).where(of[0], BelowAmount.account_id.in_(was - known))
+        await session.execute(gone.execution_options(synchronize_session=False))
+        if newly := known - was:
+            await session.execute(insert(BelowAmount), [{"rule_id": rule.id, "account_id": n} for n in sorted(newly)])
+        await events.take(session, rule, found, chain)
 
 
 # ---- every day ------------------------------------------------------------------------------------------------------
@@ -222,4 +253,6 @@ async def look_once(session: AsyncSession, *, rule_id: int, now: datetime) -> bo
 
 
 async def in_use(session: AsyncSession) -> list[int]:
-    return [rule.id for rule in await rules.enabled(session, *Trigger)]
+    """The rules that wait for the clock or for balances, and those that are broken."""
+    found = await rules.enabled(session, *Trigger)
+    return [rule.id for rule in found if rule.trigger in LOOKS or rules.problem_of(rule) is not None]

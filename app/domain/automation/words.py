@@ -49,6 +49,10 @@ def when(rule: Any, names: Names) -> str:
             return gettext("When a customer is registered")
         case Trigger.CHANGED:
             return _when_changed(rule, names)
+        case Trigger.JOINED:
+            return gettext("When a customer joins the group %(name)s") % {"name": rule.group_name}
+        case Trigger.LEFT:
+            return gettext("When a customer leaves the group %(name)s") % {"name": rule.group_name}
         case Trigger.EXPIRING:
             said = ngettext(
                 "%(n)s day before a service expires", "%(n)s days before a service expires", rule.days
@@ -140,6 +144,10 @@ def event(what: Mapping[str, Any], names: Names) -> str:
                 "now": fields.shown(field, str(what.get("now", "")), names) or "–",
             }
             return gettext("%(field)s: %(was)s → %(now)s") % said
+        case "joined":
+            return gettext("joined the group %(name)s") % {"name": what["name"]}
+        case "left":
+            return gettext("left the group %(name)s") % {"name": what["name"]}
         case "expiring":
             return gettext("%(name)s expires on %(day)s") % {"name": what["name"], "day": _day(what["on"])}
         case "overdue":

@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import i18n
 from app.db import utcnow
-from app.domain import checks
+from app.domain import checks, custom
 from app.domain.attachments import add_attachment
 from app.domain.billing.invoices import sides_of
 from app.domain.billing.logos import logo_of
 from app.domain.billing.numbers import take_number
+from app.domain.custom.messages import macro
 from app.domain.ledger.statement import Statement, statement
 from app.domain.messaging.macros import MacroSpec
 from app.domain.messaging.template import TemplateProblem, parse
@@ -47,7 +48,15 @@ MACROS: Final = (
     MacroSpec("period.from", _("First day of the period"), "Nov 1, 2026"),
     MacroSpec("period.until", _("Last day of the period"), "Nov 30, 2026"),
 )
-"""What the text of a document may use besides the fields of messages."""
+
+PAYER = "payer.custom."
+"""Before the key of a payer's custom field."""
+
+
+def macros() -> tuple[MacroSpec, ...]:
+    """What the text of a document may use besides the fields of messages."""
+    return (*MACROS, *(macro(spec, PAYER + spec.key) for spec in custom.fields(Payer)))
+
 
 _of = DocumentTemplate.__table__.c
 FIELDS: dict[str, checks.Check] = {
@@ -69,7 +78,7 @@ async def save_document_template(
     await checks.known(session, "project_id", Project, wanted.get("project_id"))
     for name in ("title", "body"):
         try:
-            parse(wanted.get(name, ""), MACROS)
+            parse(wanted.get(name, ""), macros())
         except TemplateProblem as problem:
             raise Invalid(**{name: str(problem)}) from None
     if template is None:
@@ -115,8 +124,8 @@ async def make_document(
     number = await take_number(session, project_id=project.id, kind=kind.value, day=day, taken=Document.number)
     with speaking(i18n.best(template.language, tuple(LANGUAGES)) or SOURCE, "UTC"):
         values |= _values(customer, project, payer, account, number, day, first, until)
-        title = " ".join(parse(template.title, MACROS).render(values).split())[:200]
-        body = parse(template.body, MACROS).render(values)
+        title = " ".join(parse(template.title, macros()).render(values).split())[:200]
+        body = parse(template.body, macros()).render(values)
         if listed is not None:
             body = f"{body}\n\n{_table(listed)}"
     document = Document(
@@ -232,6 +241,7 @@ def _values(
         lines = [*side.get("address", "").splitlines(), country_name(side["country"]) if side.get("country") else ""]
         return ", ".join(line.strip() for line in lines if line.strip())
 
+    held = payer.custom if payer is not None else {}
     balance = f"{show_amount(account.balance, account.currency)} {account.currency}" if account is not None else ""
     return {
         "document.number": number, "document.date": show_date(day), "payer.name": to["name"],
@@ -239,6 +249,7 @@ def _values(
         "payer.director": payer.director if payer else "", "payer.grounds": payer.grounds if payer else "",
         "seller.address": place(seller), "seller.vat_number": seller["vat_number"], "account.balance": balance,
         "period.from": show_date(first) if first else "", "period.until": show_date(until or day),
+        **{PAYER + spec.key: custom.say(spec, held.get(spec.key)) for spec in custom.fields(Payer)},
     }  # fmt: skip
 
 

@@ -23,6 +23,13 @@ async def set_logo(session: AsyncSession, storage: Storage, *, project: Project,
         project.logo = ""
         await session.flush()
         return
+    check_picture(data)
+    project.logo = (await storage.save(data, limit=MOST_BYTES)).key
+    await session.flush()
+
+
+def check_picture(data: bytes) -> None:
+    """Raises Invalid at `files` for what is no small PNG or JPEG."""
     if len(data) > MOST_BYTES:
         raise Invalid(files=gettext("At most %(n)d kB, please.") % {"n": MOST_BYTES // 1000})
     try:
@@ -30,8 +37,6 @@ async def set_logo(session: AsyncSession, storage: Storage, *, project: Project,
     except NotAPicture:
         said = gettext("This is not a PNG or JPEG of at most %(n)d by %(n)d pixels.")
         raise Invalid(files=said % {"n": LOGO_PIXELS}) from None
-    project.logo = (await storage.save(data, limit=MOST_BYTES)).key
-    await session.flush()
 
 
 async def logo_of(session: AsyncSession, storage: Storage, project_id: int) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Exports in the background: the chosen rows, read in short transactions, into a file of the store."""
+"""Exports in the background: the rows of a list as they are at one moment, written into a file of the store."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import IO, Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import model_of, unit, utcnow
-from app.domain import keeping
+from app.domain import keeping, lists
 from app.domain.bulk import runs
 from app.domain.bulk.files import FILES
-from app.domain.bulk.values import Values, known
+from app.domain.bulk.reading import Source, how_many
+from app.domain.bulk.values import known
+from app.domain.lists import Meant
 from app.errors import Forbidden, Invalid, NotFound
 from app.i18n import gettext
 from app.integrations.storage import BLOCK, Storage
-from app.models import scope
 from app.models.bulk import BulkKind, BulkRun, BulkState
+from app.queue import enqueue
 
-CHUNK = 2000
-"""Rows per transaction."""
 MOST_COLUMNS = 200
 FORGOTTEN_AT_ONCE = 50
 
@@ -32,7 +32,7 @@ Told = Callable[[int, int], Awaitable[None]]
 
 
 async def add_export(
-    session: AsyncSession, *, noun: str, rows: Select[Any], query: str, name: str, ending: str,
+    session: AsyncSession, *, noun: str, rows: Meant, query: str, name: str, ending: str,
     columns: Sequence[tuple[str, str]],
 ) -> BulkRun:  # fmt: skip
     """Have rows written into a file; see `runs.add` for `rows` and `query`. columns: (key, label), in their order.
@@ -43,7 +43,9 @@ async def add_export(
     if not 0 < len(keys) <= MOST_COLUMNS or not all(known(model_of(noun), key) for key in keys):
         raise Invalid(columns=gettext("Choose one from the list."))
     wanted = {"ending": ending, "columns": [[key, str(label)] for key, label in columns]}
-    return await runs.add(session, kind=BulkKind.EXPORT, noun=noun, name=name, rows=rows, query=query, wanted=wanted)
+    run = await runs.add(session, kind=BulkKind.EXPORT, noun=noun, name=name, rows=rows, query=query, wanted=wanted)
+    await enqueue(session, "bulk.export", bulk_id=run.id)
+    return run
 
 
 class _Lost(Exception):
@@ -68,7 +70,10 @@ async def make(storage: Storage, *, run_id: int, told: Told) -> None:
         async with unit() as session:
             now = utcnow()
             seen = None if who.projects is None else sorted(who.projects)
-            kept = {"key": stored.key, "size": stored.size, "done": done, "changed": done, "looked": {"projects": seen}}
+            kept = {
+                "key": stored.key, "size": stored.size, "done": done, "total": done, "changed": done,
+                "looked": {"projects": seen},
+            }  # fmt: skip
             held = await runs.write(
                 session, run.id, BulkState.RUNNING, **kept, expires_at=now + timedelta(days=runs.KEPT_DAYS)
             )
@@ -83,48 +88,24 @@ async def _write(run: BulkRun, file: IO[bytes], told: Told) -> int:
     model: Any = model_of(run.noun)
     if gone := [label for key, label in run.wanted["columns"] if not known(model, key)]:
         raise Invalid(gettext("A column is not there any more: %(name)s.") % {"name": gone[0]})
+    meant = lists.read(model, run.wanted.get("rows"))
+    total, done = await how_many(meant), 0
     _media, kind = FILES[run.wanted["ending"]]
-    values = Values(model, [key for key, _label in run.wanted["columns"]], plain=kind.plain)
-    out = kind(values, [label for _key, label in run.wanted["columns"]], run.name)
-    file.write(out.begin())
-    at = done = 0
-    while True:
-        async with db.reads() as session:
-            chosen, rows = await _chunk(session, run.id, values, at)
-        if not chosen:
-            break
-        at, done = chosen, done + len(rows)
-        if rows:
-            columns = await values.made(rows)
-            data = await asyncio.to_thread(out.add, columns)
+    async with db.snapshot() as session:
+        source = Source(meant, [key for key, _label in run.wanted["columns"]], session, plain=kind.plain)
+        out = kind(source.values, [label for _key, label in run.wanted["columns"]], run.name)
+        file.write(out.begin())
+        async for chunk in source.chunks():
+            data = await asyncio.to_thread(out.add, chunk)
             await asyncio.to_thread(file.write, data)
-        async with unit() as session:
-            if not await runs.write(session, run.id, BulkState.RUNNING, done=min(at, run.total)):
-                raise _Lost
-        await told(min(at, run.total), run.total)
+            done += len(chunk[0])
+            total = max(total, done)
+            async with unit() as writing:
+                if not await runs.write(writing, run.id, BulkState.RUNNING, done=done, total=total):
+                    raise _Lost
+            await told(done, total)
     file.write(await asyncio.to_thread(out.end))
     return done
-
-
-async def _chunk(session: AsyncSession, run_id: int, values: Values, at: int) -> tuple[int, Sequence[Any]]:
-    """The rows behind the position `at`: the position of the last one, 0 when there are no more, and the rows as the
-    driver gives them. Those that are gone, or outside the scope by now, are missing."""
-    chosen = runs.ROWS.c
-    model = values.model
-    last = select(chosen.position).where(chosen.run_id == run_id, chosen.position > at)
-    connection = await session.connection()
-    positions = (await connection.execute(last.order_by(chosen.position).limit(CHUNK))).scalars().all()
-    if not positions:
-        return 0, []
-    statement = (
-        select(*values.selected())
-        .select_from(model)
-        .join(runs.ROWS, chosen.row_id == model.id)
-        .where(chosen.run_id == run_id, chosen.position > at, chosen.position <= positions[-1])
-        .order_by(chosen.position)
-    )
-    prepared = db.Prepared(scope.limited(statement), session.get_bind().dialect)
-    return positions[-1], await prepared.run(session, {})
 
 
 async def _blocks(file: IO[bytes]) -> AsyncIterator[bytes]:

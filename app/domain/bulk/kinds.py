@@ -10,20 +10,22 @@ from sqlalchemy import false, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Base
-from app.domain import catalog, checks, custom, customers, tickets, users
+from app.domain import checks, custom, customers, tickets, users
 from app.domain.catalog import services
 from app.domain.customers.grouping import follow_rules
 from app.errors import Invalid
 from app.i18n import _, gettext
+from app.models.bulk import BulkRun
 from app.models.catalog import Service
 from app.models.customers import Customer, CustomerProject, Group, Membership
-from app.models.messaging import Category
 from app.models.projects import Project
 from app.models.tickets import Ticket, TicketPriority
 from app.models.users import User
 
-Change = Callable[[AsyncSession, Any, dict[str, Any]], Awaitable[None]]
-Verb = Callable[[AsyncSession, Any], Awaitable[None]]
+Outcomes = Sequence[object]
+"""For each row an AppError when it is refused, and stays as it is; anything else: it is changed."""
+Change = Callable[[AsyncSession, Sequence[tuple[Any, dict[str, Any]]]], Awaitable[Outcomes]]
+Verb = Callable[[AsyncSession, Sequence[Any]], Awaitable[Outcomes]]
 Follow = Callable[[AsyncSession, Sequence[int]], Awaitable[None]]
 
 
@@ -63,8 +65,8 @@ class Act:
 
 @dataclass(frozen=True)
 class Editable:
-    """fields: column -> its check. change: sets columns, and of `many` all ids at once. follow: what these rows cause
-    elsewhere follows them, after they were put back."""
+    """fields: column -> its check. change: sets columns of many rows, and of `many` all ids at once. follow: what these
+    rows cause elsewhere follows them, after they were put back."""
 
     model: Any
     fields: Mapping[str, checks.Check]
@@ -99,13 +101,13 @@ class Editable:
         return str(columns[name].info.get("label", name)) if name in columns else name
 
 
-async def _customer(session: AsyncSession, row: Customer, values: dict[str, Any]) -> None:
-    groups, projects = values.pop("groups", None), values.pop("available_projects", None)
-    await customers.change_customer(session, customer=row, values=values, groups=groups, available_projects=projects)
-
-
-async def _close(session: AsyncSession, row: Customer) -> None:
-    await customers.close_customer(session, customer=row)
+async def _customers(session: AsyncSession, rows: Sequence[tuple[Customer, dict[str, Any]]]) -> Outcomes:
+    several = ("groups", "available_projects")
+    changes = [
+        customers.Change(row, {k: v for k, v in values.items() if k not in several}, *map(values.get, several))
+        for row, values in rows
+    ]
+    return await customers.change_customers(session, changes)
 
 
 async def _follow(session: AsyncSession, ids: Sequence[int]) -> None:
@@ -117,25 +119,6 @@ async def _follow_services(session: AsyncSession, ids: Sequence[int]) -> None:
     await follow_rules(session, of.all())
 
 
-async def _user(session: AsyncSession, row: User, values: dict[str, Any]) -> None:
-    await users.change_user(session, user=row, values=values)
-
-
-async def _service(session: AsyncSession, row: Service, values: dict[str, Any]) -> None:
-    await catalog.save_service(session, service=row, values=values)
-
-
-async def _ticket(session: AsyncSession, row: Ticket, values: dict[str, Any]) -> None:
-    if "assigned_id" in values:
-        await tickets.assign(session, ticket_id=row.id, staff_id=values["assigned_id"])
-    if "priority" in values:
-        await tickets.set_priority(session, ticket_id=row.id, priority=values["priority"])
-    if "category_id" in values:
-        await checks.known(session, "category_id", Category, values["category_id"])
-        checks.change(row, {"category_id": values["category_id"]})
-        await session.flush()
-
-
 def _some(known: Mapping[str, checks.Check], *names: str) -> dict[str, checks.Check]:
     return {name: known[name] for name in names}
 
@@ -145,24 +128,31 @@ EDITABLE: dict[str, Editable] = {
         Customer,
         _some(customers.FIELDS, "kind", "country", "language", "timezone", "attitude_id", "responsible_id",
               "came_from", "custom"),
-        _customer,
+        _customers,
         {
             "groups": Many(_("Groups"), Membership, "customer_id", "group_id", Group, "by_rule"),
             "available_projects": Many(
                 _("Available projects"), CustomerProject, "customer_id", "project_id", Project
             ),
         },
-        {"close": Act(_("Close the account"), _close, "status", "action:close")},
+        {"close": Act(_("Close the account"), customers.close_customers, "status", "action:close")},
         _follow,
     ),
-    "user": Editable(User, _some(users.FIELDS, "language", "enabled", "custom"), _user),
+    "user": Editable(User, _some(users.FIELDS, "language", "enabled", "custom"), users.change_users),
     "service": Editable(
-        Service, _some(services.FIELDS, "next_charge_on", "auto_renew", "custom"), _service, follow=_follow_services
+        Service, _some(services.FIELDS, "next_charge_on", "auto_renew", "custom"), services.change_services,
+        follow=_follow_services
     ),
     "ticket": Editable(
         Ticket,
         {"category_id": checks.row_id, "assigned_id": checks.row_id, "priority": checks.one_of(TicketPriority)},
-        _ticket,
+        tickets.change_tickets,
     ),
 }  # fmt: skip
 """Screen -> what can be done with many of its rows at once."""
+
+
+def grant_of(run: BulkRun) -> str:
+    """What one must be allowed to do with the rows of a change."""
+    act = EDITABLE[run.noun].acts.get(run.wanted.get("act", ""))
+    return act.grant if act is not None else "edit"

@@ -10,24 +10,25 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, literal, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import utcnow
 from app.domain import staff, undoing
+from app.domain.lists import Meant
 from app.domain.sessions import Grants, granted
-from app.errors import Conflict, Forbidden, Invalid, NotFound
-from app.i18n import SOURCE, gettext, speaking
-from app.models import scope
+from app.errors import Conflict, Forbidden, NotFound
+from app.i18n import SOURCE, gettext, speaking, zone
 from app.models.bulk import BulkKind, BulkRow, BulkRun, BulkState
+from app.models.imports import ImportRun
 from app.models.staff import Staff, StaffProject
 from app.observe import Kind, acting, actor, request_id
 from app.queue import enqueue
 
 ROWS = BulkRow.metadata.tables["bulk_row"]
-GOING = (BulkState.CHECKING, BulkState.RUNNING, BulkState.UNDOING)
-OPEN = (BulkState.CHECKING, BulkState.CHECKED, BulkState.RUNNING)
+GOING = (BulkState.CHOOSING, BulkState.CHECKING, BulkState.RUNNING, BulkState.UNDOING)
+OPEN = (BulkState.CHOOSING, BulkState.CHECKING, BulkState.CHECKED, BulkState.RUNNING)
 COUNTS = ("changed", "unchanged", "refused")
 KEPT_DAYS = 7
 """For how long a file can be downloaded, and a change waits to be started."""
@@ -47,31 +48,18 @@ class Left:
 
 
 async def add(
-    session: AsyncSession, *, kind: BulkKind, noun: str, name: str, rows: Select[Any], query: str,
-    wanted: Mapping[str, Any],
+    session: AsyncSession, *, kind: BulkKind, noun: str, name: str, rows: Meant, query: str, wanted: Mapping[str, Any],
 ) -> BulkRun:  # fmt: skip
-    """A run over the rows that `rows` finds: ids and their position from 1, within the acting person's scope. They are
-    written down at once, so that nothing that happens later adds one or takes one away. query: the address of the list.
-    Raises Invalid when there is none."""
-    going = kind is BulkKind.EXPORT
+    """A run over the rows that are meant, within the acting person's scope of now. query: the address of the list."""
+    projects = actor.get().projects
+    meant = {**rows.stored(), "zone": zone().key, "projects": None if projects is None else sorted(projects)}
     run = BulkRun(
-        kind=kind, noun=noun, name=name[:200], query=query, wanted=dict(wanted), staff_id=actor.get().staff_id,
-        state=BulkState.RUNNING if going else BulkState.CHECKING, started_at=utcnow(),
-        expires_at=utcnow() + timedelta(days=KEPT_DAYS),
+        kind=kind, noun=noun, name=name[:200], query=query, wanted={**wanted, "rows": meant},
+        staff_id=actor.get().staff_id, started_at=utcnow(), expires_at=utcnow() + timedelta(days=KEPT_DAYS),
+        state=BulkState.RUNNING if kind is BulkKind.EXPORT else BulkState.CHOOSING,
     )  # fmt: skip
     session.add(run)
     await session.flush()
-    found = rows.subquery()
-    chosen = select(literal(run.id), found.c.position, found.c.id)
-    writing: Any = insert(ROWS).from_select(["run_id", "position", "row_id"], chosen)
-    connection = await session.connection()
-    await connection.execute(scope.limited(writing))  # the options of a statement hold for the selects in it
-    count = select(func.count()).select_from(ROWS).where(ROWS.c.run_id == run.id)
-    total = (await connection.execute(count)).scalar_one()
-    if not total:
-        raise Invalid(gettext("Nothing is chosen, or it does not exist any more."))
-    await write(session, run.id, run.state, total=total)
-    await enqueue(session, "bulk.export" if going else "bulk.check", total=total, bulk_id=run.id)
     return run
 
 
@@ -181,7 +169,7 @@ class Owner:
         return granted(self.grants, screen, action)
 
 
-async def owner(session: AsyncSession, run: BulkRun) -> Owner:
+async def owner(session: AsyncSession, run: BulkRun | ImportRun) -> Owner:
     """Raises Forbidden for somebody who is gone, or may not sign in any more."""
     unscoped = {"unscoped": True}
     who = await session.scalar(select(Staff).where(Staff.id == run.staff_id, Staff.enabled), execution_options=unscoped)
@@ -191,7 +179,10 @@ async def owner(session: AsyncSession, run: BulkRun) -> Owner:
     limits = await session.scalars(
         select(StaffProject.project_id).where(StaffProject.staff_id == who.id), execution_options=unscoped
     )
-    return Owner(who.id, grants, frozenset(limits) or None, who.language or SOURCE, who.timezone or "UTC")
+    projects, rows = frozenset(limits) or None, run.wanted.get("rows", {}) if isinstance(run, BulkRun) else {}
+    if (then := rows.get("projects")) is not None:  # no more than they saw when they began it
+        projects = frozenset(then) if projects is None else projects & frozenset(then)
+    return Owner(who.id, grants, projects, who.language or SOURCE, rows.get("zone") or who.timezone or "UTC")
 
 
 async def need(session: AsyncSession, run: BulkRun, action: str) -> Owner:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
 
-from sqlalchemy import func, insert, inspect, select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import unit, utcnow
-from app.domain import undoing
+from app.domain import checks, undoing
 from app.domain.bulk import runs
-from app.domain.bulk.editing import grant_of
-from app.domain.bulk.kinds import EDITABLE, Editable, Many
+from app.domain.bulk.kinds import EDITABLE, Editable, Many, grant_of
 from app.domain.bulk.runs import Left
 from app.domain.undoing import Deed, Kept, Trace
 from app.errors import Conflict, Forbidden
@@ -20,8 +19,8 @@ from app.i18n import gettext
 from app.models.bulk import BulkKind, BulkRun, BulkState
 from app.queue import enqueue
 
-AT_ONCE = 300
-"""Audit rows of one transaction."""
+AT_ONCE = 10_000
+"""Audit rows of one transaction: what a part of the change has left is fewer."""
 SPELLED_OUT = 200
 
 
@@ -67,11 +66,13 @@ async def _part(session: AsyncSession, run_id: int) -> Left:
     first, last = run.looked["audit"]
     links = {many.link.__tablename__: many for many in kind.many.values()}
     trace = Trace(runs.tag(run.id), first, last or 0, (run.noun, *links), ("create", "update", "delete"))
-    found = await undoing.deeds(session, trace, after=run.looked.get("undone_at", 0), most=AT_ONCE)
-    if not found:
+    at = run.looked.get("undone_at", 0)
+    # one part of the change at a time: what was done to a row belongs together
+    upto = min((end for end in run.looked.get("ends", ()) if end > at), default=trace.last)
+    part = await undoing.deeds(session, replace(trace, last=upto), after=at, most=AT_ONCE)
+    if not part and upto == trace.last:
         await runs.end(session, run, BulkState.UNDONE)
         return Left(run.done, run.changed, over=True)
-    part = _whole(found, links)
     kept = await undoing.put_back(session, kind.model, [d for d in part if d.noun == run.noun and d.action == "update"])
     for noun, many in links.items():
         kept |= await _links_back(session, kind, many, [d for d in part if d.noun == noun])
@@ -79,7 +80,7 @@ async def _part(session: AsyncSession, run_id: int) -> Left:
     if kind.follow is not None:
         await kind.follow(session, sorted(rows))
     spelled = [*run.looked.get("not_undone", ()), *([i, name, why] for i, (name, why) in kept.items())][:SPELLED_OUT]
-    looked = {**run.looked, "undone_at": part[-1].audit_id, "not_undone": spelled}
+    looked = {**run.looked, "undone_at": part[-1].audit_id if len(part) == AT_ONCE else upto, "not_undone": spelled}
     done = run.done + len(rows)
     if kept:  # the chosen rows are forgotten by now
         at = run.total + run.kept + 1
@@ -101,39 +102,32 @@ def _row_of(deed: Deed, links: dict[str, Many]) -> int:
     return int(after if after is not None else before)
 
 
-def _whole(found: Sequence[Deed], links: dict[str, Many]) -> Sequence[Deed]:
-    """What was done to a row belongs together: the last row of a part waits for the next one."""
-    if len(found) < AT_ONCE:
-        return found
-    last = _row_of(found[-1], links)
-    part = [deed for deed in found if _row_of(deed, links) != last]
-    return part or found
-
-
 async def _links_back(session: AsyncSession, kind: Editable, many: Many, changed: Sequence[Deed]) -> Kept:
     """Take out what was put in, put in what was taken out; what is so already needs nothing."""
     kept = Kept()
-    link, model, target = many.link, kind.model, many.target
-    for deed in changed:
-        if many.held and True in deed.changes.get(many.held, ()):
-            continue  # a rule has done it, and is followed afterwards
-        row_id = _row_of(deed, {deed.noun: many})
-        before, after = deed.changes[many.to]
-        other = after if after is not None else before
-        present = await session.get(link, (row_id, other))
-        if deed.action == "create" and present is not None:
-            await session.delete(present)
-        elif deed.action == "delete" and present is None:
-            mine = select(model).where(model.id == row_id)
-            there = select(func.count()).select_from(target).where(_key(target) == other)
-            row = await session.scalar(mine)
-            if row is None or not await session.scalar(there):
-                kept[row_id] = (str(row or ""), gettext("It was deleted since."))
+    link, model = many.link, kind.model
+    # what a rule has done it does again: it is followed afterwards
+    meant = [deed for deed in changed if not (many.held and True in deed.changes.get(many.held, ()))]
+    pairs = {deed.audit_id: (_row_of(deed, {deed.noun: many}), _other(deed, many)) for deed in meant}
+    ids = {row_id for row_id, _other in pairs.values()}
+    theirs = await session.scalars(select(link).where(getattr(link, many.of).in_(ids)))
+    present = {(getattr(row, many.of), getattr(row, many.to)): row for row in theirs}
+    rows = {row.id: row for row in await session.scalars(select(model).where(model.id.in_(ids)))}
+    others = await checks.those_known(session, many.target, {other for _row_id, other in pairs.values()})
+    for deed in meant:
+        row_id, other = pair = pairs[deed.audit_id]
+        if deed.action == "create" and pair in present:
+            await session.delete(present.pop(pair))
+        elif deed.action == "delete" and pair not in present:
+            if row_id not in rows or other not in others:
+                kept[row_id] = (str(rows.get(row_id, "")), gettext("It was deleted since."))
                 continue
-            session.add(link(**{many.of: row_id, many.to: other}))
+            present[pair] = link(**{many.of: row_id, many.to: other})
+            session.add(present[pair])
     await session.flush()
     return kept
 
 
-def _key(model: Any) -> Any:
-    return inspect(model).primary_key[0]
+def _other(deed: Deed, many: Many) -> int:
+    before, after = deed.changes[many.to]
+    return int(after if after is not None else before)

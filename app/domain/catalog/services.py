@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import utcnow
 from app.domain import checks, custom
 from app.domain.catalog.prices import price_of
-from app.domain.customers.status import refresh_status
-from app.errors import Conflict, Invalid
+from app.domain.customers.status import refresh_status, refresh_statuses
+from app.errors import AppError, Conflict, Invalid, only
 from app.i18n import gettext
 from app.models.billing import Expense, Payer
 from app.models.catalog import Period, Product, ProductProject, Service, ServiceStatus
@@ -51,36 +51,64 @@ FIELDS: dict[str, checks.Check] = {
 
 
 async def save_service(
-    session: AsyncSession, *, values: Mapping[str, Any], service: Service | None = None, on: date | None = None
-) -> Service:
+    session: AsyncSession, *, values: Mapping[str, Any], service: Service | None = None, on: date | None = None,
+    custom_of: custom.Asked = custom.STAFF,
+) -> Service:  # fmt: skip
     """Order a service (needs name, customer_id, product_id), or change one; the customer's status follows.
 
     Price, set-up fee, currency and period of a new one are the product's unless given, in the currency of the
-    customer's project where the product has such a price. on: the day on which it happens, today unless given. Raises
-    Invalid with the bad fields, Conflict for a status that cannot follow the present one, or a customer who is closed.
+    customer's project where the product has such a price. on: the day on which it happens, today unless given.
+    custom_of: who fills in the custom fields. Raises Invalid with the bad fields, Conflict for a status that cannot
+    follow the present one, or a customer who is closed.
     """
+    if service is not None:
+        return only(await change_services(session, [(service, values)], on=on, custom_of=custom_of))
     wanted = checks.clean(values, FIELDS)
-    if "custom" in wanted or service is None:
-        before = None if service is None else service.custom
-        wanted["custom"] = custom.clean(Service, wanted.get("custom", {}), before=before)
-    if service is None:
-        service = await _order(session, wanted)
-        _begin(service, None, on or utcnow().date())
-    else:
-        if wanted.get("customer_id", service.customer_id) != service.customer_id:
-            raise Invalid(customer_id=gettext("A service stays with its customer."))
-        if wanted.get("product_id", service.product_id) != service.product_id:
-            await checks.known(session, "product_id", Product, wanted["product_id"])
-        was = service.status
-        _check_move(service, wanted.get("status", was))
-        await _check_payer(session, wanted.get("payer_id"), service.customer_id)
-        changed = checks.change(service, wanted)
-        if "next_charge_on" in changed:
-            service.charge_day = service.next_charge_on.day if service.next_charge_on else None
-        _begin(service, was, on or utcnow().date())
+    wanted["custom"] = custom.clean(Service, wanted.get("custom", {}), asked=custom_of)
+    service = await _order(session, wanted)
+    _begin(service, None, on or utcnow().date())
     await session.flush()
     await refresh_status(session, service.customer_id)
     return service
+
+
+async def change_services(
+    session: AsyncSession, changes: Sequence[tuple[Service, Mapping[str, Any]]], *, on: date | None = None,
+    custom_of: custom.Asked = custom.STAFF,
+) -> list[Service | AppError]:  # fmt: skip
+    """What `save_service` does to one that is there, for many, each one time: for each the service, or why it stays as
+    it is."""
+    found: list[Service | AppError] = []
+    for service, values in changes:
+        try:
+            await _change(session, service, values, on or utcnow().date(), custom_of)
+        except AppError as refusal:
+            found.append(refusal)
+        else:
+            found.append(service)
+    await session.flush()
+    await refresh_statuses(session, sorted({s.customer_id for s in found if not isinstance(s, AppError)}))
+    return found
+
+
+async def _change(
+    session: AsyncSession, service: Service, values: Mapping[str, Any], day: date, custom_of: custom.Asked
+) -> None:
+    """Refuses before it changes anything."""
+    wanted = checks.clean(values, FIELDS)
+    if "custom" in wanted:
+        wanted["custom"] = custom.clean(Service, wanted["custom"], before=service.custom, asked=custom_of)
+    if wanted.get("customer_id", service.customer_id) != service.customer_id:
+        raise Invalid(customer_id=gettext("A service stays with its customer."))
+    if wanted.get("product_id", service.product_id) != service.product_id:
+        await checks.known(session, "product_id", Product, wanted["product_id"])
+    was = service.status
+    _check_move(service, wanted.get("status", was))
+    await _check_payer(session, wanted.get("payer_id"), service.customer_id)
+    changed = checks.change(service, wanted)
+    if "next_charge_on" in changed:
+        service.charge_day = service.next_charge_on.day if service.next_charge_on else None
+    _begin(service, was, day)
 
 
 def _begin(service: Service, before: ServiceStatus | None, day: date) -> None:
@@ -107,6 +135,13 @@ def _begin(service: Service, before: ServiceStatus | None, day: date) -> None:
         service.started_on = min(service.started_on, day)
     if service.charge_day is None and service.next_charge_on is not None:
         service.charge_day = service.next_charge_on.day
+
+
+async def fill_in(session: AsyncSession, *, service: Service, custom_values: Mapping[str, Any]) -> None:
+    """The customer changes custom fields that are theirs to change. Raises Invalid, Conflict for a closed service."""
+    if service.status is ServiceStatus.CLOSED:
+        raise Conflict(gettext("This service is closed."))
+    await save_service(session, service=service, values={"custom": custom_values}, custom_of=custom.CUSTOMER)
 
 
 async def move_service(

@@ -38,6 +38,7 @@ from app.domain.ledger import own_account
 from app.models.billing import Cover, Expense
 from app.models.catalog import Service
 from app.models.ledger import AccountKind, Entry, Transaction, TransactionKind
+from app.models.touching import touch, touch_accounts
 
 _own = MetaData()
 _ONLY: dict[str, Any] = {"prefixes": ["TEMPORARY"], "postgresql_on_commit": "DELETE ROWS"}
@@ -162,6 +163,8 @@ async def book(session: AsyncSession, day: date) -> int:
         .values(next_charge_on=d.period_to, unpaid_since=None, version=Service.version + 1),
         execution_options={**AUDITED, "synchronize_session": False},
     )
+    await touch_accounts(session, select(d.account_id).where(d.transaction_id.is_not(None)))
+    await touch(session, "service", select(d.customer_id).distinct())
     return int(getattr(done, "rowcount", 0))
 
 

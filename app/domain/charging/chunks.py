@@ -41,6 +41,7 @@ from app.models.catalog import Period, Product, Service, ServiceStatus
 from app.models.customers import Customer
 from app.models.ledger import Account, AccountKind
 from app.models.projects import Project
+from app.models.touching import touch_accounts
 
 _ACTIVE, _SUSPENDED = ServiceStatus.ACTIVE, ServiceStatus.SUSPENDED
 LARGEST = 10**14
@@ -173,7 +174,9 @@ async def _open_accounts(session: AsyncSession, these: ColumnElement[bool], day:
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     columns = ["customer_id", "project_id", "currency", "kind", "credit_limit"]
     statement = dialect.insert(Account).from_select(columns, missing).on_conflict_do_nothing()
-    await session.execute(statement, execution_options=AUDITED)
+    opened = (await session.scalars(statement.returning(Account.id), execution_options=AUDITED)).all()
+    for start in range(0, len(opened), 10_000):
+        await touch_accounts(session, opened[start : start + 10_000])
 
 
 async def _lock(session: AsyncSession, first: int, last: int) -> None:

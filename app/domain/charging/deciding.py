@@ -24,6 +24,7 @@ from app.models.catalog import Product, Service, ServiceStatus
 from app.models.customers import Customer
 from app.models.ledger import Account
 from app.models.projects import Project
+from app.models.touching import touch
 
 
 @dataclass
@@ -173,6 +174,10 @@ async def _charged(session: AsyncSession, due: ColumnElement[bool]) -> set[tuple
 async def settle(session: AsyncSession, decided: Decided, day: date) -> None:
     """Write what became of the services beside their charges."""
     options = {**AUDITED, "synchronize_session": False}
+    quiet = [*decided.moved, *decided.unpaid]
+    for start in range(0, len(quiet), 10_000):
+        owners = select(Service.customer_id).where(Service.id.in_(quiet[start : start + 10_000]))
+        await touch(session, "service", owners.distinct())
     for service_id, until in decided.moved.items():
         await session.execute(
             update(Service)

@@ -14,12 +14,14 @@ from app import db, filters
 from app.domain import checks, rights
 from app.domain.config import live
 from app.domain.config.conditions import Condition
+from app.domain.config.pictures import lying_in
 from app.domain.config.planning import Change, Differences, Row, compare, read_all
 from app.domain.config.refs import Refs
 from app.domain.config.section import attr_of
 from app.domain.config.yamlfile import FileProblem
 from app.errors import AppError, Invalid
 from app.i18n import gettext, ngettext
+from app.integrations.storage import Storage
 from app.models import audit
 
 LONGEST_SHOWN = 120
@@ -40,20 +42,20 @@ class _Undone(Exception):
         self.taken = taken
 
 
-async def take(data: bytes, *, prune: bool = False) -> Taken:
-    """Take a file over, in a unit of its own. Raises FileProblem, and then nothing has changed."""
+async def take(data: bytes, *, prune: bool = False, storage: Storage | None = None) -> Taken:
+    """Take a file over, in a unit of its own. Raises FileProblem, and then nothing has changed. storage: for logos."""
     try:
-        async with db.unit() as session:
+        async with lying_in(storage), db.unit() as session:
             return await apply(session, data, prune=prune)
     except Exception:
         await live.again()
         raise
 
 
-async def rehearse(data: bytes, *, prune: bool = False) -> Taken:
+async def rehearse(data: bytes, *, prune: bool = False, storage: Storage | None = None) -> Taken:
     """The same for real, and then nothing of it: what the verbs refuse comes out too."""
     try:
-        async with db.unit() as session:
+        async with lying_in(storage), db.unit() as session:
             raise _Undone(await apply(session, data, prune=prune))
     except _Undone as undone:
         return undone.taken
@@ -194,7 +196,12 @@ def show(value: Any) -> str:
 
 def told(change: Change) -> list[tuple[str, str, str]]:
     """(field, before, after) of what differs, inside of fields too: `texts.en.subject`."""
-    return [line for name, before, after in change.fields for line in _inside(name, before, after)]
+    shapes = change.section.fields
+    return [
+        line
+        for name, before, after in change.fields
+        for line in _inside(name, shapes[name].shown(before), shapes[name].shown(after))
+    ]
 
 
 def _inside(name: str, before: Any, after: Any) -> list[tuple[str, str, str]]:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain import checks
 from app.domain.config import yamlfile
 from app.domain.config.conditions import SECTION_OF
+from app.domain.config.pictures import lying_in
 from app.domain.config.refs import Key, Refs, names_of
 from app.domain.config.section import Section
 from app.domain.config.sections import BY_NAME, SECTIONS
@@ -21,6 +22,7 @@ from app.domain.config.shapes import LEFT_OUT, At, listed, mapped, nearest, pars
 from app.domain.config.yamlfile import FileProblem, Mapped
 from app.errors import Forbidden
 from app.i18n import gettext
+from app.integrations.storage import Storage
 from app.models.staff import Staff
 from app.observe import actor
 
@@ -104,10 +106,12 @@ async def read_all(session: AsyncSession) -> tuple[dict[str, list[Row]], Refs]:
     return everything, refs
 
 
-async def export(session: AsyncSession) -> str:
-    """The whole configuration as the text of a file; the same rows always make the same text."""
+async def export(session: AsyncSession, storage: Storage | None = None) -> str:
+    """The whole configuration as the text of a file; the same rows always make the same text. storage: where the logos
+    lie; without it there are none in the file."""
     refuse_limited()
-    everything, _refs = await read_all(session)
+    async with lying_in(storage):
+        everything, _refs = await read_all(session)
     sections: dict[str, Any] = {}
     for section in SECTIONS:
         rows = everything[section.name]
@@ -180,6 +184,8 @@ async def compare(session: AsyncSession, data: bytes, *, prune: bool = False) ->
     """What taking a file over would do. Raises FileProblem for what cannot be taken, Forbidden."""
     refuse_limited()
     wanted, uses = read_file(data)
+    if prune and not wanted:
+        raise FileProblem(gettext("The file names nothing, so that everything would be removed."))
     now, refs = await read_all(session)
     matched = {name: _matched(now[name], rows) for name, rows in wanted.items()}
     for name, pairs in matched.items():

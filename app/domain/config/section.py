@@ -14,9 +14,9 @@ from app.db import Base
 from app.domain import checks
 from app.domain.config.conditions import SECTION_OF
 from app.domain.config.refs import Key, Refs
-from app.domain.config.shapes import Checked, Day, ListOf, Money, Number, OneOf, Ref, Shape, Whole, YesNo
+from app.domain.config.shapes import Checked, Day, ListOf, Money, Number, OneOf, Rate, Ref, Shape, Whole, YesNo
 from app.errors import Conflict
-from app.i18n import LANGUAGES, gettext
+from app.i18n import gettext
 
 LONGEST = 100_000
 _HUES = 8
@@ -132,12 +132,6 @@ def language(value: str) -> str:
     return found
 
 
-def _offered(value: str) -> str:
-    if value not in LANGUAGES:
-        raise checks.Bad(gettext("One of these, please: %(names)s.") % {"names": ", ".join(LANGUAGES)})
-    return value
-
-
 def _hue(value: str) -> int:
     if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= _HUES):
         raise checks.Bad(gettext("A number from 1 to %(n)s, please.") % {"n": _HUES})
@@ -147,7 +141,7 @@ def _hue(value: str) -> int:
 _WIDGETS: dict[str, Shape] = {
     "hue": Whole(_hue), "email": Checked(checks.email), "country": Checked(checks.country),
     "currency": Checked(checks.currency), "timezone": Checked(checks.timezone), "language": Checked(language),
-    "languages": ListOf(Checked(_offered)), "percent": Number(),
+    "languages": ListOf(Checked(language)), "percent": Number(), "rate": Rate(),
 }  # fmt: skip
 
 

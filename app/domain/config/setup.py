@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import unit
 from app.domain import brands, checks, rights
 from app.domain.config.settings import put, setting
 from app.domain.sessions.person import Person
 from app.domain.staff import add_staff
 from app.errors import Invalid
-from app.i18n import LANGUAGES, _, gettext
+from app.i18n import LANGUAGES, SOURCE, _, gettext, language
 from app.models.billing import PaymentMethod, TaxRate
 from app.models.catalog import Product
 from app.models.config import Setting
@@ -85,6 +86,16 @@ async def leave(session: AsyncSession, *, hide: bool = False) -> None:
     await put(session, name=NAME, value={**await _kept(session), "left": True, "hidden": hide})
 
 
+async def greet(*, code: str) -> None:
+    """Who is alone and sets nothing up yet reads on in the language of the page on which they have signed in."""
+    if state() or code == SOURCE:
+        return
+    async with unit() as session:
+        rows = await session.scalars(select(Staff).limit(2).execution_options(unscoped=True))
+        if len(alone := list(rows)) == 1 and alone[0].language == SOURCE:
+            alone[0].language = code
+
+
 async def _kept(session: AsyncSession) -> dict[str, Any]:
     row = await session.get(Setting, NAME)
     return dict(row.value) if row is not None else {}
@@ -132,8 +143,9 @@ async def invite(session: AsyncSession, *, people: list[Invited]) -> int:
         try:
             username = checks.email(who.email).partition("@")[0] or "-"
             staff = await add_staff(
-                session, username=username, full_name=who.full_name or username, email=who.email, role=who.role
-            )
+                session, username=username, full_name=who.full_name or username, email=who.email, role=who.role,
+                language=language(),
+            )  # fmt: skip
         except checks.Bad as bad:
             raise Invalid(**{f"email_{who.at}": str(bad)}) from None
         except Invalid as problem:

@@ -22,6 +22,8 @@ from app.i18n import exponent, gettext
 if TYPE_CHECKING:
     from app.domain.config.refs import Refs
 
+FEW = 40
+"""Names that a sentence can hold."""
 NOTHING = ("", "~", "null")
 
 
@@ -41,11 +43,15 @@ class At:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence with the known name that is most like it."""
-    like = difflib.get_close_matches(name, list(known), 1)
+    """A sentence with the known name that is most like it, or with all of them where they are few."""
+    names = list(known)
+    like = difflib.get_close_matches(name, names, 1)
     said = gettext("There is nothing called %(name)s here.") % {"name": name[:60]}
-    maybe = gettext("Perhaps %(name)s?") % {"name": like[0]} if like else ""
-    return f"{said} {maybe}".rstrip()
+    if like:
+        said += " " + gettext("Perhaps %(name)s?") % {"name": like[0]}
+    elif 0 < len(names) <= FEW:
+        said += " " + gettext("One of these, please: %(names)s.") % {"names": ", ".join(names)}
+    return said
 
 
 def scalar(node: Node, at: At) -> Scalar:
@@ -93,6 +99,10 @@ class Shape:
 
     def meant(self, value: Any, refs: Refs, row: Any) -> Any:
         """The same value, with the rows that it names called as the database calls them."""
+        return value
+
+    def shown(self, value: Any) -> Any:
+        """For people who read what differs."""
         return value
 
 
@@ -193,6 +203,16 @@ class Number(Shape):
         if made != made.to_integral_value():
             raise checks.Bad(gettext("Too many decimals."))
         return int(made)
+
+
+class Rate(Number):
+    """Between currencies."""
+
+    def digits(self, row: Any) -> int:
+        return 9
+
+    def load(self, value: Any, refs: Refs, row: Any) -> Any:
+        return super().load(value, refs, row).normalize()
 
 
 @dataclass

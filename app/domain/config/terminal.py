@@ -9,28 +9,30 @@ from pathlib import Path
 from app import db
 from app.domain.config import yamlfile
 from app.domain.config.applying import Taken, lines, rehearse, take
+from app.domain.config.pictures import lying_in
 from app.domain.config.planning import compare, export
 from app.errors import AppError
 from app.i18n import gettext
+from app.integrations.storage import Storage
 
 
-async def run(arguments: Namespace) -> int:
+async def run(arguments: Namespace, storage: Storage) -> int:
     """Does what the command line says, and gives the exit code."""
     match arguments.what:
         case "export":
-            await _export(arguments.file)
+            await _export(arguments.file, storage)
             return 0
         case "diff":
-            async with db.reads() as session:
+            async with lying_in(storage), db.reads() as session:
                 found = await compare(session, load(arguments.file), prune=arguments.prune)
             _say(lines(found))
             return 1 if found else 0
-    return await _import(load(arguments.file), arguments)
+    return await _import(load(arguments.file), arguments, storage)
 
 
-async def _export(name: str | None) -> None:
+async def _export(name: str | None, storage: Storage) -> None:
     async with db.reads() as session:
-        text = await export(session)
+        text = await export(session, storage)
     _write(name, text)
 
 
@@ -44,8 +46,8 @@ def _write(name: str | None, text: str) -> None:
         raise AppError(f"{name}: {problem.strerror}") from None
 
 
-async def _import(data: bytes, arguments: Namespace) -> int:
-    tried = await rehearse(data, prune=arguments.prune)
+async def _import(data: bytes, arguments: Namespace, storage: Storage) -> int:
+    tried = await rehearse(data, prune=arguments.prune, storage=storage)
     _say(_told(tried))
     if arguments.dry_run or not tried.differences:
         return 0
@@ -56,7 +58,7 @@ async def _import(data: bytes, arguments: Namespace) -> int:
         if sys.stdin.readline().strip().lower() != "yes":
             _say([gettext("Nothing was changed.")])
             return 1
-    await take(data, prune=arguments.prune)
+    await take(data, prune=arguments.prune, storage=storage)
     _say([gettext("Taken over.")])
     return 0
 

@@ -19,7 +19,7 @@ import yaml
 from app.errors import AppError
 from app.i18n import gettext
 
-MOST_BYTES = 5_000_000
+MOST_BYTES = 10_000_000
 MOST_NODES = 100_000
 DEEPEST = 24
 
@@ -72,13 +72,12 @@ def read(data: bytes) -> Mapped:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = data[: problem.start].count(b"\n") + 1
-        raise FileProblem(gettext("This is not text in UTF-8."), line=line) from None
+        said = gettext("This is not text in UTF-8. Save the file in this encoding.")
+        raise FileProblem(said, line=line) from None
     try:
         root = _build(yaml.parse(text, Loader=_Loader))
     except yaml.MarkedYAMLError as problem:
-        mark = problem.problem_mark or problem.context_mark
-        said = gettext("This is not YAML: %(what)s") % {"what": problem.problem or problem.context}
-        raise FileProblem(said, line=mark.line + 1 if mark else 0) from None
+        raise _no_yaml(problem) from None
     except yaml.reader.ReaderError as problem:
         line = text.encode()[: problem.position].count(b"\n") + 1
         raise FileProblem(gettext("This holds a character that cannot stand in YAML."), line=line) from None
@@ -87,6 +86,17 @@ def read(data: bytes) -> Mapped:
     if not isinstance(root, Mapped):
         raise FileProblem(gettext("Sections with their names are expected here."), line=root.line)
     return root
+
+
+def _no_yaml(problem: Any) -> FileProblem:
+    """With where it began, such as a quote that nobody closed."""
+    mark, begun = problem.problem_mark or problem.context_mark, problem.context_mark
+    what = str(problem.problem or problem.context)
+    if begun is not None and begun.line != mark.line:
+        since = gettext("line %(n)s") % {"n": begun.line + 1}
+        what += f" ({problem.context}, {since})"
+    said = gettext("This is not YAML: %(what)s. Look at the indentation, colons and quotes there.") % {"what": what}
+    return FileProblem(said, line=mark.line + 1 if mark else 0)
 
 
 def _build(events: Iterator[Any]) -> Node | None:

@@ -12,6 +12,7 @@ from app.domain.custom.defining import (
     purge_some,
     restore,
 )
+from app.domain.custom.sorting import SORTABLE, order
 from app.domain.custom.spec import PREFIX, Named, Option, Spec, by_key, fields, known, named, see
 from app.domain.custom.values import CUSTOMER, SIGNING_UP, STAFF, Asked, check, clean, plain, read, say
 from app.models.custom import CustomField
@@ -20,6 +21,7 @@ __all__ = [
     "CUSTOMER",
     "PREFIX",
     "SIGNING_UP",
+    "SORTABLE",
     "STAFF",
     "Asked",
     "CustomField",
@@ -39,6 +41,7 @@ __all__ = [
     "known",
     "move",
     "named",
+    "order",
     "plain",
     "purge",
     "purge_some",

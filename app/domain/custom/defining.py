@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import inside, is_sqlite, model_of, text_in, utcnow
 from app.domain import checks
 from app.domain.checks import Bad
-from app.domain.custom import names, values
+from app.domain.custom import names, sorting, values
 from app.domain.custom.spec import PLAIN, Model, Spec, spec_of
 from app.errors import Conflict, Invalid
 from app.i18n import LANGUAGES, gettext, language, show_number
@@ -138,14 +138,14 @@ async def change(session: AsyncSession, *, field: CustomField, **given: Any) -> 
         wanted["choices"] += [{**c, "retired": True} for c in field.choices if c["key"] not in there]
     was = (field.kind, field.digits if field.kind is CustomKind.NUMBER else 0,
            field.currency if field.kind is CustomKind.MONEY else "")  # fmt: skip
-    indexed = (field.indexed, field.kind)
+    indexed = _indexed(field)
     _set(field, wanted)
     now = (field.kind, field.digits if field.kind is CustomKind.NUMBER else 0,
            field.currency if field.kind is CustomKind.MONEY else "")  # fmt: skip
     if now != was:
         await _still_valid(session, field, was[0])
     await session.flush()
-    if (field.indexed, field.kind) != indexed:
+    if _indexed(field) != indexed:
         await _see_to_index(session, field)
     return field
 
@@ -267,40 +267,46 @@ async def purge_some(session: AsyncSession, *, field_id: int, most: int = 500) -
     await session.flush()
     if len(found) == most:
         return True
-    if is_sqlite():
-        await session.execute(text(inside.drop_index(field.target.value, field.key)))
+    for statement in inside.drop_indexes(field.target.value, field.key):
+        await session.execute(text(statement))
     await session.delete(field)
     await session.flush()
     return False
 
 
-# ---- indexes of SQLite ----------------------------------------------------------------------------------------------
+# ---- indexes --------------------------------------------------------------------------------------------------------
+
+
+def _indexed(field: CustomField) -> tuple[Any, ...]:
+    """What the indexes are made of: rows are sorted by choices in their order."""
+    return (field.kind, *(c["key"] for c in field.choices)) if field.indexed else ()
 
 
 async def _see_to_index(session: AsyncSession, field: CustomField) -> None:
-    if is_sqlite():
-        await enqueue(session, "custom.index", field_id=field.id)
+    await enqueue(session, "custom.index", field_id=field.id)
 
 
 async def index(session: AsyncSession, *, field_id: int) -> None:
-    """Make the index of a field that is filtered often, or drop that of one that is not. PostgreSQL has one for all."""
+    """Make the indexes of a field that is filtered or sorted by often, or drop those of one that is not."""
     field = await session.get(CustomField, field_id)
-    if field is None or not is_sqlite():
+    if field is None:
         return
-    await session.execute(text(inside.drop_index(field.target.value, field.key)))
+    for statement in inside.drop_indexes(field.target.value, field.key):
+        await session.execute(text(statement))
     if field.indexed:
         await _index(session, field)
 
 
 async def index_all(session: AsyncSession) -> None:
     """Make the indexes that are missing: a migration that makes a table anew leaves them behind."""
-    if is_sqlite():
-        for field in await session.scalars(select(CustomField).where(CustomField.indexed)):
-            await _index(session, field)
+    for field in await session.scalars(select(CustomField).where(CustomField.indexed)):
+        await _index(session, field)
 
 
 async def _index(session: AsyncSession, field: CustomField) -> None:
-    few = field.kind in (CustomKind.CHOICE, CustomKind.YES_NO)
-    statements = inside.make_index(field.target.value, field.key, folded=field.kind in PLAIN, few=few)
+    few, spec = field.kind in (CustomKind.CHOICE, CustomKind.YES_NO), spec_of(field)
+    statements = sorting.make_index(spec, session.get_bind().dialect)
+    if is_sqlite():  # PostgreSQL has one for all filters
+        statements += inside.make_index(field.target.value, field.key, folded=field.kind in PLAIN, few=few)
     for statement in statements:
         await session.execute(text(statement))

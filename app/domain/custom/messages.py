@@ -9,7 +9,7 @@ from typing import Any
 
 from app.db import text_in
 from app.domain.custom.spec import Spec
-from app.domain.custom.values import say
+from app.domain.custom.values import LONGEST_LINES, say
 from app.domain.messaging import macros, template, values
 from app.domain.messaging.macros import MacroSpec
 from app.domain.messaging.system import compiled
@@ -34,7 +34,7 @@ def declare(specs: Iterable[Spec]) -> None:
     for spec in mine:
         name = f"{spec.model.__tablename__}.custom.{spec.key}"
         _declared.append(name)
-        macros.MACROS[name] = MacroSpec(name, spec.label, _example(spec))
+        macros.MACROS[name] = macro(spec, name)
         model: Any = spec.model
         values.SOURCES[name] = text_in(model.custom, spec.key)
         values.SAID[name] = _said(spec)
@@ -42,7 +42,15 @@ def declare(specs: Iterable[Spec]) -> None:
     compiled.cache_clear()
 
 
+def macro(spec: Spec, name: str) -> MacroSpec:
+    """The field of a text of this name."""
+    several = spec.kind is CustomKind.LONG
+    return MacroSpec(name, spec.label, _example(spec), LONGEST_LINES if several else macros.LONGEST, several)
+
+
 def _example(spec: Spec) -> str:
+    if spec.kind is CustomKind.LONG:
+        return gettext("First line\nSecond line")
     value: Any = EXAMPLES.get(spec.kind)
     if spec.options:
         value = spec.options[0].key if spec.kind is CustomKind.CHOICE else [o.key for o in spec.options[:2]]

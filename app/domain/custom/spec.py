@@ -18,7 +18,7 @@ from app.models.custom import CustomAccess, CustomField, CustomKind, CustomTarge
 Model = type[Base]
 PREFIX = "custom_"
 """Before the key in names of form fields, columns and filters, where a column may come to be called like it."""
-PLAIN = frozenset({CustomKind.TEXT, CustomKind.LINK, CustomKind.PHONE})
+PLAIN = frozenset({CustomKind.TEXT, CustomKind.LONG, CustomKind.LINK, CustomKind.PHONE})
 """What people type freely: compared folded."""
 
 
@@ -70,7 +70,7 @@ class Spec:
     """Empty: all."""
     listed: bool
     indexed: bool
-    """SQLite has an index for it; PostgreSQL has one for all."""
+    """It has indexes of its own; for filters PostgreSQL has one for all."""
 
     @property
     def name(self) -> str:

@@ -22,8 +22,8 @@ from app.errors import Invalid
 from app.i18n import gettext, read_amount, say_money, show_date, show_decimal
 from app.models.custom import CustomAccess, CustomKind
 
-LONGEST = 1000
-"""Characters of a text or a link."""
+LONGEST, LONGEST_LINES = 1000, 5000
+"""Characters of a text or a link, and of a text of several lines: that is put into messages whole."""
 BIGGEST = 2**63 - 1
 
 
@@ -117,7 +117,10 @@ def check(spec: Spec, value: Any, country: str = "", before: Any = None) -> Any:
                 raise Bad(gettext("Please choose one of the offered values."))
             chosen = {_one(spec, v, v if v in (before or ()) else None) for v in value}
             return [o.key for o in spec.options if o.key in chosen]
-    text = checks.text(value, LONGEST)
+    if spec.kind is CustomKind.LONG:
+        text = checks.lines(value, LONGEST_LINES)
+    else:
+        text = checks.text(value, LONGEST)
     if spec.kind is CustomKind.LINK and text:
         return _link(text)
     if spec.kind is CustomKind.PHONE and text:

@@ -40,6 +40,7 @@ WITH = {"phone": ("verified_phone", "phone_verified_at", "phone_verified_by")}
 PART = 1000
 LARGE = 2000
 """From so many messages on it is done in the background."""
+TASK = "customers.merge"
 UNSCOPED = {"unscoped": True}
 BULK = {"synchronize_session": False, "audited": True, "unscoped": True}
 
@@ -185,15 +186,15 @@ async def merge(session: AsyncSession, *, kept_id: int, gone_id: int, take: Coll
 
 
 async def move_messages(
-    session: AsyncSession, *, trail: Trail, back: bool = False, done: int = 0, most: int = PART
+    session: AsyncSession, *, trail: Trail, back: bool = False, done: int = 0, most: int = 0
 ) -> int:
-    """Move the next messages, from number `done` on, to who stays; back: to the merged customer. Returns how many are
-    done then. Done twice it changes nothing."""
+    """Move the next messages, PART of them unless `most` is said, from number `done` on, to who stays; back: to the
+    merged customer. Returns how many are done then. Done twice it changes nothing."""
     from_id, to_id = (trail.kept, trail.gone) if back else (trail.gone, trail.kept)
     at = 0
     for table, model, attribute, rule in moving(slowly=True):
         ids = trail.moved.get(table, [])
-        part = ids[max(0, done - at) : max(0, done - at) + most]
+        part = ids[max(0, done - at) : max(0, done - at) + (most or PART)]
         if part:
             column = getattr(model, attribute)
             rows = update(model).where(column == from_id, getattr(model, rule.by).in_(part))

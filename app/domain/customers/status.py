@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.customers.grouping import follow_rules
-from app.errors import Conflict, NotFound
+from app.errors import AppError, Conflict, NotFound, only
 from app.i18n import gettext, ngettext
 from app.models.catalog import Service, ServiceStatus
 from app.models.customers import Customer, CustomerStatus
@@ -32,10 +34,29 @@ async def suspend_customer(session: AsyncSession, *, customer: Customer) -> None
 
 async def close_customer(session: AsyncSession, *, customer: Customer) -> None:
     """End the relation with a customer; everything is kept. Raises Conflict while services are not closed."""
-    if running := await running_services(session, customer.id):
-        raise Conflict(say_running(running))
-    await _move(session, customer, CLOSED)
-    await follow_rules(session, [customer.id])
+    only(await close_customers(session, [customer]))
+
+
+async def close_customers(session: AsyncSession, customers: Sequence[Customer]) -> list[AppError | None]:
+    """`close_customer` for many. Gives for each why they stay as they are, or None."""
+    query = select(Service.customer_id, func.count()).where(
+        Service.customer_id.in_([c.id for c in customers]), Service.status != ServiceStatus.CLOSED
+    )  # fmt: skip
+    counted = await session.execute(query.group_by(Service.customer_id))
+    running = {row[0]: row[1] for row in counted}
+    found: list[AppError | None] = []
+    for customer in customers:
+        try:
+            if n := running.get(customer.id):
+                raise Conflict(say_running(n))
+            _set(customer, CLOSED)
+        except AppError as refusal:
+            found.append(refusal)
+        else:
+            found.append(None)
+    await session.flush()
+    await follow_rules(session, [c.id for c, refusal in zip(customers, found, strict=True) if refusal is None])
+    return found
 
 
 async def reopen_customer(session: AsyncSession, *, customer: Customer) -> None:
@@ -55,15 +76,23 @@ async def refresh_status(session: AsyncSession, customer_id: int) -> CustomerSta
 
     Raises NotFound. Pending changes of services are flushed first.
     """
+    return (await refresh_statuses(session, [customer_id]))[customer_id]
+
+
+async def refresh_statuses(session: AsyncSession, ids: Sequence[int]) -> dict[int, CustomerStatus]:
+    """`refresh_status` for many: customer -> status. Raises NotFound when one of them is gone."""
     await session.flush()
-    query = select(Customer).where(Customer.id == customer_id).execution_options(unscoped=True)
-    customer = await session.scalar(query)
-    if customer is None:
+    query = select(Customer).where(Customer.id.in_(ids)).execution_options(unscoped=True)
+    customers = {c.id: c for c in await session.scalars(query)}
+    if customers.keys() != set(ids):
         raise NotFound()
-    if customer.status not in BY_HAND:
-        await _move(session, customer, await _by_services(session, customer_id))
-    await follow_rules(session, [customer_id])
-    return customer.status
+    active = await _active(session, ids)
+    for customer in customers.values():
+        if customer.status not in BY_HAND:
+            _set(customer, ACTIVE if customer.id in active else NEW)
+    await session.flush()
+    await follow_rules(session, list(customers))
+    return {c.id: c.status for c in customers.values()}
 
 
 async def running_services(session: AsyncSession, customer_id: int) -> int:
@@ -81,11 +110,21 @@ def say_running(n: int) -> str:
 
 
 async def _by_services(session: AsyncSession, customer_id: int) -> CustomerStatus:
-    active = select(Service.id).where(Service.customer_id == customer_id, Service.status == ServiceStatus.ACTIVE)
-    return ACTIVE if await session.scalar(active.limit(1)) is not None else NEW
+    return ACTIVE if await _active(session, [customer_id]) else NEW
+
+
+async def _active(session: AsyncSession, ids: Sequence[int]) -> set[int]:
+    """Which of these customers have an active service."""
+    active = select(Service.customer_id).where(Service.customer_id.in_(ids), Service.status == ServiceStatus.ACTIVE)
+    return set(await session.scalars(active.distinct()))
 
 
 async def _move(session: AsyncSession, customer: Customer, status: CustomerStatus) -> None:
+    _set(customer, status)
+    await session.flush()
+
+
+def _set(customer: Customer, status: CustomerStatus) -> None:
     if status is customer.status:
         return
     if status not in CUSTOMER_MOVES[customer.status]:
@@ -94,4 +133,3 @@ async def _move(session: AsyncSession, customer: Customer, status: CustomerStatu
             % {"now": customer.status.label, "then": status.label}
         )
     customer.status = status
-    await session.flush()

@@ -14,7 +14,7 @@ from app.db import UtcDateTime, model_of, utcnow
 from app.domain import ledger
 from app.domain.customers.grouping import follow_rules
 from app.domain.customers.merge_rules import moving
-from app.domain.customers.merging import CHOSEN, UNSCOPED, WITH, Trail, both, hand_over
+from app.domain.customers.merging import CHOSEN, TASK, UNSCOPED, WITH, Trail, both, hand_over
 from app.domain.customers.status import refresh_status
 from app.domain.sessions.rows import end
 from app.errors import Conflict, NotFound
@@ -24,6 +24,7 @@ from app.models.audit import Audit, AuditDetail
 from app.models.billing import Expense, Invoice, InvoiceLine, Payment
 from app.models.catalog import Service
 from app.models.customers import Customer, CustomerStatus, ExternalRef
+from app.models.jobs import Job, JobState
 from app.models.ledger import Account, Entry
 from app.models.sessions import LoginSession, SessionKind
 from app.models.tickets import TicketMessage
@@ -63,8 +64,11 @@ async def trail_by(session: AsyncSession, audit_id: int) -> Trail:
     return Trail(**json.loads(payload)["undo"])
 
 
-async def refusals_to_unmerge(session: AsyncSession, *, gone_id: int) -> list[str]:
-    """Why the merge of this customer cannot be undone; empty when nothing stands in the way."""
+async def refusals_to_unmerge(session: AsyncSession, *, gone_id: int, underway: bool = False) -> list[str]:
+    """Why the merge of this customer cannot be undone; empty when nothing stands in the way. underway: its messages are
+    still on their way."""
+    if not underway and await _going(session, gone_id):
+        return [gettext("This merge still goes on. Wait until it is done, or stop it.")]
     try:
         row, trail, told = await trail_of(session, gone_id)
     except NotFound:
@@ -74,7 +78,7 @@ async def refusals_to_unmerge(session: AsyncSession, *, gone_id: int) -> list[st
     kept = await session.get(Customer, trail.kept)
     if kept is None or kept.merged_into_id is not None or kept.cleared_at is not None:
         return [gettext("The customer who stayed was merged, cleared or deleted since. Undo that first.")]
-    found = [str(CHANGED) % {"what": what} for what in await _changed(session, kept, trail, told)]
+    found = [str(CHANGED) % {"what": what} for what in await _changed(session, kept, trail, told, underway)]
     found += [str(USED) % {"what": what} for what in await _used(session, trail, row.at)]
     for _transaction, account_id, balance, amount in trail.money:
         now = await session.scalar(
@@ -85,13 +89,20 @@ async def refusals_to_unmerge(session: AsyncSession, *, gone_id: int) -> list[st
     return found
 
 
-async def unmerge(session: AsyncSession, *, gone_id: int) -> int:
+async def _going(session: AsyncSession, gone_id: int) -> bool:
+    """Whether the merge is done in the background right now."""
+    mine = Job.name == TASK, Job.args["gone_id"].as_integer() == gone_id
+    going = select(Job.id).where(Job.state.in_((JobState.DUE, JobState.RUNNING)), *mine)
+    return await session.scalar(going.limit(1)) is not None
+
+
+async def unmerge(session: AsyncSession, *, gone_id: int, underway: bool = False) -> int:
     """Undo the merge of this customer, all but the messages (`merging.move_messages` with `back`). Returns the id of
     the audit row of the merge. Raises NotFound, Conflict with the reasons of `refusals_to_unmerge`."""
     row, trail, told = await trail_of(session, gone_id)
     audit_id = row.id
     _kept, gone = await both(session, trail.kept, trail.gone)
-    if reasons := await refusals_to_unmerge(session, gone_id=gone_id):
+    if reasons := await refusals_to_unmerge(session, gone_id=gone_id, underway=underway):
         raise Conflict(" ".join(reasons))
     for transaction_id, *_rest in trail.money:
         said = gettext("The merge with %(name)s (#%(id)s) was undone") % {"name": gone.name, "id": gone.id}
@@ -124,13 +135,15 @@ async def unmerge(session: AsyncSession, *, gone_id: int) -> int:
 # ---- what has changed since -----------------------------------------------------------------------------------------
 
 
-async def _changed(session: AsyncSession, kept: Customer, trail: Trail, told: dict[str, Any]) -> list[str]:
+async def _changed(
+    session: AsyncSession, kept: Customer, trail: Trail, told: dict[str, Any], underway: bool
+) -> list[str]:  # fmt: skip
     found = []
     for name in (*CHOSEN, *WITH["phone"], "custom"):
         if name in told and audit.plain(getattr(kept, name)) != told[name][1]:
             label = Customer.__table__.c[name].info.get("label") or name
             found.append(str(label))
-    for slowly in (False, True):
+    for slowly in (False,) if underway else (False, True):
         for table, model, attribute, rule in moving(slowly=slowly):
             ids = trail.moved.get(table, [])
             if ids and table not in FLEETING and not await _as_left(session, model, attribute, rule.by, ids, trail):

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.messaging import system
-from app.domain.messaging.campaigns import start_campaign
+from app.domain.messaging.starting import start_campaign
 from app.errors import NotFound
 from app.i18n import SOURCE
 from app.models.customers import Customer

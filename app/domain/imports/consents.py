@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import fold, utcnow
-from app.domain.imports.filed import Keep, RowsReport, TakeBack
+from app.domain.imports.batches import TakeBack
+from app.domain.imports.filed import Keep, RowsReport
 from app.domain.imports.reading import Record, look_at, rows
 from app.domain.messaging import consent
 from app.errors import Invalid

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Set
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import monotonic
@@ -14,14 +15,15 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import fold, is_sqlite, reads, unit
+from app.db import fold, is_sqlite, reads
 from app.domain import customers, users
 from app.domain.customers import Newcomer
 from app.domain.imports import mapping as columns_to_fields
+from app.domain.imports.batches import Keep, in_batch
 from app.domain.imports.choices import Choices
 from app.domain.imports.mapping import Plan
 from app.domain.imports.reading import Sheet, look_at, rows
-from app.domain.imports.report import KEPT, ImportReport, RowError, RowNote
+from app.domain.imports.report import KEPT, ImportReport, RowNote
 from app.domain.imports.understanding import Batch, Row, Understanding
 from app.errors import AppError, Invalid
 from app.i18n import gettext
@@ -33,11 +35,6 @@ WORK, TURN = 0.4, 0.12
 """Seconds of work in the background, and of rest: SQLite has one writer, and who waits for it looks every 0.1 s."""
 SAMPLE = 50
 Progress = Callable[[int], Awaitable[None] | None]
-Keep = Callable[[AsyncSession, "ImportReport"], Awaitable[bool]]
-
-
-class _TakeBack(Exception):
-    """Ends the unit of a dry run without its commit."""
 
 
 async def import_customers(
@@ -91,18 +88,8 @@ async def import_customers(
         await asyncio.to_thread(work.reader.pass_over, islice(records, start))
         report.done = start
     async for batch in _ahead(lambda: work.reader.understood(islice(records, BATCH))):
-        go_on = True
-        try:
-            async with unit() as session:
-                await work.batch(session, batch)
-                report.done += len(batch.cells)
-                if dry_run:
-                    raise _TakeBack
-                go_on = keep is None or await keep(session, report)
-        except _TakeBack:
-            if keep is not None:
-                async with unit() as session:
-                    go_on = await keep(session, report)
+        report.done += len(batch.cells)
+        go_on = await in_batch(partial(work.batch, batch=batch), report, keep)
         if progress is not None and inspect.isawaitable(told := progress(report.done)):
             await told
         if not go_on:
@@ -152,7 +139,6 @@ class _Import:
     async def batch(self, session: AsyncSession, batch: Batch) -> None:
         """Take rows in the running unit: the new ones together, each changed one in a SAVEPOINT of its own."""
         self.cells, ready = batch.cells, batch.rows
-        self.report.left_out.clear()
         for line, error in batch.refused:
             self._refused(line, error)
         refs = await session.scalars(
@@ -190,12 +176,7 @@ class _Import:
         self._leave_out(line, {self._column(name): text for name, text in fields.items()})
 
     def _leave_out(self, line: int, reasons: Mapping[str, str]) -> None:
-        self.report.failed += 1
-        for column, reason in reasons.items():
-            error = RowError(line, column, str(reason))
-            self.report.left_out.append((error, self.cells.get(line, [])))
-            if len(self.report.errors) < KEPT:
-                self.report.errors.append(error)
+        self.report.leave_out(line, reasons, self.cells.get(line, []))
 
     def _column(self, name: str) -> str:
         """The column of the file that a field came from."""

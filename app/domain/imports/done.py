@@ -13,10 +13,17 @@ from app.models.imports import ImportRun
 
 
 async def deeds(session: AsyncSession, run: ImportRun, *, after: int, most: int) -> Sequence[Deed]:
-    """The customers that were made ("create") or changed ("update"), the next ones behind the audit row `after`."""
+    """The rows that were made ("create") or changed ("update"), the next ones behind the audit row `after`."""
     first, last = run.looked.get("audit", (0, 0))
-    trace = Trace(runs.tag(run.id), first, last or 0, ("customer",))
-    return await undoing.deeds(session, trace, after=after, most=most)
+    return await undoing.deeds(session, Trace(runs.tag(run.id), first, last or 0, (run.noun,)), after=after, most=most)
+
+
+async def last_deeds(session: AsyncSession, run: ImportRun, *, before: int, most: int) -> Sequence[Deed]:
+    """The same from the last one on, before the audit row `before` (0: all): what was made and then changed is put back
+    before it goes."""
+    first, last = run.looked.get("audit", (0, 0))
+    last = min(last or 0, before - 1) if before else last or 0
+    return await undoing.deeds(session, Trace(runs.tag(run.id), first, last, (run.noun,)), most=most, newest_first=True)
 
 
 async def created_by(session: AsyncSession, run: ImportRun, *, after: int, most: int) -> tuple[int, list[int]]:

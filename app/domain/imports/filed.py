@@ -24,10 +24,6 @@ from app.queue import enqueue
 MOST_TOLD = 100
 
 
-class TakeBack(Exception):
-    """A rehearsal ends here."""
-
-
 @dataclass
 class RowsReport:
     """same: rows that say what is known, or less than that."""

@@ -21,7 +21,7 @@ from app.domain.imports.reading import Sheet, look_at, rows
 from app.errors import AppError, Invalid, NotFound
 from app.i18n import SOURCE, gettext, speaking
 from app.integrations.storage import FileMissing, Storage
-from app.models.imports import ImportRun, ImportState
+from app.models.imports import CUSTOMER, ImportRun, ImportState
 
 SAMPLES, SHOWN = 3, 80
 VALUES, LONG = 60, 60
@@ -71,6 +71,14 @@ async def read_file(storage: Storage, *, import_id: int) -> None:
         "sheets": found.sheets, "sheet": found.sheet, "workbook": key if stored else "", "warnings": found.warnings,
         "columns": found.columns,
     }  # fmt: skip
+    if run.noun != CUSTOMER:
+        async with unit() as session:
+            await runs.write(
+                session, run.id, ImportState.READING, looked=looked, total=found.rows, key=stored.key if stored else key
+            )
+            if (read := await runs.locked(session, run.id)).state is ImportState.READING:
+                await runs.begin_check(session, read)
+        return
     async with unit() as session:
         before = await session.scalar(
             select(ImportRun)

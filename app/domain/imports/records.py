@@ -8,9 +8,9 @@ erases nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import ColumnProperty, Mapper
 
-from app import db
 from app.db import Base, Choice, UtcDateTime, fold, model_of
 from app.domain import checks
 from app.domain.checks import Bad
-from app.domain.imports.filed import Keep, RowsReport, TakeBack
+from app.domain.imports.batches import Keep, in_batch
 from app.domain.imports.places import country_code, language_code
 from app.domain.imports.reading import Record, look_at, rows
+from app.domain.imports.report import ImportReport
 from app.errors import AppError, Forbidden, Invalid
 from app.i18n import LANGUAGES, exponent, gettext, speaking
 
-TASK = "imports.records"
 AT_ONCE = 200
 _YES = frozenset(["yes", "y", "true", "1", "on", "x", "ja", "да", "sí", "si"])
 _NO = frozenset(["no", "n", "false", "0", "off", "nein", "нет"])
@@ -38,38 +37,37 @@ _DIGITS = {"percent": 2, "rate": 9}
 
 
 async def import_records(
-    path: Path, *, table: str, fields: Sequence[str], change: bool = True, dry_run: bool = False,
-    report: RowsReport | None = None, keep: Keep | None = None,
-) -> RowsReport:  # fmt: skip
+    path: Path, *, table: str, fields: Sequence[str], change: bool = True, dry_run: bool = False, start: int = 0,
+    keep: Keep | None = None,
+) -> ImportReport:  # fmt: skip
     """Take the rows of a file, some at a time. Raises Invalid for a file that cannot be read or names no field.
 
-    fields: the columns of the table that may be written. change: also of rows that are there. report: go on behind what
-    it says is done. keep: told after each batch; False: enough for now."""
+    fields: the columns of the table that may be written. change: rows that are there may be changed. start: go on after
+    so many rows; the report is about the rest."""
     sheet = look_at(path)
     model = model_of(table)
-    assert model is not None
-    taking = _Taking(model, fields, sheet.columns, change)
-    report = report or RowsReport()
-    records = islice(rows(sheet), report.done, None)
+    if model is None:
+        raise Invalid(gettext("Rows like these are not kept here any more."))
+    report = ImportReport(dry_run=dry_run, done=start)
+    taking = _Taking(model, fields, sheet.columns, change, report)
+    records = islice(rows(sheet), start, None)
     while batch := list(islice(records, AT_ONCE)):
-        with suppress(TakeBack):
-            async with db.unit() as session:
-                for record in batch:
-                    await taking.take(session, record, report)
-                if dry_run:
-                    raise TakeBack
         report.done += len(batch)
-        if keep is not None and not await keep(report):
-            break
+        if not await in_batch(partial(taking.take_all, records=batch), report, keep):
+            return report
+    report.ended = True
     return report
 
 
 class _Taking:
-    def __init__(self, model: type[Base], fields: Sequence[str], columns: Sequence[str], change: bool) -> None:
+    def __init__(
+        self, model: type[Base], fields: Sequence[str], columns: Sequence[str], change: bool, report: ImportReport
+    ) -> None:
         self.model: Any = model
         self.change = change
         mapper: Mapper[Any] = inspect(model)
         self.key = mapper.primary_key[0]
+        self.change, self.report = change, report
         self.props = {name: mapper.column_attrs[name] for name in fields}
         self.unique = [name for name, prop in self.props.items() if _unique(prop)]
         named = _names(mapper, [*fields, mapper.get_property_by_column(self.key).key])
@@ -77,25 +75,31 @@ class _Taking:
         if not self.places.keys() & self.props.keys():
             known = ", ".join(str(prop.columns[0].info["label"]) for prop in self.props.values())
             raise Invalid(gettext("No column of the file is known here. These are: %(list)s.") % {"list": known})
+        report.mapping = {columns[n]: name for name, n in self.places.items()}
+        report.unused = [column for column in columns if column not in report.mapping]
 
-    async def take(self, session: AsyncSession, record: Record, report: RowsReport) -> None:
-        """Write one row, or say in the report why not."""
+    async def take_all(self, session: AsyncSession, records: Sequence[Record]) -> None:
+        for record in records:
+            if reasons := await self._refusals(session, record):
+                self.report.leave_out(record.line, reasons, record.cells)
+
+    async def _refusals(self, session: AsyncSession, record: Record) -> Mapping[str, str]:
+        """Write one row, or say why not, by column."""
         if record.problem:
-            return report.refuse(record.line, record.problem)
+            return {"": record.problem}
         texts = {name: record.cells[n].strip() for name, n in self.places.items()}
         given = {name: text for name, text in texts.items() if text}
         try:
             async with session.begin_nested():
                 counted = await self._write(session, given)
         except Invalid as error:
-            told = [f"{self._label(name)}: {why}" if name else why for name, why in error.fields.items()]
-            return report.refuse(record.line, " ".join(told))
+            return {self._label(name) if name else "": why for name, why in error.fields.items()}
         except AppError as error:
-            return report.refuse(record.line, str(error))
+            return {"": str(error)}
         except IntegrityError:
-            return report.refuse(record.line, gettext("Another row has the same, or something that it needs is gone."))
-        setattr(report, counted, getattr(report, counted) + 1)
-        return None
+            return {"": gettext("Another row has the same, or something that it needs is gone.")}
+        setattr(self.report, counted, getattr(self.report, counted) + 1)
+        return {}
 
     async def _write(self, session: AsyncSession, given: Mapping[str, str]) -> str:
         row = await self._present(session, given)
@@ -115,11 +119,13 @@ class _Taking:
             session.add(self.model(**values))
             await session.flush()
             return "created"
-        if not self.change and any(getattr(row, name) != value for name, value in values.items()):
-            raise Forbidden(gettext("It is there already, and you may not change it."))
-        changed = checks.change(row, values)
+        if not checks.differs(values, row, *values):
+            return "unchanged"
+        if not self.change:
+            raise Forbidden(gettext("You may add rows here, and change none that are there."))
+        checks.change(row, values)
         await session.flush()
-        return "changed" if changed else "same"
+        return "updated"
 
     async def _present(self, session: AsyncSession, given: Mapping[str, str]) -> Any:
         """The row that this one is about."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.i18n import gettext
@@ -47,6 +48,15 @@ class ImportReport:
     """Rows of the file that were looked at, also by the run that this one goes on from."""
     ended: bool = False
     """Whether that were all."""
+
+    def leave_out(self, line: int, reasons: Mapping[str, str], cells: list[str]) -> None:
+        """reasons: column -> why the row was left out because of it."""
+        self.failed += 1
+        for column, reason in reasons.items():
+            error = RowError(line, column, str(reason))
+            self.left_out.append((error, cells))
+            if len(self.errors) < KEPT:
+                self.errors.append(error)
 
     def lines(self) -> list[str]:
         """The report for a terminal."""

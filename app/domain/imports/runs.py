@@ -7,7 +7,7 @@ The row of the import is the truth: what a worker took and how far it came are w
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.db import fold, reads, unit, utcnow
-from app.domain import keeping
+from app.domain import keeping, rights
+from app.domain.bulk.runs import owner
 from app.domain.imports.choices import Choices
 from app.domain.imports.customers import import_customers
 from app.domain.imports.mapping import IGNORE, Plan, fields
 from app.domain.imports.reading import look_at, rows
+from app.domain.imports.records import import_records
 from app.domain.imports.report import ImportReport
-from app.errors import AppError, Conflict, Invalid, NotFound, TooLarge
+from app.errors import AppError, Conflict, Forbidden, Invalid, NotFound, TooLarge
 from app.i18n import SOURCE, gettext, speaking
 from app.integrations.storage import Content, FileMissing, FileTooLarge, Storage, StoredFile, safe_filename
 from app.models.audit import Audit
 from app.models.customers import Group
-from app.models.imports import ImportRow, ImportRun, ImportState
+from app.models.imports import CUSTOMER, ImportRow, ImportRun, ImportState
 from app.models.projects import Project
-from app.observe import actor, request_id
+from app.observe import Kind, acting, actor, request_id
 from app.queue import enqueue
 
 GOING = (ImportState.READING, ImportState.CHECKING, ImportState.RUNNING, ImportState.UNDOING)
@@ -72,14 +74,32 @@ async def add_import(
         raise Invalid(source=gettext("At most %(n)d characters, please.") % {"n": 60})
     if await session.scalar(select(Project.id).where(Project.id == project_id)) is None:
         raise Invalid(project=gettext("Choose one from the list."))
+    return await _add(session, stored, name, project_id=project_id, source=source)
+
+
+async def add_rows(
+    session: AsyncSession, *, stored: StoredFile, name: str, noun: str, fields: Sequence[str]
+) -> ImportRun:  # fmt: skip
+    """Have a stored file read and checked that holds rows of a table without rules of its own.
+
+    fields: the columns of the table that it may fill."""
+    return await _add(session, stored, name, noun=noun, source="", plan={"fields": list(fields)})
+
+
+async def _add(session: AsyncSession, stored: StoredFile, name: str, **values: Any) -> ImportRun:
     run = ImportRun(
-        name=safe_filename(name), size=stored.size, key=stored.key, project_id=project_id, source=source,
-        staff_id=actor.get().staff_id, state=ImportState.READING, started_at=utcnow(),
+        name=safe_filename(name), size=stored.size, key=stored.key, staff_id=actor.get().staff_id,
+        state=ImportState.READING, started_at=utcnow(), **values,
     )  # fmt: skip
     session.add(run)
     await session.flush()
     await enqueue(session, "imports.read", import_id=run.id)
     return run
+
+
+def with_plan(run: ImportRun) -> bool:
+    """Whether staff can still say what its columns are."""
+    return run.noun == CUSTOMER and run.state in BEFORE
 
 
 async def plan_import(
@@ -92,7 +112,7 @@ async def plan_import(
     Conflict, Invalid at `columns`.
     """
     run = await locked(session, import_id)
-    _refuse_unless(run, BEFORE)
+    _refuse_unless_planned(run)
     names = [column["name"] for column in run.looked.get("columns", ())]
     wanted = {name: columns.get(name, IGNORE) for name in names}
     if bad := set(wanted.values()) - {*fields(), IGNORE}:
@@ -119,7 +139,7 @@ async def translate_values(session: AsyncSession, *, import_id: int, values: Map
     """Say what values of the file mean: field -> text -> value; empty: not said, so that such rows are left out.
     Raises NotFound, Conflict."""
     run = await locked(session, import_id)
-    _refuse_unless(run, BEFORE)
+    _refuse_unless_planned(run)
     plan = Plan.of(run.plan)
     known = {field: dict(said) for field, said in plan.values.items()}
     for field, said in values.items():
@@ -131,7 +151,7 @@ async def translate_values(session: AsyncSession, *, import_id: int, values: Map
 async def read_again(session: AsyncSession, *, import_id: int, sheet: int) -> None:
     """Take another sheet of the workbook. Raises NotFound, Conflict, Invalid at `sheet`."""
     run = await locked(session, import_id)
-    _refuse_unless(run, BEFORE)
+    _refuse_unless_planned(run)
     if not 0 <= sheet < len(run.looked.get("sheets", ())):
         raise Invalid(sheet=gettext("Choose one from the list."))
     run.looked, run.state = {**run.looked, "sheet": sheet}, ImportState.READING
@@ -142,10 +162,10 @@ async def read_again(session: AsyncSession, *, import_id: int, sheet: int) -> No
 async def check_import(session: AsyncSession, *, import_id: int) -> None:
     """Look at each row, and change nothing. Raises NotFound, Conflict."""
     run = await locked(session, import_id)
-    _refuse_unless(run, BEFORE)
+    _refuse_unless_planned(run)
     if not run.plan.get("columns"):
         raise Conflict(gettext("Say first what the columns are."))
-    await _begin(session, run, ImportState.CHECKING, "imports.check")
+    await begin_check(session, run)
 
 
 async def start_import(session: AsyncSession, *, import_id: int) -> None:
@@ -153,8 +173,13 @@ async def start_import(session: AsyncSession, *, import_id: int) -> None:
     run = await locked(session, import_id)
     if run.state is not ImportState.CHECKED:
         raise Conflict(gettext("Only a file that was checked can be imported, and only once."))
+    await need(session, run, "create", "edit")
     run.looked = {**run.looked, "audit": [await session.scalar(select(func.max(Audit.id))) or 0, None]}
     await _begin(session, run, ImportState.RUNNING, "imports.take")
+
+
+async def begin_check(session: AsyncSession, run: ImportRun) -> None:
+    await _begin(session, run, ImportState.CHECKING, "imports.check")
 
 
 async def _begin(session: AsyncSession, run: ImportRun, state: ImportState, task: str) -> None:
@@ -165,9 +190,16 @@ async def _begin(session: AsyncSession, run: ImportRun, state: ImportState, task
     await enqueue(session, task, import_id=run.id)
 
 
-def _refuse_unless(run: ImportRun, states: Container[ImportState]) -> None:
-    if run.state not in states:
+def _refuse_unless_planned(run: ImportRun) -> None:
+    if not with_plan(run):
         raise Conflict(gettext("This is not possible any more: the import is further, or over."))
+
+
+async def need(session: AsyncSession, run: ImportRun, *actions: str) -> None:
+    """Customers are made and taken back by who may do that by hand; rows of another screen by who may add them there.
+    Raises Forbidden."""
+    wanted = actions if run.noun == CUSTOMER else ("create",)
+    await rights.need(session, [(run.noun, action) for action in wanted], gettext("Import"))
 
 
 async def stop_import(session: AsyncSession, *, import_id: int) -> None:
@@ -264,10 +296,7 @@ async def work_off(storage: Storage, *, import_id: int, state: ImportState, more
         path = Path(folder) / "import.csv"
         try:
             path.write_bytes(await storage.read(run.key))
-            report = await import_customers(
-                path, project=run.project.name, plan=Plan.of(run.plan), source=run.source,
-                dry_run=state is ImportState.CHECKING, start=run.done, keep=keeping,
-            )  # fmt: skip
+            report = await _take(path, run, keeping)
         except _Lost:
             return Left(run.done, run.total, over=True)
         except FileMissing as problem:
@@ -283,6 +312,26 @@ async def work_off(storage: Storage, *, import_id: int, state: ImportState, more
             if found.state is state:
                 await _end(session, found, ImportState.CHECKED if report.dry_run else ImportState.DONE)
     return Left(report.done, keeping.total, over=report.ended or keeping.lost)
+
+
+async def _take(path: Path, run: ImportRun, keeping: _Keeping) -> ImportReport:
+    """The rows of another table than customers are taken by the rights of who has started it, as they are now."""
+    dry_run = run.state is ImportState.CHECKING
+    if run.noun == CUSTOMER:
+        assert run.project is not None
+        return await import_customers(
+            path, project=run.project.name, plan=Plan.of(run.plan), source=run.source, dry_run=dry_run, start=run.done,
+            keep=keeping,
+        )  # fmt: skip
+    async with reads() as session:
+        who = await owner(session, run)
+    if not who.may(run.noun, "create"):
+        raise Forbidden(gettext("The right to do this was taken away meanwhile."))
+    with acting(replace(actor.get(), kind=Kind.STAFF, staff_id=who.staff_id, projects=who.projects)):
+        return await import_records(
+            path, table=run.noun, fields=run.plan["fields"], change=who.may(run.noun, "edit"), dry_run=dry_run,
+            start=run.done, keep=keeping,
+        )  # fmt: skip
 
 
 def count_rows(path: Path) -> int:

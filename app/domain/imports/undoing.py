@@ -4,36 +4,31 @@ it still holds what the import wrote. What stays is listed with the reason."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from typing import Any
 
-from sqlalchemy import Column, Table, delete, func, insert, or_, select
+from sqlalchemy import Table, delete, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import Base, reads, unit, utcnow
-from app.domain.customers.removal import ATTACHED, BOOKED
-from app.domain.imports import runs
-from app.domain.imports.done import deeds
+from app.db import model_of, reads, unit, utcnow
+from app.domain.imports import runs, unmaking
+from app.domain.imports.done import last_deeds
 from app.domain.undoing import CHANGED, Deed, Kept, put_back
 from app.errors import Conflict, NotFound
 from app.i18n import SOURCE, gettext, speaking
 from app.models import audit
 from app.models.audit import Audit
 from app.models.customers import Customer, ExternalRef, Membership
-from app.models.imports import ImportRun, ImportState
+from app.models.imports import CUSTOMER, ImportRun, ImportState
 from app.models.sessions import OneUse
 from app.models.staff import Staff
 from app.models.users import User, UserCustomer
+from app.observe import request_id
 from app.queue import enqueue
 
 AT_ONCE = 500
 UNDOABLE = (ImportState.DONE, ImportState.STOPPED)
 MINE = {"user_customer", "membership", "one_use", "confirmation"}
 """Tables that point at customers or users, and whose rows the import made itself, or its invitations."""
-_LABELS: dict[str, str] = {entity.__tablename__: label for label, entity, _noun in ATTACHED} | {
-    entity.__tablename__: label for label, entity in BOOKED
-}
 
 
 def undoable(run: ImportRun) -> bool:
@@ -46,6 +41,7 @@ async def undo_import(session: AsyncSession, *, import_id: int) -> None:
     run = await runs.locked(session, import_id)
     if not undoable(run):
         raise Conflict(gettext("There is nothing to undo: only what an import of this panel has done."))
+    await runs.need(session, run, "edit", "delete")
     run.state, run.started_at, run.finished_at = ImportState.UNDOING, utcnow(), None
     await session.flush()
     await runs.write(
@@ -63,25 +59,38 @@ async def undo_some(*, import_id: int, more: Callable[[], bool]) -> runs.Left:
             raise NotFound
         code = await session.scalar(select(Staff.language).where(Staff.id == run.staff_id)) or SOURCE
     left = runs.Left(run.done, run.total, over=run.state is not ImportState.UNDOING)
-    with speaking(code):
-        while not left.over:
-            async with unit() as session:
-                left = await _part(session, import_id)
-            if not more():
-                break
+    as_undoing = request_id.set(tags(run)[1])
+    try:
+        with speaking(code):
+            while not left.over:
+                async with unit() as session:
+                    left = await _part(session, import_id)
+                if not more():
+                    break
+    finally:
+        request_id.reset(as_undoing)
     return left
+
+
+def tags(run: ImportRun) -> tuple[str, str]:
+    """By these names the audit knows what the import did, and what undoing it did."""
+    return runs.tag(run.id), f"{runs.tag(run.id)}-undo"
 
 
 async def _part(session: AsyncSession, import_id: int) -> runs.Left:
     run = await runs.locked(session, import_id)
     if run.state is not ImportState.UNDOING:
         return runs.Left(run.done, run.total, over=True)
-    part = await deeds(session, run, after=run.looked.get("undone_at", 0), most=AT_ONCE)
+    part = await last_deeds(session, run, before=run.looked.get("undone_at", 0), most=AT_ONCE)
     if not part:
         run.state, run.finished_at = ImportState.UNDONE, utcnow()
         return runs.Left(run.done, run.total, over=True)
-    kept = await _delete_made(session, run, [deed for deed in part if deed.action == "create"])
-    kept |= await put_back(session, Customer, [deed for deed in part if deed.action == "update"])
+    model, made = model_of(run.noun), [deed for deed in part if deed.action == "create"]
+    kept = await put_back(session, model, [deed for deed in part if deed.action == "update"])
+    if run.noun == CUSTOMER:
+        kept |= await _delete_made(session, run, made)
+    else:
+        kept |= await unmaking.delete_made(session, model, made, tags(run))
     rows = [
         {"import_id": run.id, "undo": True, "line": 0, "column": str(customer_id), "reason": why, "cells": [name]}
         for customer_id, (name, why) in kept.items()
@@ -138,7 +147,7 @@ async def _touched(
 
     async def others(noun: str, ids: Iterable[int]) -> set[int]:
         query = select(Audit.noun_id).where(
-            Audit.noun == noun, Audit.noun_id.in_(list(ids)), Audit.request != runs.tag(run.id)
+            Audit.noun == noun, Audit.noun_id.in_(list(ids)), Audit.request.not_in(tags(run))
         )
         return {noun_id for noun_id in await session.scalars(query.distinct()) if noun_id is not None}
 
@@ -167,24 +176,14 @@ async def _touched(
         ):
             because([deed.row_id], str(CHANGED))
     connection = await session.connection()
-    for table, column, of_user in _pointing():
+    for table, column, target in unmaking.pointing("customer", "user"):
+        if table in MINE:
+            continue
+        of_user = target == "user"
         ids = list(logins if of_user else people)
         hit = {row[0] for row in await connection.execute(select(column).where(column.in_(ids)).distinct())}
-        what = str(_LABELS[table]) if table in _LABELS else gettext("Other records")
-        said = gettext("%(what)s belong to it by now.") % {"what": what}
-        because((c for i in hit for c in (owners[i] if of_user else [i])), said)
+        because((c for i in hit for c in (owners[i] if of_user else [i])), unmaking.by_now(table))
     return reasons
-
-
-@cache
-def _pointing() -> tuple[tuple[str, Column[Any], bool], ...]:
-    """Every key to a customer or a user in a table whose rows an import does not make: table, column, to a user."""
-    return tuple(
-        (table.name, column, key.column.table is User.__table__)
-        for table in Base.metadata.sorted_tables if table.name not in MINE
-        for column in table.columns for key in column.foreign_keys
-        if key.column.table in (Customer.__table__, User.__table__)
-    )  # fmt: skip
 
 
 async def _delete(session: AsyncSession, people: Sequence[Customer], users: Sequence[User]) -> None:

@@ -16,6 +16,7 @@ from app.domain.ledger.credited import account_credited
 from app.errors import Conflict, Invalid, NotFound
 from app.i18n import exponent, gettext
 from app.models.ledger import Account, Entry, Transaction, TransactionKind
+from app.models.touching import touch_accounts
 from app.observe import Kind, actor
 
 LARGEST = 10**15
@@ -96,6 +97,7 @@ async def post(
         if (known := session.identity_map.get(session.sync_session.identity_key(Account, account_id))) is not None:
             await session.refresh(known, ["balance"])
     theirs = {row[0] for row in rows if row[2] is not None}
+    await touch_accounts(session, sorted(theirs))
     for account_id in {m.account_id for m in moves if m.amount > 0} & theirs:
         await account_credited(session, account_id)
     return new, True
@@ -138,6 +140,7 @@ async def post_many(session: AsyncSession, bookings: Sequence[Booking]) -> dict[
         ]  # fmt: skip
         if entries:
             await session.execute(insert(Entry).values(entries), execution_options={"audited": True})
+            await touch_accounts(session, sorted({entry["account_id"] for entry in entries}))
         booked |= new
     return booked
 

@@ -79,10 +79,10 @@ CONSTANT = {
 
 def _skeleton(content: Content, files: Sequence[MailAttachment], row: Row, sender: str, name: str) -> Skeleton:
     text, values, frame = content.text(row.language), row.recipient.values, row.recipient.frame
-    everything = {**values, **frame, "staff.name": content.staff_name}
+    project, everything = frame["project.name"], {**values, **frame, "staff.name": content.staff_name}
     _chosen, subject, plain, html = text.parts(values)
     shell = mail_shell(
-        project_name=frame["project.name"], site=frame["project.site"], language=row.language,
+        project_name=project, site=frame["project.site"], language=row.language,
         color=HUES.get(frame["project.hue"], ""),
     )  # fmt: skip
 
@@ -101,7 +101,7 @@ def _skeleton(content: Content, files: Sequence[MailAttachment], row: Row, sende
         text=[piece(everything) if callable(piece) and piece in CONSTANT else piece for piece in plain_pieces],
         html=[
             shell.head, title, shell.middle,
-            *([_tracked(html)] if frame["project.name"] in content.tracked else body), shell.tail,
+            *([_tracked(html, content.hosts.get(project, ""))] if project in content.tracked else body), shell.tail,
         ],
     )  # fmt: skip
 
@@ -118,7 +118,7 @@ def _title(values: Values) -> str:
 _MESSAGE = "\0message"
 
 
-def _tracked(pieces: Sequence[HtmlPiece]) -> Hole:
+def _tracked(pieces: Sequence[HtmlPiece], host: str) -> Hole:
     """The whole HTML as one hole: links that tell whose they are differ in every message."""
     readers = [html_reader(piece) for piece in pieces]
-    return lambda values: tracked(values[_MESSAGE], "".join([read(values) for read in readers]))
+    return lambda values: tracked(values[_MESSAGE], "".join([read(values) for read in readers]), host=host)

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -43,8 +43,10 @@ class Content:
     category: Category | None = None
     tracked: frozenset[str] = frozenset()
     """Names of the projects that count opened and clicked messages."""
-    prepared: dict[str, Any] = field(default_factory=dict, compare=False)
-    """Sender -> what the headers of all messages have in common (headers.py)."""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Name -> host of the projects that have one of their own: links in mails lead there."""
+    prepared: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False)
+    """(sender, host) -> what the headers of all messages have in common (headers.py)."""
 
     def text(self, language: str) -> CompiledMessage:
         """The compiled text of a language that the campaign has. Raises TemplateProblem, KeyError."""
@@ -83,7 +85,10 @@ async def load_content(session: AsyncSession, campaign_id: int) -> Content:
     )  # fmt: skip
     if campaign is None:
         raise NotFound
-    tracked = await session.scalars(select(Project.name).where(Project.tracking), execution_options={"unscoped": True})
+    projects = (await session.execute(
+        select(Project.name, Project.tracking, Project.host).where(or_(Project.tracking, Project.host.is_not(None))),
+        execution_options={"unscoped": True},
+    )).all()  # fmt: skip
     return Content(
         campaign_id=campaign.id, state=campaign.state, policy=campaign.policy,
         texts={text.language: (text.subject, text.body) for text in campaign.texts},
@@ -93,7 +98,8 @@ async def load_content(session: AsyncSession, campaign_id: int) -> Content:
         started_at=campaign.started_at, run=campaign.run,
         per_second=campaign.per_second, per_domain_second=campaign.per_domain_second,
         stop_percent=campaign.stop_percent, stop_window=campaign.stop_window,
-        category=campaign.category, tracked=frozenset(tracked),
+        category=campaign.category, tracked=frozenset(p.name for p in projects if p.tracking),
+        hosts={p.name: p.host for p in projects if p.host},
     )  # fmt: skip
 
 

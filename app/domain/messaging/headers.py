@@ -1,6 +1,6 @@
 """Headers of what we send: that a program wrote it, which list it is of, how to be left alone, where answers go.
 
-`headers()` runs for each of a million messages: all but one signature is made once per campaign and sender.
+`headers()` runs for each of a million messages: all but one signature is made once per campaign, sender and host.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def message_in(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What all messages of a campaign from one sender have in common."""
+    """What all messages of a campaign from one sender and host have in common."""
 
     fixed: dict[str, str]
     unsubscribe: str
@@ -55,9 +55,10 @@ class Prepared:
 
 def headers(content: Content, row: Row, sender: str) -> dict[str, str]:
     """The headers of one message beside those of every mail. sender: the address that it comes from."""
-    prepared = content.prepared.get(sender)
+    host = content.hosts.get(row.recipient.frame["project.name"], "")
+    prepared = content.prepared.get((sender, host))
     if prepared is None:
-        prepared = content.prepared[sender] = _prepare(content, sender)
+        prepared = content.prepared[sender, host] = _prepare(content, sender, host)
     token = _signer.sign(row.message_id)
     if prepared.unsubscribe:
         made = {**prepared.fixed, "List-Unsubscribe": f"<{prepared.unsubscribe}{token}>"}
@@ -68,7 +69,7 @@ def headers(content: Content, row: Row, sender: str) -> dict[str, str]:
     return made
 
 
-def _prepare(content: Content, sender: str) -> Prepared:
+def _prepare(content: Content, sender: str, host: str) -> Prepared:
     category = content.category
     fixed = {"Auto-Submitted": "auto-generated"}  # RFC 3834: no out-of-office replies, please
     if category is None:
@@ -77,7 +78,7 @@ def _prepare(content: Content, sender: str) -> Prepared:
     fixed["List-Id"] = f"<{label + '-' if label else ''}{category.id}.{host_of(sender)}>"  # RFC 2919
     if not category.subscribable:
         return Prepared(fixed, "")
-    place = links.url(PATH)
+    place = links.url(PATH, host=host)
     if place.startswith("https:"):  # RFC 8058 asks for https
         fixed["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return Prepared(fixed, place)

@@ -74,6 +74,15 @@ class Template:
         return _longest(self.parts)
 
 
+def _dotted(node: nodes.Node) -> tuple[nodes.Node, str]:
+    """(what stands before the first point, the whole name): of what is no name, an empty one."""
+    words: list[str] = []
+    while isinstance(node, nodes.Getattr):
+        words.append(node.attr)
+        node = node.node
+    return node, ".".join([node.name, *reversed(words)]) if isinstance(node, nodes.Name) else ""
+
+
 def _longest(parts: Parts) -> str:
     return "".join(
         max((_longest(inner) for _test, inner in part.branches), key=len) if isinstance(part, Choice)
@@ -209,14 +218,9 @@ class _Reader:
         raise _refusal(node)
 
     def _macro(self, node: nodes.Name | nodes.Getattr) -> Read:
-        words: list[str] = []
-        inner: nodes.Node = node
-        while isinstance(inner, nodes.Getattr):
-            words.append(inner.attr)
-            inner = inner.node
+        inner, name = _dotted(node)
         if not isinstance(inner, nodes.Name):
             raise _refusal(inner)
-        name = ".".join([inner.name, *reversed(words)])
         spec = self._known.get(name)
         if spec is None:
             what = _('unknown field "%(name)s".') % {"name": short(name)}
@@ -230,9 +234,10 @@ class _Reader:
         return read_macro(name, spec.longest)
 
     def _has_lines(self, node: nodes.Node) -> bool:
-        if not isinstance(node, nodes.Getattr) or not isinstance(node.node, nodes.Name):
-            return False
-        return self._known[f"{node.node.name}.{node.attr}"].lines
+        while isinstance(node, nodes.Filter) and node.node is not None:
+            node = node.node
+        spec = self._known.get(_dotted(node)[1])
+        return spec is not None and spec.lines
 
     def _filter(self, node: nodes.Filter, depth: int) -> Read:
         if node.node is None or node.kwargs or node.dyn_args or node.dyn_kwargs:

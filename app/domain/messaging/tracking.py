@@ -37,8 +37,8 @@ _WEB = re.compile(r"https?://[^\s/?#@\\]+[^\s\\]*", re.IGNORECASE)
 # ---- into the mail --------------------------------------------------------------------------------------------------
 
 
-def tracked(message_id: str, html: str) -> str:
-    """The HTML of one message with links that tell, and a picture."""
+def tracked(message_id: str, html: str, *, host: str = "") -> str:
+    """The HTML of one message with links that tell, and a picture. host: of the brand, see `links.url`."""
     left = MOST_LINKS
 
     def replaced(found: re.Match[str]) -> str:
@@ -47,16 +47,17 @@ def tracked(message_id: str, html: str) -> str:
         if left <= 0 or len(url) > LONGEST_URL or not _WEB.fullmatch(url):
             return found[0]
         left -= 1
-        return found[1] + escape(click_url(message_id, url)) + found[3]
+        return found[1] + escape(click_url(message_id, url, host=host)) + found[3]
 
-    picture = f'<img src="{escape(links.url(OPENED + _opens.sign(message_id)))}" width="1" height="1" alt="">'
+    shown = escape(links.url(OPENED + _opens.sign(message_id), host=host))
+    picture = f'<img src="{shown}" width="1" height="1" alt="">'
     return _LINK.sub(replaced, html) + picture
 
 
-def click_url(message_id: str, url: str) -> str:
+def click_url(message_id: str, url: str, *, host: str = "") -> str:
     """A link that notes the click and leads to `url`, which is signed with it."""
     mac = _clicks.mac(f"{message_id} {url}")
-    return links.url(f"{CLICKED}{message_id}.{mac}?to={quote(url, safe='')}")
+    return links.url(f"{CLICKED}{message_id}.{mac}?to={quote(url, safe='')}", host=host)
 
 
 # ---- and back -------------------------------------------------------------------------------------------------------

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.errors import Conflict, Invalid, NotFound
+from app.domain import checks
+from app.errors import AppError, Conflict, Invalid, NotFound, only
 from app.i18n import _
+from app.models.messaging import Category
 from app.models.staff import Staff
 from app.models.tickets import Ticket, TicketPriority, TicketStatus
 
@@ -40,9 +45,7 @@ async def check_assigned(session: AsyncSession, staff_id: int | None) -> None:
 async def assign(session: AsyncSession, *, ticket_id: int, staff_id: int | None) -> Ticket:
     """Give a ticket to a staff member, or to nobody. Raises NotFound, Invalid with the field assigned."""
     ticket = await locked(session, ticket_id)
-    await check_assigned(session, staff_id)
-    ticket.assigned_id = staff_id
-    await session.flush()
+    only(await change_tickets(session, [(ticket, {"assigned_id": staff_id})]))
     return ticket
 
 
@@ -74,9 +77,29 @@ async def reopen(session: AsyncSession, *, ticket_id: int) -> Ticket:
 async def set_priority(session: AsyncSession, *, ticket_id: int, priority: TicketPriority) -> Ticket:
     """Raises NotFound."""
     ticket = await locked(session, ticket_id)
-    ticket.priority = priority
-    await session.flush()
+    only(await change_tickets(session, [(ticket, {"priority": priority})]))
     return ticket
+
+
+async def change_tickets(
+    session: AsyncSession, changes: Sequence[tuple[Ticket, Mapping[str, Any]]]
+) -> list[list[str] | AppError]:
+    """Set `assigned_id`, `priority`, `category_id` of locked tickets: for each the names of the changed columns, or why
+    it stays as it is."""
+    known = await checks.those_known(session, Category, (v["category_id"] for _t, v in changes if "category_id" in v))
+    found: list[list[str] | AppError] = []
+    for ticket, values in changes:
+        try:
+            if "assigned_id" in values:
+                await check_assigned(session, values["assigned_id"])
+            if "category_id" in values and values["category_id"] not in known:
+                raise checks.unknown("category_id")
+        except AppError as refusal:
+            found.append(refusal)
+        else:
+            found.append(checks.change(ticket, values))
+    await session.flush()
+    return found
 
 
 def move(ticket: Ticket, to: TicketStatus) -> None:

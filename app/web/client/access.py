@@ -131,6 +131,7 @@ TABLE: Mapping[str, Rule] = {
     # services
     "client.services": Rule(),
     "client.service": Rule(),
+    "client.service.save": Rule(Right.SERVICES, Visit.ACT),
     "client.service.new": Rule(),
     "client.service.order": Rule(Right.SERVICES, Visit.ACT),
     "client.service.ordered": Rule(),

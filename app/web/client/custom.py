@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from wtforms import BooleanField, Form, SelectField, SelectMultipleField, StringField
+from wtforms import BooleanField, Form, SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import Length
 
 from app.domain import custom
 from app.domain.checks import Bad
 from app.domain.custom import Spec
-from app.domain.custom.values import LONGEST
+from app.domain.custom.values import LONGEST, LONGEST_LINES
 from app.i18n import _, type_amount, type_decimal
 from app.models.custom import CustomAccess, CustomKind
 from app.web.forms import only_text, stripped
@@ -60,13 +60,21 @@ def given(form: Any, asked: Iterable[Spec]) -> dict[str, Any]:
 
 
 def items(model: Any, row: Any, *, but: Iterable[Spec] = (), account: str | None = None) -> list[dict[str, Any]]:
-    """What the customer may see of the row: [{label, value}]."""
+    """What the customer may see of the row: [{label, value, lines}]."""
     others = {spec.key for spec in but}
     return [
-        {"label": spec.label, "value": custom.say(spec, row.custom.get(spec.key)) or "–"}
+        {
+            "label": spec.label,
+            "value": custom.say(spec, row.custom.get(spec.key)) or "–",
+            "lines": spec.kind is CustomKind.LONG,
+        }
         for spec in custom.fields(model)
         if spec.access is not CustomAccess.STAFF and spec.key not in others and spec.applies(account)
     ]
+
+
+def _lines(text: Any) -> str:
+    return stripped(text).replace("\r\n", "\n")
 
 
 def _typed(spec: Spec, value: Any) -> Any:
@@ -102,5 +110,8 @@ def field_of(spec: Spec, held: Any = None, *, new: bool = True) -> Any:
             kw |= {"type": "url", "inputmode": "url", "placeholder": "https://"}
         case CustomKind.PHONE:
             kw |= {"type": "tel", "inputmode": "tel"}
+        case CustomKind.LONG:
+            rules = [only_text, *needed, Length(max=LONGEST_LINES, message=_("This is too long."))]
+            return TextAreaField(validators=rules, filters=[_lines], **common)
     rules = [only_text, *needed, Length(max=LONGEST, message=_("This is too long."))]
     return StringField(validators=rules, filters=[stripped], **common)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from typing import Any
 
 from litestar import Response, get, post
@@ -13,6 +14,7 @@ from sqlalchemy.orm import joinedload
 
 from app import db
 from app.domain import catalog, charging
+from app.domain.custom import Spec
 from app.errors import AppError, NotFound
 from app.flash import flash
 from app.i18n import gettext, show_date, show_money
@@ -23,8 +25,9 @@ from app.web.client import queries
 from app.web.client.access import may, why_not
 from app.web.client.area import Asked, me, respond
 from app.web.client.expenses import lines_of
+from app.web.client.saving import saved
 from app.web.client.showing import ends_by_itself, named, own_lines, price_of, service_line, told
-from app.web.forms import number, posted
+from app.web.forms import VersionedForm, number, posted
 
 LIST, NEW = "/client/services", "/client/services/new"
 PAGE = 50
@@ -77,9 +80,22 @@ async def show(request: Asked, key: FromPath[str]) -> Response[Any]:
         return await _page(request, session, service)
 
 
+class ServiceForm(VersionedForm):
+    """What the customer may change of the custom fields."""
+
+
+def _form(service: Service, data: Any = None) -> ServiceForm:
+    asked = own.specs(Service)
+    now = own.data_of(asked, service) | {"version": service.version}
+    made: ServiceForm = own.form_of(ServiceForm, asked, service)(data, data=now)
+    return made
+
+
 async def _page(
-    request: Asked, session: AsyncSession, service: Service, error: str = "", status: int = 200
-) -> Response[Any]:
+    request: Asked, session: AsyncSession, service: Service, error: str = "", status: int = 200,
+    form: ServiceForm | None = None, wrong: str = "",
+) -> Response[Any]:  # fmt: skip
+    """error: of a button; wrong: of the form."""
     view, customer_id = me(request)
     sees = may(view, "client.expenses")
     open_ = service.status is not ServiceStatus.CLOSED
@@ -91,8 +107,10 @@ async def _page(
     missing = await charging.missing_for(session, service) if waits and service.unpaid_since is not None else 0
     unpaid = service.unpaid_since is not None and open_
     target = f"/client/payments/new?service={service.id}" if missing else "/client/payments/new"
+    asked = own.specs(Service) if open_ and may(view, "client.service.save") else []
+    items = _items(service, cost, asked)
     return await respond(
-        request, session, "client/service.html", status, service=service_line(service), items=_items(service, cost),
+        request, session, "client/service.html", status, service=service_line(service), items=items,
         explained=said, base=f"{LIST}/{service.id}", list_url=LIST, error=error,
         renews=service.auto_renew, waits=waits, ends=ends_by_itself(service) and open_,
         ends_on=show_date(service.next_charge_on) if service.next_charge_on else None,
@@ -103,11 +121,11 @@ async def _page(
         missing=show_money(missing, service.currency) if missing and sees else None,
         charged=charged[:CHARGES], sees=sees,
         charged_url=f"/client/expenses?service={service.id}" if len(charged) > CHARGES else None,
-        read_only=why_not(view, "client.service.renew"),
+        read_only=why_not(view, "client.service.renew"), form=(form or _form(service)) if asked else None, wrong=wrong,
     )  # fmt: skip
 
 
-def _items(service: Service, cost: Any) -> list[dict[str, Any]]:
+def _items(service: Service, cost: Any, asked: list[Spec]) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = [{"label": gettext("Product"), "value": service.product.name}]
     off = cost.discount if cost else 0
     items.append({"label": gettext("Price"), "value": price_of(service.price - off, service.currency, service.period)})
@@ -121,7 +139,7 @@ def _items(service: Service, cost: Any) -> list[dict[str, Any]]:
         else:
             items.append({"label": gettext("Next payment"), "value": show_date(service.next_charge_on)})
             items.append({"label": gettext("Amount then"), "value": show_money(cost.gross, service.currency)})
-    return items + own.items(Service, service)
+    return items + own.items(Service, service, but=asked)
 
 
 def _ahead(service: Service, cost: Any) -> dict[str, Any]:
@@ -132,6 +150,23 @@ def _ahead(service: Service, cost: Any) -> dict[str, Any]:
         "amount": show_money(cost.gross, service.currency), "begins": begins.isoformat(), "seen": cost.gross,
         "until": show_date(until) if until else "",
     }  # fmt: skip
+
+
+@post(f"{LIST}/{{key:str}}", name="client.service.save", status_code=200)
+async def save(request: Asked, key: FromPath[str]) -> Response[Any]:
+    _view, customer_id = me(request)
+    given = await posted(request)
+    async with db.unit() as session:
+        service = await find_mine(session, customer_id, key)
+        form, asked = _form(service, given), own.specs(Service)
+        change = partial(catalog.fill_in, session, service=service, custom_values=own.given(form, asked))
+        refused = await saved(session, form, change, at=asked[0].name if asked else "version", row=service)
+    if refused is None:
+        flash(request.scope, "ok", gettext("Saved."))
+        return see_other(f"{LIST}/{number(key)}")
+    async with db.reads() as session:
+        service = await find_mine(session, customer_id, key)
+        return await _page(request, session, service, "", refused.status, form, refused.said)
 
 
 @post(f"{LIST}/{{key:str}}/renew", name="client.service.renew", status_code=200)
@@ -186,4 +221,4 @@ async def cancel(request: Asked, key: FromPath[str]) -> Response[Any]:
     return see_other(f"{LIST}/{number(key)}")
 
 
-HANDLERS = [listed, show, renew, extend, cancel]
+HANDLERS = [listed, show, save, renew, extend, cancel]

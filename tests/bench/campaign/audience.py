@@ -13,7 +13,7 @@ import httpx
 from sqlalchemy import select, text
 
 from app import db
-from app.domain.messaging import campaigns
+from app.domain.messaging import campaigns, starting
 from app.domain.sessions import passwords
 from app.models.staff import Staff
 from app.observe import SYSTEM, acting
@@ -92,13 +92,13 @@ async def _forget(campaign_id: int) -> None:
 async def _chosen(key: str) -> tuple[float, int]:
     with acting(SYSTEM):
         async with db.unit() as session:
-            campaign = await campaigns.start_campaign(
+            campaign = await starting.start_campaign(
                 session, key=key, category_id=1, default_language="en", texts=TEXTS, channels=["email"],
                 audience={"everyone": True},
             )  # fmt: skip
         began = time.monotonic()
         async with db.unit() as session:
-            total = (await campaigns.materialise(session, campaign_id=campaign.id)).total
+            total = (await starting.materialise(session, campaign_id=campaign.id)).total
         seconds = time.monotonic() - began
         async with db.unit() as session:
             await campaigns.stop_campaign(session, campaign_id=campaign.id)

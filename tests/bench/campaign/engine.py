@@ -17,7 +17,7 @@ from sqlalchemy import func, insert, select, text
 
 from app import db, queue
 from app.db import utcnow
-from app.domain.messaging import campaigns
+from app.domain.messaging import starting
 from app.migrations import upgrade_url
 from app.models.customers import Customer
 from app.models.messaging import Campaign, CampaignState, Delivery, DeliveryState
@@ -142,7 +142,7 @@ async def run(place: Place, pids: list[int], customers: int, key: str) -> dict[s
         audience = {"filter": {"field": "id", "op": "at_most", "value": customers}}
     with acting(SYSTEM):
         async with db.unit() as session:
-            campaign = await campaigns.start_campaign(
+            campaign = await starting.start_campaign(
                 session, key=key, category_id=1, default_language="en", texts=TEXTS, channels=["email"],
                 audience=audience,
             )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from sqlalchemy import func, select
 
 from app import db
 from app.domain.config import applying, presets, yamlfile
+from app.domain.config.pictures import lying_in
 from app.domain.config.planning import compare, export, read_file
 from app.domain.config.sections import SECTIONS
 from app.domain.config.yamlfile import FileProblem
 from app.domain.staff import add_staff
 from app.errors import Forbidden
 from app.i18n import LANGUAGES
+from app.integrations.storage import DirectoryStorage, Storage
 from app.models.audit import Audit
 from app.models.automation import Rule
 from app.models.billing import PaymentMethod
@@ -30,40 +33,55 @@ from tests import factories
 
 pytestmark = pytest.mark.usefixtures("database")
 EVERYTHING = (Path(__file__).parent / "everything.yaml").read_bytes()
+PLAIN = re.sub(rb"# Logos\n.*?\n\n", b"", EVERYTHING, flags=re.DOTALL)
+"""Without the files."""
 
 
-async def exported() -> str:
+async def exported(storage: Storage | None = None) -> str:
     async with db.reads() as session:
-        return await export(session)
+        return await export(session, storage)
 
 
-async def differing(data: bytes, *, prune: bool = False) -> list[str]:
-    async with db.reads() as session:
+async def differing(data: bytes, *, prune: bool = False, storage: Storage | None = None) -> list[str]:
+    async with lying_in(storage), db.reads() as session:
         return applying.lines(await compare(session, data, prune=prune))
 
 
-async def test_it_goes_round() -> None:
+async def test_it_goes_round(tmp_path: Path) -> None:
     """What was exported comes into an empty database, and the same bytes come out; nothing differs then."""
+    store = DirectoryStorage(tmp_path)
+
+    def stored() -> list[bytes]:
+        return [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+
     assert await exported() == EVERYTHING.decode().partition("\n\n")[0] + "\n"
-    tried = await applying.rehearse(EVERYTHING)
+    tried = await applying.rehearse(EVERYTHING, storage=store)
     assert tried.differences.count("create") > 25
     async with db.reads() as session:
         assert await session.scalar(select(func.count()).select_from(Project)) == 0, "it was only tried"
-    taken = await applying.take(EVERYTHING)
+    assert stored() == []
+    taken = await applying.take(EVERYTHING, storage=store)
     assert taken.altered == []
-    assert await exported() == EVERYTHING.decode()
+    assert await exported(store) == EVERYTHING.decode() and await exported() == PLAIN.decode()
     async with db.reads() as session:
         assert await session.scalar(select(Rule.secret).where(Rule.name == "Welcome")), "made anew, and in no file"
-    assert await differing(EVERYTHING, prune=True) == ["Nothing differs."]
+        logo = await session.scalar(select(Project.logo).where(Project.name == "Nordhost"))
+    assert stored() == [await store.read(logo)] and stored()[0].startswith(b"\x89PNG")
+    assert await differing(EVERYTHING, prune=True, storage=store) == ["Nothing differs."]
     async with db.reads() as session:
         assert await session.scalar(select(func.count()).where(Audit.action == "config_taken")) == 1
     assert {section.name for section in SECTIONS} == set(yamlfile.read(EVERYTHING).items)
+    assert await differing(PLAIN, prune=True, storage=store) == ["- logos: Nordhost", "1 is removed."]
+    with pytest.raises(FileProblem, match="everything would be removed"):
+        await applying.take(b"# nothing\n", prune=True)
+    await applying.take(PLAIN, prune=True, storage=store)
+    assert await exported(store) == PLAIN.decode()
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 async def test_what_differs_is_told_and_taken() -> None:
-    await applying.take(EVERYTHING)
-    text = EVERYTHING.decode()
+    await applying.take(PLAIN)
+    text = PLAIN.decode()
     changed = text.replace("price: 4.90", "price: 5.50").replace("hue: 2\n    priority: 40", "hue: 3\n    priority: 40")
     changed = changed.replace("name: Bank transfer", "name: Transfer")
     changed = changed.replace("subject: Hi\n", "subject: Hello again\n")
@@ -99,14 +117,14 @@ async def test_what_differs_is_told_and_taken() -> None:
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 async def test_what_is_used_is_not_removed_and_all_stays() -> None:
-    await applying.take(EVERYTHING)
+    await applying.take(PLAIN)
     async with db.unit() as session:
         group = await factories.create_group(session, name="Extra")
         project = await session.scalar(select(Project).where(Project.name == "Nordhost"))
         customer = await factories.create_customer(session, project_id=project.id)
         await factories.create_membership(session, customer=customer, group=group)
     before = await exported()
-    text = EVERYTHING.decode().replace("name: Bank transfer", "name: Transfer")
+    text = PLAIN.decode().replace("name: Bank transfer", "name: Transfer")
     with pytest.raises(FileProblem, match=r"groups\[Extra\]: It is still in use \(membership\)"):
         await applying.take(text.encode(), prune=True)
     assert await exported() == before
@@ -149,6 +167,8 @@ WRONG = [
     (b"? {a: b}\n: c\n", r"line 1: A name is expected here"),
     (b"roles: {\n", r"line 2: This is not YAML"),
     (b"roles:\n\t- name: A\n", r"line 2: This is not YAML"),
+    (b"roles:\n- name: 'A\n  grants: {}\n", r"line 4: This is not YAML: .*quoted scalar, line 2\). Look at the ind"),
+    (b"roles:\n- {name: A, colour: x}\n", r"line 2, roles.1.colour: .* One of these, please: name, desc"),
     (b"roles: []\n---\nroles: []\n", r"line 2: One document"),
     (b"roles: \xff\n", r"line 1: This is not text in UTF-8"),
     (b"a: b\nroles: \x00\n", r"line 2: This holds a character that cannot stand in YAML"),
@@ -163,11 +183,15 @@ WRONG = [
     (b"groups:\n- name: A\n  products: [Stert]\nproducts:\n- name: Start\n",
      r"line 3, groups.1.products.1: products: There is nothing called Stert here. Perhaps Start\?"),
     (b"products:\n- {name: A, currency: EUR, price: 1.005}\n", r"line 2, products\[A\].price: Too many decimals"),
+    (b"logos:\n- {project: A, picture: QUJD}\n", r"line 2, logos.1.picture: This is not a PNG or JPEG"),
+    (b"logos:\n- {project: A, picture: no-base64}\n", r"line 2, logos.1.picture: A picture as base64"),
+    (b"exchange_rates:\n- {base: EUR, quote: USD, rate: 1.1}\n", r"line 2, exchange_rates.EUR..on_day: Please fill"),
+    (b"exchange_rates:\n- {base: EUR, quote: USD, on_day: 2026-01-01, rate: 0}\n", r"rate above zero"),
     (b"segments:\n- name: A\n  condition: {field: nam, op: is, value: x}\n", r"segments\[A\].condition: .*nam"),
     (b"segments:\n- name: A\n  condition: {field: group, op: in, value: [Nobody]}\n", r"line 3, .*: groups: "),
     (b"settings:\n  modlues: []\n", r"line 2, settings.modlues: .*modules"),
     (b"roles:\n- {name: '" + b"x" * 5000 + b"'}\n", r"At most 200 characters"),
-    (b"x" * 6_000_000, r"The file is larger than 5 MB"),
+    (b"x" * 11_000_000, r"The file is larger than 10 MB"),
     (b"roles: [" + b"a," * 110_000 + b"]", r"More than 100000 values"),
 ]  # fmt: skip
 

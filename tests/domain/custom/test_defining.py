@@ -9,13 +9,15 @@ from sqlalchemy import select
 
 from app import db
 from app.domain import custom, customers
+from app.domain.billing import documents
 from app.domain.config import live
 from app.domain.messaging import render, values
 from app.errors import Conflict, Invalid
 from app.i18n import speaking
+from app.models.billing import DocumentKind
 from app.models.custom import CustomField
 from app.models.customers import Customer
-from tests.factories import create_project
+from tests.factories import create_customer, create_payer, create_project
 
 pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)]
 LEVEL: dict[str, Any] = {
@@ -200,3 +202,18 @@ async def test_purging_takes_the_values_out_in_slices_and_then_the_field() -> No
     async with db.reads() as session:
         assert not (await session.scalars(select(CustomField))).all()
         assert not any("zeta" in text for text in await session.scalars(select(Customer.search_text)))
+
+
+async def test_documents_may_use_those_of_the_payer() -> None:
+    await make(target="payer", labels={"en": "Cost centre"}, kind="number", digits=1)
+    text: dict[str, Any] = {"kind": "act", "language": "en", "title": "Act"}
+    async with db.unit() as session:
+        customer = await create_customer(session)
+        await create_payer(session, customer_id=customer.id, custom={"cost_centre": 705})
+        body = "Centre {{ payer.custom.cost_centre }} of {{ payer.name }}"
+        await documents.save_document_template(session, values={**text, "body": body})
+        with pytest.raises(Invalid, match="unknown field"):
+            await documents.save_document_template(session, values={**text, "body": "{{ payer.custom.gone }}"})
+    async with db.unit() as session:
+        made = await documents.make_document(session, customer_id=customer.id, kind=DocumentKind.ACT)
+        assert made.body.startswith("Centre 70.5 of ")

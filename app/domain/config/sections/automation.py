@@ -89,7 +89,7 @@ class Rules(Section):
         **columns(Rule, "name", "project", "position", "trigger", "days", "hours", "amount", "currency", "field"),
         "was": Watched(text(200, lines=False)),
         "becomes": Watched(text(200, lines=False)),
-        **columns(Rule, "clock"),
+        **columns(Rule, "group", "clock"),
         "condition": Condition(Customer),
         "actions": ListOf(Action()),
         "enabled": YesNo(),

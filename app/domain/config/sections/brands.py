@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sqlalchemy import select
@@ -10,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import utcnow
 from app.domain import brands, signup
+from app.domain.billing.logos import logo_of, set_logo
 from app.domain.billing.numbers import KINDS, LONGEST, patterns_of, set_patterns
+from app.domain.config.pictures import Picture, place, written
 from app.domain.config.refs import Refs
 from app.domain.config.section import Section, columns, text
 from app.domain.config.shapes import Checked, ListOf, OneOf, Ref, Shape, YesNo
-from app.errors import Invalid
+from app.errors import Conflict, Invalid
 from app.i18n import _, gettext
 from app.models.customers import Attitude, CustomerKind
 from app.models.projects import Project
@@ -26,8 +29,6 @@ class Attitudes(Section):
 
 
 class Projects(Section):
-    """Without the logo, which is a file."""
-
     name, label, model = "projects", _("Projects"), Project
     fields = columns(
         Project, "name", "enabled", "site", "hue", "host", "slug", "currency", "languages", "default_language",
@@ -66,6 +67,48 @@ class OfProject(Section):
     async def project(session: AsyncSession, values: Mapping[str, Any]) -> Project:
         """That of a row which is new."""
         return (await session.scalars(select(Project).where(Project.id == values["project_id"]))).one()
+
+
+@dataclass
+class Drawn:
+    """A project with the content of its logo."""
+
+    id: int
+    name: str
+    project: Project
+    picture: bytes
+
+
+class Logos(OfProject):
+    """Where the store of files is at hand (`pictures`)."""
+
+    name, label, removes = "logos", _("Logos"), True
+    fields: ClassVar[Mapping[str, Shape]] = {"project": Ref("projects", optional=False), "picture": Picture()}
+
+    async def rows(self, session: AsyncSession) -> Sequence[Any]:
+        found, storage = [], place().storage
+        for project in await super().rows(session) if storage is not None else ():
+            if storage is not None and (picture := await logo_of(session, storage, project.id)) is not None:
+                found.append(Drawn(project.id, project.name, project, picture))
+        return found
+
+    async def read(self, session: AsyncSession, row: Any, refs: Refs) -> dict[str, Any]:
+        return {"project": row.name, "picture": written(row.picture)}
+
+    async def save(self, session: AsyncSession, row: Any, values: dict[str, Any], whole: Mapping[str, Any]) -> Any:
+        if "picture" not in whole:
+            raise Invalid(picture=gettext("Please fill this in."))
+        here = place()
+        if here.storage is None:
+            raise Conflict(gettext("There is no place for files here."))
+        project = await self.project(session, values) if row is None else row.project
+        await set_logo(session, here.storage, project=project, data=whole["picture"])
+        here.made.append(project.logo)
+        return project
+
+    async def remove(self, session: AsyncSession, row: Any) -> None:
+        row.project.logo = ""
+        await session.flush()
 
 
 class Numbers(OfProject):

@@ -1,4 +1,4 @@
-"""Tax rates and the templates of finance documents."""
+"""Tax and exchange rates, and the templates of finance documents."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.billing.documents import save_document_template
 from app.domain.billing.taxes import save_tax_rate
 from app.domain.config.section import Section, columns
-from app.i18n import _
-from app.models.billing import DocumentTemplate, TaxRate
+from app.domain.ledger.exchange import save_rate
+from app.errors import Invalid
+from app.i18n import _, gettext
+from app.models.billing import DocumentTemplate, ExchangeRate, TaxRate
 
 
 class TaxRates(Section):
@@ -21,6 +23,16 @@ class TaxRates(Section):
 
     async def save(self, session: AsyncSession, row: Any, values: dict[str, Any], whole: Mapping[str, Any]) -> Any:
         return await save_tax_rate(session, values=values, rate=row)
+
+
+class ExchangeRates(Section):
+    name, label, model, key = "exchange_rates", _("Exchange rates"), ExchangeRate, ("base", "quote", "on_day")
+    fields = columns(ExchangeRate, "base", "quote", "on_day", "rate")
+
+    async def save(self, session: AsyncSession, row: Any, values: dict[str, Any], whole: Mapping[str, Any]) -> Any:
+        if whole.get("on_day") is None:
+            raise Invalid(on_day=gettext("Please fill this in."))
+        return await save_rate(session, row=row, **{name: whole[name] for name in self.fields})
 
 
 class DocumentTemplates(Section):
