@@ -125,7 +125,8 @@ async def test_what_is_off_rests(database: str) -> None:
         await switch(projects=False)
     assert sorting._no_tickets in sorting.RULES
     async with db.unit() as session:
-        rule = {"name": "Hello", "trigger": "registered", "actions": [{"kind": "webhook", "url": "https://x.example/"}]}
+        rule = {"name": "Hello", "trigger": "balance", "amount": 0, "currency": "EUR",
+                "actions": [{"kind": "webhook", "url": "https://x.example/"}]}  # fmt: skip
         made = await automation.save_rule(session, values=rule)
         await automation.switch(session, rule=made, on=True)
     for state in (True, False):
@@ -133,3 +134,14 @@ async def test_what_is_off_rests(database: str) -> None:
         async with db.reads() as session:
             assert len(await rules.enabled(session, made.trigger)) == state
             assert len(await watching.in_use(session)) == state
+
+
+async def test_a_file_of_many_rows_holds_nobody_up(desk: httpx.AsyncClient) -> None:
+    many = b"attitudes:\n" + b"".join(b"- {name: n%d}\n" % n for n in range(400))
+    page = (await desk.post(f"{URL}/look", files=upload(many))).text
+    assert "400 rows are made." in page
+    key = re.findall(r'name="file" value="([^"]+)"', page)[0]
+    taken = await desk.post(f"{URL}/take", data={"file": key})
+    assert taken.status_code == 303 and "in the background" in (await desk.get(URL)).text
+    async with db.reads() as session:
+        assert await session.scalar(select(func.count()).select_from(Attitude)) == 0
