@@ -202,7 +202,7 @@ class Services(AppView, model=Service):
     form_template = "sqladmin/priced.html"
     look_template = "sqladmin/priced_look.html"
     buttons = MOVES
-    bulk = ("next_charge_on", "auto_renew")
+    bulk = ("next_charge_on", "auto_renew", "price")
     related = (Related("expense"),)
 
     async def form_class(self, session: AsyncSession, obj: Any) -> type[AppForm]:

@@ -21,6 +21,7 @@ from app.db import utcnow
 from app.domain.imports import consents, filed, runs, undoing
 from app.i18n import _, gettext, ngettext, show_bytes, show_moment, show_number
 from app.models.imports import CUSTOMER, ImportRow, ImportRun, ImportState
+from app.models.projects import Project
 
 
 class CustomersForm(UploadForm):
@@ -39,6 +40,14 @@ class CustomersForm(UploadForm):
 
 class CustomersFlow(UploadFlow):
     form = CustomersForm
+
+    async def build(self, press: Press, posted: Any = None) -> AppForm:
+        """The only project needs no choosing."""
+        form = await super().build(press, posted)
+        projects = list(await press.session.scalars(select(Project.id).limit(2))) if posted is None else []
+        if len(projects) == 1:
+            form["project"].data = projects[0]
+        return form
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
         fields: Any = form

@@ -10,15 +10,13 @@ from tasks.daily import daily
 
 @task("custom.index", timeout=600)
 async def index(job: JobRun, *, field_id: int) -> None:
-    async with db.unit() as session:
-        await custom.index(session, field_id=field_id)
+    await custom.index(field_id=field_id)
 
 
 @daily("custom.indexes", hour=4)
 async def indexes(job: JobRun, *, day: str) -> None:
     """Make what is missing of the indexes."""
-    async with db.unit() as session:
-        await custom.index_all(session)
+    await custom.index_all()
 
 
 @task("custom.purge", timeout=60)

@@ -72,19 +72,23 @@ class BulkForm(AppForm):
 
 class EditFlow(ManyFlow):
     async def build(self, press: Press, posted: Any = None) -> AppForm:
-        made = await press.view.form_class(press.session, None)
-        many = EDITABLE[press.view.identity].many
+        view, kind = press.view, EDITABLE[press.view.identity]
+        made = await view.form_class(press.session, None)
         fields: dict[str, Any] = {}
-        for name in names_of(press.view):
-            field = cast("UnboundField[Any]", getattr(made, name))
-            fields |= _of(name, field, several=name in many)
+        for name in names_of(view):
+            field = cast("UnboundField[Any] | None", getattr(made, name, None))
+            if field is None:
+                continue  # of a module that is switched off
+            fields |= _of(name, field, several=name in kind.many)
+            if (beside := kind.within.get(name)) is not None:
+                fields[beside] = _value(getattr(made, beside), None, f"{HOW}{name}={SET}")
         return cast(AppForm, type("EditForm", (BulkForm,), fields)(posted))
 
     def groups(self, press: Press, form: AppForm) -> list[dict[str, Any]]:
-        return [
-            {"label": None, "help": None, "fields": [f"{HOW}{name}", name], "more": False}
-            for name in names_of(press.view)
-        ]
+        within = EDITABLE[press.view.identity].within
+        shown = [[f"{HOW}{name}", name, within.get(name, "")] for name in names_of(press.view)]
+        return [{"label": None, "help": None, "fields": [n for n in names if n in form], "more": False}
+                for names in shown if names[0] in form]  # fmt: skip
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
         view, data = press.view, press.view.values(form)
@@ -92,8 +96,9 @@ class EditFlow(ManyFlow):
         add: dict[str, Sequence[int]] = {}
         remove: dict[str, Sequence[int]] = {}
         touched = []
+        within = EDITABLE[view.identity].within
         for name in names_of(view):
-            how = form.data[f"{HOW}{name}"]
+            how = form.data.get(f"{HOW}{name}", KEEP)
             if how == KEEP:
                 continue
             fields: Any = form
@@ -107,6 +112,8 @@ class EditFlow(ManyFlow):
             else:
                 column = view.prop_of(name).key
                 values[column] = how == YES if how in (YES, NO) else data[column]
+                if (beside := within.get(column)) is not None:
+                    values[beside] = data[beside]
         if not touched:
             raise Invalid(gettext("Choose at least one field that is to be changed."))
         rows, query = chosen_by(press)
@@ -120,8 +127,7 @@ class EditFlow(ManyFlow):
 
 def _of(name: str, field: UnboundField[Any], *, several: bool) -> dict[str, Any]:
     """The choice for one field, and the field itself, which then may be empty."""
-    kwargs = dict(field.kwargs)
-    label = kwargs.pop("label", None) or (field.args[0] if field.args else name)
+    label = _label_of(name, field)
     keep = (KEEP, _("Leave as it is"))
     if issubclass(field.field_class, BooleanField):
         return {
@@ -130,16 +136,22 @@ def _of(name: str, field: UnboundField[Any], *, several: bool) -> dict[str, Any]
     choices = [keep, (SET, _("Set to"))]
     if several:
         choices = [keep, (ADD, _("Add")), (REMOVE, _("Take out"))]
-    given = field.args[1] if len(field.args) > 1 else kwargs.pop("validators", None)
-    kwargs.pop("description", None)
-    kwargs.pop("validators", None)
-    rules = [v for v in given or () if not getattr(v, "field_flags", {}).keys() & {"required", "optional"}]
     when = f"{HOW}{name}={ADD}|{REMOVE}" if several else f"{HOW}{name}={SET}"
-    kwargs["render_kw"] = {**(kwargs.get("render_kw") or {}), "data-when": when}
-    value = field.field_class(
-        gettext("%(field)s: the value") % {"field": label}, validators=[validators.Optional(), *rules], **kwargs
-    )
+    value = _value(field, gettext("%(field)s: the value") % {"field": label}, when)
     return {HOW + name: SelectField(label, choices=choices, default=KEEP), name: value}
+
+
+def _label_of(name: str, field: UnboundField[Any]) -> Any:
+    return field.kwargs.get("label") or (field.args[0] if field.args else name)
+
+
+def _value(field: UnboundField[Any], label: str | None, when: str) -> Any:
+    """The field as it stands here. label: another one. when: it is shown, as `data-when` says it."""
+    kwargs = {k: v for k, v in field.kwargs.items() if k not in ("label", "validators", "description")}
+    given = field.args[1] if len(field.args) > 1 else field.kwargs.get("validators")
+    rules = [v for v in given or () if not getattr(v, "field_flags", {}).keys() & {"required", "optional"}]
+    kwargs["render_kw"] = {**(kwargs.get("render_kw") or {}), "data-when": when}
+    return field.field_class(label or _label_of("", field), validators=[validators.Optional(), *rules], **kwargs)
 
 
 EDIT_SEVERAL = Button(

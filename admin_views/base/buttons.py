@@ -56,6 +56,8 @@ class Press:
     """Set when the form is not sent but looked at: what for."""
     said: str = ""
     """What happened while it was looked at, for the page."""
+    query: str = ""
+    """Chosen rows: how the list looked where they were chosen, as its address says it."""
 
     @property
     def one(self) -> Any:
@@ -69,7 +71,7 @@ class Press:
         """What the form carries along, so that the POST means the same rows."""
         if self.asked is not None:
             return {"all": "1", "query": self.asked.complete()}
-        return {"pks": ",".join(map(str, self.pks))}
+        return {"pks": ",".join(map(str, self.pks)), **({"query": self.query} if self.query else {})}
 
 
 Verb = Callable[..., Awaitable[str | Done]]

@@ -4,8 +4,9 @@ once, by keyset in short transactions; a long one is written in the background a
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
@@ -16,13 +17,14 @@ from admin_views.base.buttons import Button, Done, Flow, Press
 from admin_views.base.fields import AppForm, ListField
 from admin_views.base.listing import count, meant, orderly
 from admin_views.base.plan import Plan, plan_of
+from admin_views.base.views import open_list
 from app import db, filters
 from app.domain.bulk.exporting import add_export
 from app.domain.bulk.files import FILES
 from app.domain.bulk.reading import Source
 from app.domain.bulk.values import known
 from app.domain.lists import Meant
-from app.errors import NotFound
+from app.errors import AppError, NotFound
 from app.i18n import _, gettext
 from app.models import audit
 
@@ -77,6 +79,18 @@ def asked_of(press: Press) -> Asked:
     return press.asked or Asked(condition=press.view.only(press.pks))
 
 
+async def listed(press: Press) -> Asked:
+    """The rows that are meant, in the columns and the order of the list from which the button was pressed."""
+    asked = asked_of(press)
+    if press.asked is not None:
+        return asked
+    try:
+        look = await open_list(press.session, plan_of(press.request, press.view), parse_qsl(press.query))
+    except AppError:  # a view or a column is gone
+        return asked
+    return replace(asked, columns=look.columns, sort=look.sort, descending=look.descending)
+
+
 class ExportForm(AppForm):
     kind = RadioField(
         _("File"),
@@ -98,12 +112,12 @@ class ExportFlow(Flow):
     needs_rows = False
 
     async def build(self, press: Press, posted: Any = None) -> AppForm:
-        shown = press.asked.columns if press.asked is not None else ()
-        listed, others = offered(plan_of(press.request, press.view).shown(shown))
+        asked = await listed(press)
+        usual, others = offered(plan_of(press.request, press.view).shown(asked.columns))
         columns = ListField(
             _("Columns"),
-            choices=[*listed, *others],
-            default=[key for key, _label in listed],
+            choices=[*usual, *others],
+            default=[key for key, _label in usual],
             description=_("None chosen: those of the list."),
         )
         kind: type[AppForm] = type("ExportForm", (ExportForm,), {"columns": columns})
@@ -113,12 +127,12 @@ class ExportFlow(Flow):
         return [{"label": None, "help": None, "fields": ["kind", "columns", "at_once"], "more": False}]
 
     async def act(self, session: AsyncSession, press: Press, form: AppForm) -> Done:
-        view, asked = press.view, asked_of(press)
+        view, asked = press.view, await listed(press)
         plan = plan_of(press.request, view).shown(asked.columns)
         ending = form.data["kind"]
-        listed, others = offered(plan)
+        usual, others = offered(plan)
         wanted = set(form.data["columns"] or ())
-        columns = [c for c in (*listed, *others) if c[0] in wanted] or listed
+        columns = [c for c in (*usual, *others) if c[0] in wanted] or usual
         changes = {
             "filter": [None, asked.query()],
             "ids": [None, list(press.pks)],

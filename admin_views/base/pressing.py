@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -89,7 +90,7 @@ class Pressing(PanelBase):
             pks = parse_ids(source.get("pks", ""))
             if pks and len(view.pk_props) > 1:
                 raise NotFound  # a row with a key of several columns cannot be named by one number
-            press = Press(request, view, button, session, pks, None)
+            press = Press(request, view, button, session, pks, None, query=source.get("query", ""))
             only = (*view.mine(), *view.always())
             statement = select(view.model).where(view.pk_column.in_(pks), *only)
         if (button.flow.needs_rows and "head" not in button.on) or press.pks:
@@ -109,7 +110,7 @@ class Pressing(PanelBase):
     async def _act(self, request: Request, press: Press, form: AppForm) -> Response:
         try:
             async with db.unit() as session:
-                writing = Press(press.request, press.view, press.button, session, press.pks, press.asked)
+                writing = replace(press, session=session, objects=[])
                 if press.objects:
                     ids = [o.id for o in press.objects]
                     statement: Select[Any] = select(press.view.model).where(press.view.pk_column.in_(ids))

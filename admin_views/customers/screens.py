@@ -83,7 +83,7 @@ class Customers(AppView, model=Customer):
     buttons = (*BUTTONS, *DOCUMENTS, OWN_ROLE)
     bulk = (
         "responsible", "attitude", "groups", "language", "country", "timezone", "kind", "came_from",
-        "available_projects",
+        "project", "available_projects",
     )  # fmt: skip
     export_more = (("groups", _("Groups"), "customer_group"), ("logins", _("Users"), "user"))
     more_grants: ClassVar[dict[str, str]] = {

@@ -209,5 +209,9 @@ def _told(table: str, name: str, *, few: bool) -> list[str]:
     ]
 
 
+def index_names(table: str, key: str) -> list[str]:
+    return [index_name(table, key), order_index_name(table, key)]
+
+
 def drop_indexes(table: str, key: str) -> list[str]:
-    return [f'DROP INDEX IF EXISTS "{name}"' for name in (index_name(table, key), order_index_name(table, key))]
+    return [f'DROP INDEX IF EXISTS "{name}"' for name in index_names(table, key)]

@@ -109,10 +109,13 @@ async def _put_back(session: AsyncSession, model: Any, changed: Sequence[Deed]) 
             else:
                 setattr(row, name, typed(columns[name], before))
         if stays:
-            said = gettext("Changed since, and left as it is: %(columns)s.")
-            kept[row.id] = (str(row), said % {"columns": ", ".join(stays)})
+            kept[row.id] = (str(row), said_stays(stays))
     await session.flush()
     return kept
+
+
+def said_stays(names: Sequence[str]) -> str:
+    return gettext("Changed since, and left as it is: %(columns)s.") % {"columns": ", ".join(names)}
 
 
 def _custom_back(row: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@
    data-reveal="#password"    shows or hides a password;   data-copy="#field" copies its value or text (data-copy-text="...": that)
    data-list                  a list with boxes: [data-check-all], [data-check value=pk]; the bar [data-selection-bar] has
                               [data-selection-count], [data-select-matching data-total], [data-selection-clear] and links
-                              [data-selection-url] that get pks=1,2,3 or the page's query and all=1
+                              [data-selection-url] that get pks=1,2,3 and the look of the list, or its query and all=1
    data-tabs                  role=tablist inside switches panels; [data-filled] shows which languages have a text
    data-insert="text"         inserts text at the cursor of the field whose id is in data-into
    data-files                 a file input whose chosen files are listed ([data-file-list]), removable, and may be dropped
@@ -329,6 +329,11 @@
   /* ---- Selecting rows -------------------------------------------------------------------------------------------- */
   var matching = false, anchor = null;
   function boxes() { return all("[data-list] [data-check]"); }
+  function shape() {   // how the list looks: an export of some of its rows looks the same
+    var said = new URLSearchParams(location.search), kept = new URLSearchParams();
+    ["view", "changed", "columns", "sort"].forEach(function (name) { if (said.has(name)) kept.set(name, said.get(name)); });
+    return kept.toString() && "&query=" + encodeURIComponent(kept);
+  }
   function selection() {
     var bar = one("[data-selection-bar]"); if (!bar) return;
     var list = boxes(), chosen = list.filter(function (b) { return b.checked; }), head = one("[data-list] [data-check-all]");
@@ -337,7 +342,7 @@
     var more = one("[data-select-matching]", bar), total = more ? more.dataset.total : "";
     one("[data-selection-count]", bar).textContent = matching ? words.allSelected.replace("{n}", total) : words.selected.replace("{n}", chosen.length.toLocaleString(root.lang || undefined));
     if (more) more.hidden = matching;
-    var query = matching ? [location.search.slice(1), "all=1"].filter(Boolean).join("&") : "pks=" + chosen.map(function (b) { return encodeURIComponent(b.value); }).join(",");
+    var query = matching ? [location.search.slice(1), "all=1"].filter(Boolean).join("&") : "pks=" + chosen.map(function (b) { return encodeURIComponent(b.value); }).join(",") + shape();
     all("[data-selection-url]", bar).forEach(function (a) { a.href = withQuery(a.dataset.selectionUrl, query); });
   }
   on("change", function (event) {

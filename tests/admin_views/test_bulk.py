@@ -16,6 +16,7 @@ from app.models.audit import Audit
 from app.models.bulk import BulkRun
 from app.models.catalog import ServiceStatus
 from app.models.customers import Customer, Membership
+from app.models.views import SavedView
 from tasks import bulk
 from tasks.base import Resources
 from tests import factories
@@ -77,6 +78,22 @@ async def test_several_are_edited_looked_at_and_undone(desk: httpx.AsyncClient, 
     assert (await desk.post("/admin/bulk_run/action/undo", data={"pks": run_id})).status_code == 303
     await run_jobs(resources)
     assert await languages() == ["de"] * 3 + ["en"] and "Undone" in (await desk.get(card)).text
+
+
+async def test_the_price_of_services_is_set_in_its_currency(desk: httpx.AsyncClient, resources: Resources) -> None:
+    url, meant = "/admin/service/action/edit_several", {"all": "1", "query": ""}
+    async with db.unit() as session:
+        customer = await factories.create_customer(session)
+        for code in ("EUR", "JPY"):
+            await factories.create_service(session, customer=customer, price=900, currency=code)
+    form = (await desk.get(f"{url}?all=1")).text
+    assert form.count('data-when="how_price=set"') >= 2
+    empty = await desk.post(url, data={**meant, "how_price": "set", "price": "", "currency": "EUR"})
+    assert empty.status_code == 422 and "Please fill this in" in empty.text
+    set_to = await desk.post(url, data={**meant, "how_price": "set", "price": "1250", "currency": "JPY"})
+    await run_jobs(resources)
+    looked = (await desk.get(set_to.headers["location"])).text
+    assert "Change 1 row" in looked and "Currency: EUR, not JPY." in looked and "1,250\N{NO-BREAK SPACE}JPY" in looked
 
 
 async def test_the_selection_closes_and_joins_groups_and_lists_who_was_refused(
@@ -169,3 +186,26 @@ async def test_recipients_are_exported_in_the_background_too(
     await run_jobs(resources)
     found = await desk.get(f"/admin/bulk_run/file/{card.rpartition('/')[2]}/download")
     assert [line.partition(",")[0] for line in found.text.split()[1:]] == ["C2", "C1", "C0"]
+
+
+async def test_ticked_rows_are_exported_in_the_columns_and_the_order_of_the_list(desk: httpx.AsyncClient) -> None:
+    url = "/admin/customer/action/export"
+    async with db.unit() as session:
+        made = [await factories.create_customer(session, name=name, country="DE") for name in ("B", "A", "C")]
+        columns = [["country", ""], ["name", ""]]
+        view = SavedView(screen="customer", name="Mine", kind="shared", staff_id=None, columns=columns, sort="-name")
+        session.add(view)
+    pks = ",".join(str(c.id) for c in made[:2])
+    for query, heads, names in (
+        ("", None, ["A", "B"]),
+        ("columns=email:wide,name&sort=name", ["email", "name"], ["A", "B"]),
+        (f"view={view.id}", ["country", "name"], ["B", "A"]),
+        ("columns=gone", None, ["A", "B"]),
+    ):
+        form = (await desk.get(url, params={"pks": pks, "query": query})).text
+        ticked = re.findall(r'name="columns" value="(\w+)" checked', form)
+        assert ticked[:1] == ["id"] if heads is None else ticked == heads, query
+        posted = await desk.post(url, data={"pks": pks, "query": query, "kind": "csv", "columns": ticked})
+        assert posted.status_code == 200
+        rows = list(csv.DictReader(io.StringIO(posted.text.removeprefix("\ufeff"))))
+        assert [row["Name"] for row in rows] == names, query

@@ -97,7 +97,7 @@ async def test_every_kind_is_sorted_page_by_page(desk: httpx.AsyncClient) -> Non
 
 async def test_a_file_has_the_order_of_the_list(desk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = await make(indexed=True)
-    monkeypatch.setattr("admin_views.base.export.CHUNK", 7)
+    monkeypatch.setattr("app.domain.bulk.reading.CHUNK", 7)
     for key, order in orders.items():
         sent = {"all": "1", "query": f"sort=custom_{key}&columns=name", "kind": "csv"}
         sheet = await desk.post("/admin/customer/action/export", data=sent)
@@ -134,9 +134,8 @@ async def test_too_many_are_sorted_only_by_an_index(
 
 async def test_the_index_serves_the_order(desk: httpx.AsyncClient) -> None:
     await make(indexed=True)
-    async with db.unit() as session:
-        for field_id in range(1, len(KINDS) + 1):
-            await custom.index(session, field_id=field_id)
+    for field_id in range(1, len(KINDS) + 1):
+        await custom.index(field_id=field_id)
     async with db.reads() as session:
         # a plan is made with the schema that the connection knows
         for setting in ("SELECT * FROM sqlite_master",) if db.is_sqlite() else ("SET enable_sort = off",):
@@ -154,12 +153,26 @@ async def test_the_index_serves_the_order(desk: httpx.AsyncClient) -> None:
             rows = await connection.exec_driver_sql(f"{explain} {asked.sql}", asked.parameters({"a": empty, "b": 0}))
             plan = "\n".join(str(row) for row in rows)
             assert f"cf_customer__{key}" in plan and "Sort" not in plan and "TEMP B-TREE" not in plan, (key, plan)
+    names = "sqlite_master WHERE name" if db.is_sqlite() else "pg_indexes WHERE indexname"
+
+    async def left() -> list[str]:
+        column = "name" if db.is_sqlite() else "indexname"
+        async with db.reads() as session:
+            found = await session.scalars(text(f"SELECT {column} FROM {names} LIKE 'cf_customer%' ORDER BY 1"))
+            return [name for name in found if "_level" in name or "_town" in name]
+
     async with db.unit() as session:
-        field = await session.get_one(custom.CustomField, 5)
-        await custom.change(session, field=field, choices=[*field.choices[::-1]])
-        await custom.index(session, field_id=5)
-        await custom.change(session, field=field, indexed=False)
-        await custom.index(session, field_id=5)
-        at = "sqlite_master WHERE name" if db.is_sqlite() else "pg_indexes WHERE indexname"
-        left = await session.execute(text(f"SELECT 1 FROM {at} LIKE 'cf_customer%level'"))
-        assert left.all() == []
+        level = await session.get_one(custom.CustomField, 5)
+        await custom.change(session, field=level, choices=[*level.choices[::-1]])
+    before = await left()
+    await custom.index(field_id=5)
+    assert await left() == before and "cf_customer__level" in before
+    async with db.unit() as session:
+        level = await session.get_one(custom.CustomField, 5)
+        await custom.change(session, field=level, indexed=False)
+        town = await session.get_one(custom.CustomField, 4)
+        await session.delete(town)
+    await custom.index(field_id=5)
+    assert before != await left() and not any("_level" in name for name in await left())
+    await custom.index_all()
+    assert await left() == [], "nor of a field that is gone"

@@ -43,7 +43,8 @@ async def test_a_file_is_uploaded_checked_started_and_undone(desk: httpx.AsyncCl
     async with db.unit() as session:
         project = await factories.create_project(session, name="Nordhost")
         group = await factories.create_group(session, name="Regulars")
-    assert 'type="file"' in (await desk.get("/admin/import_run/action/upload?all=1")).text
+    form = (await desk.get("/admin/import_run/action/upload?all=1")).text
+    assert 'type="file"' in form and "Nordhost" in form, "the only project is chosen"
     text = TEXT.replace("country", "Land,Art,Kundengruppe").replace(",DE\n", ",DE,Firma,\n")
     answer = await upload(desk, project.id, text + "98,Old,old@e.org,,Verein,Stammkunden\n99,Nowhere,n@e.org,XX,,\n")
     assert answer.status_code == 303, answer.text

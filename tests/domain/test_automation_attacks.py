@@ -119,7 +119,8 @@ async def test_staff_of_a_project_reach_nobody_else_with_a_rule(resources: Any) 
         far = await make.create_staff(session, email="far@desk.example", projects=[other])
         group = await make.create_group(session)
         foreign = await make.create_rule(session, name="Theirs", project_id=other.id)
-    me = Actor(Kind.STAFF, None, projects=frozenset({mine.id}))
+        known = await make.create_staff(session, grants=[("*", "*")], projects=[mine])
+    me = Actor(Kind.STAFF, known.id, projects=frozenset({mine.id}))
     with acting(me):
         for values in ({}, {"project_id": other.id}):
             with pytest.raises(Invalid):

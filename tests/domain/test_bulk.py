@@ -23,7 +23,7 @@ from app.models.customers import Customer, CustomerStatus, Group, Membership
 from app.models.jobs import Job
 from app.models.staff import Grant, Staff, StaffProject
 from app.models.tickets import Ticket, TicketPriority
-from app.models.users import User
+from app.models.users import User, UserCustomer
 from app.observe import Actor, Kind, acting
 from tasks import base, bulk
 from tests import factories
@@ -334,6 +334,62 @@ async def test_other_things_are_changed_by_their_own_verbs(resources: base.Resou
     for run in made:
         assert (await undone(colleague, resources, run.id)).undone == 1
     assert await now() == (True, False, True, service.next_charge_on, TicketPriority.NORMAL, None)
+
+
+async def test_customers_take_their_users_along_to_another_project_and_back(
+    resources: base.Resources, colleague: Staff
+) -> None:
+    async with db.unit() as session:
+        old, new = [await factories.create_project(session) for _n in range(2)]
+        people, logins = [], []
+        for name in ("Free", "Taken", "Shared", "Partner", "Later"):
+            people.append(await factories.create_customer(session, project=old, name=name))
+            logins.append(await factories.create_user(session, customer=people[-1], username=name.lower()))
+        await factories.create_user(session, project=new, username="taken")
+        session.add(UserCustomer(user_id=logins[2].id, customer_id=people[3].id))
+    run_id = await begin(colleague, chosen(Customer), values={"project_id": new.id})
+    run = await done(colleague, resources, run_id)
+    assert (run.changed, run.refused) == (2, 3)
+    assert [name for _id, name, _why in run.looked["refused"]] == ["Partner", "Shared", "Taken"]
+    assert "serves other customers" in run.looked["refused"][0][2] and "is taken" in run.looked["refused"][2][2]
+
+    async def moved() -> set[str]:
+        async with db.reads() as session:
+            there = {c.name for c in await session.scalars(select(Customer).where(Customer.project_id == new.id))}
+            users = select(User.username).join(UserCustomer).where(User.project_id == new.id)
+            assert {name.title() for name in await session.scalars(users)} == there, "with their users"
+            return there
+
+    assert await moved() == {"Free", "Later"}
+    async with db.unit() as session:  # meanwhile somebody in the old project has the name
+        await factories.create_user(session, project=old, username="later")
+    back = await undone(colleague, resources, run_id)
+    assert (back.undone, back.kept, await moved()) == (1, 1, {"Later"})
+    assert "is taken" in back.looked["not_undone"][0][2]
+
+
+async def test_a_price_is_for_one_currency(resources: base.Resources, colleague: Staff) -> None:
+    async with db.unit() as session:
+        customer = await factories.create_customer(session)
+        euro, yen = [await factories.create_service(session, customer=customer, price=900, currency=c)
+                     for c in ("EUR", "JPY")]  # fmt: skip
+    for values in ({"price": 1250}, {"currency": "JPY"}):
+        with pytest.raises(Invalid):
+            await begin(colleague, chosen(Service), noun="service", values=values)
+    asked = {"price": 1250, "currency": "EUR"}
+    run = await done(colleague, resources, await begin(colleague, chosen(Service), noun="service", values=asked))
+    assert (run.changed, run.looked["fields"]) == (1, {"price": 1})
+    assert run.looked["sample"][0]["changes"] == [["price", "9.00\N{NO-BREAK SPACE}EUR", "12.50\N{NO-BREAK SPACE}EUR"]]
+    assert [(i, why) for i, _name, why in run.looked["refused"]] == [(yen.id, "Currency: JPY, not EUR.")]
+
+    async def now() -> list[tuple[int, str]]:
+        async with db.reads() as session:
+            rows = [await session.get_one(Service, s.id) for s in (euro, yen)]
+            return [(row.price, row.currency) for row in rows]
+
+    assert await now() == [(1250, "EUR"), (900, "JPY")]
+    assert (await undone(colleague, resources, run.id)).undone == 1
+    assert await now() == [(900, "EUR"), (900, "JPY")]
 
 
 async def test_what_a_row_was_before_may_be_gone(resources: base.Resources, colleague: Staff) -> None:

@@ -287,3 +287,22 @@ def test_columns_of_other_programs(program: str) -> None:
 def test_values_tell_what_names_do_not() -> None:
     sample = [["A-1", "Deutschland", "a@x.example"], ["A-2", "Austria", "b@x.example"], ["A-3", "Испания", ""]]
     assert guess(["Sigle", "Wo", "Wie"], sample) == {"Sigle": "ref", "Wo": "country", "Wie": "email"}
+
+
+@on_sqlite
+@pytest.mark.usefixtures("redis")
+async def test_what_is_no_table_is_refused_and_a_missing_head_is_told(
+    resources: base.Resources, project: Project
+) -> None:
+    async def read(content: bytes) -> Any:
+        stored = await runs.store(resources.storage, name="a.csv", chunks=content, max_bytes=10**6)
+        async with db.unit() as session:
+            run = await runs.add_import(session, stored=stored, name="a.csv", project_id=project.id, source="x")
+        await run_jobs(resources)
+        return await row(run.id)
+
+    binary = await read(bytes(range(256)) * 40)
+    assert (binary.state, binary.error) == (ImportState.FAILED, "This is neither a CSV file nor an XLSX workbook.")
+    bare = await read(b"Hans,hans@x.example,D\nGreta,greta@x.example,A\n")
+    assert "The first row looks like data" in bare.looked["warnings"][0]
+    assert not (await read(b"name,e-mail\nHans,hans@x.example\n")).looked["warnings"]

@@ -5,18 +5,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.automation import events, rules, watching
 from app.domain.customers import grouping
 from app.models.automation import Touched, Trigger
+from app.models.customers import Group
 from app.models.jobs import Job, JobState
 from app.models.noticing import chain
 from app.models.touching import TASK
 from app.queue import enqueue
 
 BATCH = 2000
+RULES = 50
+"""So many groups by rule such a batch may have; of more, it is smaller, for others wait while it is written."""
 
 
 async def work(session: AsyncSession) -> bool:
@@ -26,7 +29,9 @@ async def work(session: AsyncSession) -> bool:
     columns = (
         Touched.id, Touched.customer_id, Touched.what, Touched.account_id, Touched.balance, Touched.chain
     )  # fmt: skip
-    rows = (await session.execute(select(*columns).order_by(Touched.id).limit(BATCH).with_for_update())).all()
+    n = await session.scalar(select(func.count()).where(Group.condition.is_not(None))) or 0
+    most = max(1, BATCH * RULES // max(n, RULES))
+    rows = (await session.execute(select(*columns).order_by(Touched.id).limit(most).with_for_update())).all()
     if not rows:
         return False
     longest: dict[int, str] = {}

@@ -74,6 +74,10 @@ class Editable:
     many: Mapping[str, Many] = field(default_factory=dict)
     acts: Mapping[str, Act] = field(default_factory=dict)
     follow: Follow | None = None
+    within: Mapping[str, str] = field(default_factory=dict)
+    """Column -> the one that its value depends on, which is said with it: rows where that one differs are refused."""
+    by_verb: frozenset[str] = frozenset()
+    """Columns with which others move along: `change` puts them back as well."""
 
     def cleaned(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of `wanted` in the shape in which they are kept. Raises Invalid with every bad field, also for
@@ -86,6 +90,9 @@ class Editable:
         if gone:
             raise Invalid(**{name: gettext("There is no such field.") for name in gone})
         values = checks.clean(given, self.fields)
+        for name, beside in self.within.items():
+            if (name in values) is not (beside in values):
+                raise checks.unknown(beside)
         if own := values.get("custom"):
             kept = custom.clean(self.model, own, before={})
             values["custom"] = {key: kept.get(key) for key in own}
@@ -127,7 +134,7 @@ EDITABLE: dict[str, Editable] = {
     "customer": Editable(
         Customer,
         _some(customers.FIELDS, "kind", "country", "language", "timezone", "attitude_id", "responsible_id",
-              "came_from", "custom"),
+              "came_from", "project_id", "custom"),
         _customers,
         {
             "groups": Many(_("Groups"), Membership, "customer_id", "group_id", Group, "by_rule"),
@@ -137,11 +144,12 @@ EDITABLE: dict[str, Editable] = {
         },
         {"close": Act(_("Close the account"), customers.close_customers, "status", "action:close")},
         _follow,
+        by_verb=frozenset({"project_id"}),
     ),
     "user": Editable(User, _some(users.FIELDS, "language", "enabled", "custom"), users.change_users),
     "service": Editable(
-        Service, _some(services.FIELDS, "next_charge_on", "auto_renew", "custom"), services.change_services,
-        follow=_follow_services
+        Service, _some(services.FIELDS, "next_charge_on", "auto_renew", "price", "currency", "custom"),
+        services.change_services, follow=_follow_services, within={"price": "currency"},
     ),
     "ticket": Editable(
         Ticket,

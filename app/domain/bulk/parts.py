@@ -21,7 +21,7 @@ from app.domain.bulk.runs import Left
 from app.domain.bulk.values import related
 from app.domain.custom.spec import PREFIX
 from app.errors import AppError, Conflict, Invalid
-from app.i18n import country_name, gettext, language_name, show_date, show_moment
+from app.i18n import country_name, gettext, language_name, say_money, show_date, show_moment
 from app.models.bulk import BulkRun, BulkState
 
 FIRST, MOST = 100, 1000
@@ -85,6 +85,7 @@ class Worker:
         self.many = [name for name in kind.many if self.add.get(name) or self.remove.get(name)]
         self.act = kind.acts[run.wanted["act"]] if "act" in run.wanted else None
         self.own: dict[str, Any] = self.values.pop("custom", {})
+        self.within = {of: self.values.pop(of) for name, of in kind.within.items() if name in self.values}
         self.columns = [self.act.column] if self.act else list(self.values)
         self.names: dict[tuple[Any, Any], str] = {}
         self.most = FIRST
@@ -142,6 +143,9 @@ class Worker:
             if (row := rows.get(row_id)) is None:
                 found.refused.append((position, row_id, "", gettext("It does not exist any more.")))
                 continue
+            if apart := self._apart(row):
+                found.refused.append((position, row_id, str(row), apart))
+                continue
             has, stays = ({n: frozenset(p.get(row_id, ())) for n, p in of.items()} for of in (present, held))
             step = self._step(position, row, has, stays)
             if step.wanted or self.act is not None:
@@ -149,6 +153,12 @@ class Worker:
             else:
                 found.unchanged += 1
         return found, steps
+
+    def _apart(self, row: Any) -> str:
+        """Why the values are not meant for this row."""
+        differs = ((self.kind.label(of), getattr(row, of), value) for of, value in self.within.items())
+        said = gettext("%(field)s: %(now)s, not %(then)s.")
+        return " ".join(said % {"field": name, "now": now, "then": then} for name, now, then in differs if now != then)
 
     async def _loaded(self, session: AsyncSession, ids: Sequence[int]) -> dict[int, Any]:
         """The rows, locked, as they are in the database."""
@@ -277,6 +287,8 @@ class Worker:
         if (pointed := related(mapped, stored)) is not None:
             return await self._name(session, pointed, value)
         widget = str(stored.info.get("widget", "")).removesuffix("_or_none")
+        if widget == "money":
+            return say_money(value, self.within[stored.info["currency"]])
         named = {"country": country_name, "language": language_name}.get(widget)
         return named(value) if named else str(value)
 

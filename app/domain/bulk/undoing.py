@@ -14,8 +14,9 @@ from app.domain.bulk import runs
 from app.domain.bulk.kinds import EDITABLE, Editable, Many, grant_of
 from app.domain.bulk.runs import Left
 from app.domain.undoing import Deed, Kept, Trace
-from app.errors import Conflict, Forbidden
+from app.errors import AppError, Conflict, Forbidden
 from app.i18n import gettext
+from app.models import audit
 from app.models.bulk import BulkKind, BulkRun, BulkState
 from app.queue import enqueue
 
@@ -73,7 +74,10 @@ async def _part(session: AsyncSession, run_id: int) -> Left:
     if not part and upto == trace.last:
         await runs.end(session, run, BulkState.UNDONE)
         return Left(run.done, run.changed, over=True)
-    kept = await undoing.put_back(session, kind.model, [d for d in part if d.noun == run.noun and d.action == "update"])
+    mine = [deed for deed in part if deed.noun == run.noun and deed.action == "update"]
+    kept = await _by_verb(session, kind, mine)
+    plain = [replace(d, changes={c: v for c, v in d.changes.items() if c not in kind.by_verb}) for d in mine]
+    kept |= await undoing.put_back(session, kind.model, plain)
     for noun, many in links.items():
         kept |= await _links_back(session, kind, many, [d for d in part if d.noun == noun])
     rows = {_row_of(deed, links) for deed in part}
@@ -100,6 +104,26 @@ def _row_of(deed: Deed, links: dict[str, Many]) -> int:
         return deed.row_id
     before, after = deed.changes[many.of]
     return int(after if after is not None else before)
+
+
+async def _by_verb(session: AsyncSession, kind: Editable, changed: Sequence[Deed]) -> Kept:
+    """Put back by the verb of the change what moves others along, and may be refused."""
+    asked = {d.row_id: {c: v for c, v in d.changes.items() if c in kind.by_verb} for d in changed}
+    asked = {row_id: changes for row_id, changes in asked.items() if changes}
+    if not asked:
+        return Kept()
+    kept, steps = Kept(), []
+    model = kind.model
+    for row in await session.scalars(select(model).where(model.id.in_(asked)).with_for_update()):
+        stays = [c for c, (_before, after) in asked[row.id].items() if audit.plain(getattr(row, c)) != after]
+        if stays:
+            kept[row.id] = (str(row), undoing.said_stays([kind.label(c) for c in stays]))
+        else:
+            steps.append((row, {c: before for c, (before, _after) in asked[row.id].items()}))
+    for (row, _values), outcome in zip(steps, await kind.change(session, steps), strict=True):
+        if isinstance(outcome, AppError):
+            kept[row.id] = (str(row), str(outcome))
+    return kept
 
 
 async def _links_back(session: AsyncSession, kind: Editable, many: Many, changed: Sequence[Deed]) -> Kept:

@@ -1,17 +1,7 @@
 """Custom fields: what a company keeps besides the columns, without a migration and without a restart."""
 
-from app.domain.custom.defining import (
-    archive,
-    change,
-    count,
-    create,
-    index,
-    index_all,
-    move,
-    purge,
-    purge_some,
-    restore,
-)
+from app.domain.custom.defining import archive, change, count, create, move, purge, purge_some, restore
+from app.domain.custom.indexing import index, index_all
 from app.domain.custom.sorting import SORTABLE, order
 from app.domain.custom.spec import PREFIX, Named, Option, Spec, by_key, fields, known, named, see
 from app.domain.custom.values import CUSTOMER, SIGNING_UP, STAFF, Asked, check, clean, plain, read, say

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import inside, is_sqlite, model_of, text_in, utcnow
+from app.db import inside, model_of, text_in, utcnow
 from app.domain import checks
 from app.domain.checks import Bad
-from app.domain.custom import names, sorting, values
-from app.domain.custom.spec import PLAIN, Model, Spec, spec_of
+from app.domain.custom import names, values
+from app.domain.custom.spec import Model, Spec, spec_of
 from app.errors import Conflict, Invalid
 from app.i18n import LANGUAGES, gettext, language, show_number
 from app.models.custom import CustomAccess, CustomField, CustomKind, CustomTarget, said
@@ -250,6 +250,9 @@ async def purge(session: AsyncSession, *, field: CustomField) -> None:
         raise Conflict(gettext("Remove the field first."))
     if not field.purging:
         field.purging = True
+        if field.indexed:
+            field.indexed = False
+            await _see_to_index(session, field)
         await session.flush()
         await enqueue(session, "custom.purge", field_id=field.id)
 
@@ -267,8 +270,6 @@ async def purge_some(session: AsyncSession, *, field_id: int, most: int = 500) -
     await session.flush()
     if len(found) == most:
         return True
-    for statement in inside.drop_indexes(field.target.value, field.key):
-        await session.execute(text(statement))
     await session.delete(field)
     await session.flush()
     return False
@@ -284,29 +285,3 @@ def _indexed(field: CustomField) -> tuple[Any, ...]:
 
 async def _see_to_index(session: AsyncSession, field: CustomField) -> None:
     await enqueue(session, "custom.index", field_id=field.id)
-
-
-async def index(session: AsyncSession, *, field_id: int) -> None:
-    """Make the indexes of a field that is filtered or sorted by often, or drop those of one that is not."""
-    field = await session.get(CustomField, field_id)
-    if field is None:
-        return
-    for statement in inside.drop_indexes(field.target.value, field.key):
-        await session.execute(text(statement))
-    if field.indexed:
-        await _index(session, field)
-
-
-async def index_all(session: AsyncSession) -> None:
-    """Make the indexes that are missing: a migration that makes a table anew leaves them behind."""
-    for field in await session.scalars(select(CustomField).where(CustomField.indexed)):
-        await _index(session, field)
-
-
-async def _index(session: AsyncSession, field: CustomField) -> None:
-    few, spec = field.kind in (CustomKind.CHOICE, CustomKind.YES_NO), spec_of(field)
-    statements = sorting.make_index(spec, session.get_bind().dialect)
-    if is_sqlite():  # PostgreSQL has one for all filters
-        statements += inside.make_index(field.target.value, field.key, folded=field.kind in PLAIN, few=few)
-    for statement in statements:
-        await session.execute(text(statement))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ VALUES, LONG = 60, 60
 """A column with more different values than that, or longer ones, holds no choices."""
 SAMPLE = 50
 _BLOCK = 1 << 20
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 @dataclass
@@ -160,6 +162,9 @@ def _look_through(sheet: Sheet, found: _Found) -> None:
         raise Invalid(gettext("The file has the names of columns, and no rows under them."))
     found.warnings = list(sheet.warnings)
     found.warnings += [gettext("The column %(name)s stands there twice.") % {"name": name} for name in sheet.doubled]
+    if any(_ADDRESS.fullmatch(name) for name in sheet.columns):
+        found.warnings.append(gettext("The first row looks like data, and is taken for the names of the columns: put "
+                                      "names above it, or it is lost."))  # fmt: skip
     found.guessed = guess(sheet.columns, islice(first, SAMPLE))
     found.columns = [
         {"name": name, "samples": samples[n], "values": list(values[n] or ())} for n, name in enumerate(sheet.columns)

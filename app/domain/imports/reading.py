@@ -83,6 +83,8 @@ def look_at(path: Path) -> Sheet:
         encoding, errors = _encoding(path)
         with path.open(encoding=encoding, errors=errors, newline="") as file:
             sample = file.read(_SAMPLE)
+            if _is_binary(sample):
+                raise Invalid(gettext("This is neither a CSV file nor an XLSX workbook."))
             delimiter = CELLS if CELLS in sample.partition("\n")[0] else _delimiter(sample)
             file.seek(0)
             found = (r for r in _records(file, delimiter, None) if r.problem or any(c.strip() for c in r.cells))
@@ -109,6 +111,12 @@ def look_at(path: Path) -> Sheet:
         columns.append(name)
     warnings = [gettext("Some lines are in another encoding (Windows-1252). Look at their letters.")]
     return Sheet(path, encoding, delimiter, columns, header.line, doubled, errors, warnings if errors == MIXED else [])
+
+
+def _is_binary(sample: str) -> bool:
+    """Text has no control characters, but for those that `workbooks` puts in."""
+    odd = sum(c < " " and c not in "\t\n\r\v\f" for c in sample)
+    return odd > len(sample) // 50 and CELLS not in sample.partition("\n")[0]
 
 
 def rows(sheet: Sheet) -> Iterator[Record]:
@@ -269,7 +277,7 @@ def _fit(record: Record, width: int) -> Record:
     while len(cells) > width and not cells[-1].strip():
         cells.pop()
     if len(cells) != width and any(cells):
-        reason = gettext("This row has %(cells)d cells, the header has %(columns)d.")
+        reason = gettext("Cells in this row: %(cells)d, in the header: %(columns)d.")
         return Record(record.line, [], reason % {"cells": len(cells), "columns": width})
     if any(len(cell) > CELL for cell in cells):
         return Record(record.line, [], gettext("A cell is longer than %(n)d characters.") % {"n": CELL})
