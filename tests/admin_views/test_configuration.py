@@ -13,11 +13,16 @@ from app.domain import automation, discounts
 from app.domain.automation import rules, watching
 from app.domain.config import live, modules
 from app.domain.inbound import rules as sorting
+from app.integrations.mail import OutboxMailer
+from app.integrations.storage import DirectoryStorage
 from app.models.customers import Attitude, Customer
+from app.models.jobs import Job, JobState
 from app.models.staff import Staff
-from tasks import charging, invoices
+from app.settings import Settings
+from tasks import base, charging, invoices
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
+from tests.domain.test_import_runs import run_jobs
 
 assert charging and invoices
 
@@ -136,12 +141,25 @@ async def test_what_is_off_rests(database: str) -> None:
             assert len(await watching.in_use(session)) == state
 
 
-async def test_a_file_of_many_rows_holds_nobody_up(desk: httpx.AsyncClient) -> None:
-    many = b"attitudes:\n" + b"".join(b"- {name: n%d}\n" % n for n in range(400))
-    page = (await desk.post(f"{URL}/look", files=upload(many))).text
-    assert "400 rows are made." in page
-    key = re.findall(r'name="file" value="([^"]+)"', page)[0]
-    taken = await desk.post(f"{URL}/take", data={"file": key})
-    assert taken.status_code == 303 and "in the background" in (await desk.get(URL)).text
-    async with db.reads() as session:
+async def test_a_file_of_many_rows_is_taken_later_by_who_may_still(
+    desk: httpx.AsyncClient, sign_in: SignIn, settings: Settings
+) -> None:
+    resources = base.Resources(
+        settings, OutboxMailer(settings.data_dir / "outbox"), DirectoryStorage(settings.data_dir / "attachments")
+    )
+    brief = await create_staff([("project", "action:configuration"), ("attitude", "create")])
+    for n, browser in enumerate((desk, await sign_in(brief))):
+        many = b"attitudes:\n" + b"".join(b"- {name: n%d-%d}\n" % (n, m) for m in range(400))
+        page = (await browser.post(f"{URL}/look", files=upload(many))).text
+        assert "400 rows are made." in page
+        key = re.findall(r'name="file" value="([^"]+)"', page)[0]
+        taken = await browser.post(f"{URL}/take", data={"file": key})
+        assert taken.status_code == 303 and "in the background" in (await browser.get(URL)).text
+    async with db.unit() as session:
         assert await session.scalar(select(func.count()).select_from(Attitude)) == 0
+        (await session.get_one(Staff, brief.id)).enabled = False
+    await run_jobs(resources)
+    async with db.reads() as session:
+        assert await session.scalar(select(func.count()).select_from(Attitude)) == 400
+        states = (await session.scalars(select(Job.state).where(Job.name == "config.take").order_by(Job.id))).all()
+        assert states == [JobState.DONE, JobState.FAILED], "who cannot sign in any more configures nothing"
