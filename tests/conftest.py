@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import sqlalchemy as sa
@@ -31,6 +31,9 @@ from app.migrations import upgrade_url
 from app.observe import SYSTEM, actor
 from app.settings import Settings
 from tasks import worker
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 assert worker  # every task is known by now
 # for speed, as for PostgreSQL below: the real hash with cheap parameters, and no machine that loses its power. The
@@ -214,3 +217,23 @@ async def redis(redis_url: str) -> AsyncIterator[str]:
     await pool.flushall()
     yield redis_url
     await queue.close()
+
+
+def _as_long_as_may_be(fixture_name: str, config: pytest.Config) -> Literal["session", "module"]:
+    """Playwright keeps a loop running in this thread, where other tests have theirs; in `make pages` none has."""
+    return "session" if config.option.markexpr == "pages" else "module"
+
+
+@pytest.fixture(scope=_as_long_as_may_be)
+def chromium() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.house import find_chromium
+
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no Chromium on this machine: install it, or set BURSAR_CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.localrun import redis_server
-from tests.commands import bursar
+from tests.forked import bursar
 from tests.integrations.stripe_api import SECRET_KEY, WEBHOOK_SECRET, stripe_server
 
 ROOT = Path(__file__).parent.parent

@@ -17,7 +17,7 @@ from app import db, migrations
 from app.db import Extra
 from app.migrations import MigrationError
 from app.settings import Settings, load
-from tests.commands import bursar
+from tests.forked import bursar
 
 ROOT = Path(__file__).parent.parent
 

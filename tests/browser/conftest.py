@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.browser.house import House, Walk, Watch, find_chromium, furnish, open_house
+from tests.browser.house import House, Walk, Watch, furnish, open_house
 
 
 def _blocking(work: Coroutine[Any, Any, None]) -> None:
@@ -45,17 +45,6 @@ def house(redis_url: str, tmp_path_factory: pytest.TempPathFactory, request: pyt
     _blocking(furnish(database, data))
     with open_house(database, redis_url, data) as opened:
         yield opened
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = find_chromium()
-    if path is None:
-        pytest.skip("no Chromium on this machine: install it, or set BURSAR_CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

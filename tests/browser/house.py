@@ -7,10 +7,8 @@ import email
 import email.policy
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,12 +24,15 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response
 
 from app import db
+from app.cli import main
 from app.domain import customers
 from app.domain.attachments import add_attachment
 from app.domain.staff import add_staff
 from app.integrations.storage import DirectoryStorage
 from app.observe import SYSTEM, acting
+from tasks import worker
 from tests import factories
+from tests.forked import Forked
 
 ROOT = Path(__file__).parents[2]
 STAFF, PASSWORD = "olga", "correct horse battery"
@@ -130,27 +131,23 @@ def _free_port() -> int:
 @contextmanager
 def _running(env: dict[str, str], log: Path) -> Iterator[Callable[[], bool]]:
     """Web and worker. The value says whether both are alive."""
-    with log.open("wb") as out:
-        running = [
-            subprocess.Popen([sys.executable, "-m", "app", name], cwd=ROOT, env=env, stdout=out, stderr=out)
-            for name in ("web", "worker")
-        ]
+    running = [Forked(main, ["web"], env=env, said=log), Forked(worker.run, env=env, said=log)]
 
-        def alive() -> bool:
-            return all(process.poll() is None for process in running)
+    def alive() -> bool:
+        return all(process.poll() is None for process in running)
 
-        try:
-            yield alive
-            assert alive(), log.read_text()[-4000:]
-        finally:
-            for process in running:
-                process.send_signal(signal.SIGTERM)
-            for process in running:
-                try:
-                    process.wait(15)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+    try:
+        yield alive
+        assert alive(), log.read_text()[-4000:]
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _wait_until_healthy(url: str, alive: Callable[[], bool], log: Path) -> None:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,9 @@ from app.localrun import redis_binary, redis_child
 from app.models.customers import Customer
 from app.models.messaging import Campaign, CampaignState, Delivery, DeliveryState, Policy
 from app.supervisor import signal_group, spawn
+from tasks import worker
 from tests import factories as make
+from tests.forked import Forked
 
 ROOT = Path(__file__).parents[2]
 FULL = bool(os.environ.get("BURSAR_FAULTS_FULL"))
@@ -143,18 +145,31 @@ def own_redis() -> Iterator[Redis]:
 
 
 class Workers:
+<<<<<<< HEAD
     """Real worker processes, each with a log of its own. first: what they run before they begin."""
 
     def __init__(self, env: dict[str, str], folder: Path, first: str = "") -> None:
         self.env, self.folder, self.first = env, folder, first
         self.processes: list[subprocess.Popen[bytes]] = []
+=======
+    """Real worker processes, each with a log of its own. changes: see `Forked`."""
+
+    def __init__(self, env: dict[str, str], folder: Path, changes: Mapping[str, Any] = {}) -> None:
+        self.env, self.folder, self.changes = env, folder, changes
+        self.processes: list[Forked] = []
+>>>>>>> h-ci
         self.logs: dict[int, Path] = {}
 
     def start(self) -> None:
         path = self.folder / f"worker{len(self.logs)}.log"
+<<<<<<< HEAD
         with path.open("wb") as log:
             command = [sys.executable, "-c", f"{self.first}\nfrom tasks.worker import run; run()"]
             process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=log, stderr=log)
+=======
+        path.touch()
+        process = Forked(worker.run, env=self.env, said=path, changes=self.changes)
+>>>>>>> h-ci
         self.processes.append(process)
         self.logs[process.pid] = path
 
@@ -168,7 +183,7 @@ class Workers:
     def said(self) -> str:
         return "".join(path.read_text() for path in self.logs.values())
 
-    def kill(self, process: subprocess.Popen[bytes]) -> int:
+    def kill(self, process: Forked) -> int:
         """SIGKILL. Returns how many letters were in the air: begun, and no answer noted."""
         process.send_signal(signal.SIGSTOP)  # so that what is counted is what the kill leaves behind
         time.sleep(0.01)

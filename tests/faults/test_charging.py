@@ -3,6 +3,12 @@ groups by rule follow."""
 
 from __future__ import annotations
 
+<<<<<<< HEAD
+=======
+import asyncio
+import random
+import time
+>>>>>>> h-ci
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,14 +25,23 @@ from app.models.customers import Membership
 from app.models.jobs import Job, JobState
 from app.models.ledger import Account, Entry
 from tests import factories as make
+<<<<<<< HEAD
 from tests.faults.killing import count, count_of, kill_through, one_by_one
 from tests.faults.stage import scale
+=======
+from tests.faults.stage import Sink, Workers, scale, stage
+>>>>>>> h-ci
 
 pytestmark = pytest.mark.faults
 
 CUSTOMERS = scale(300, 3000)
 KILLS = scale(6, 30)
+<<<<<<< HEAD
 SMALL = "import tasks.charging as c; c.CHUNK = 5"
+=======
+SMALL = {"tasks.charging.CHUNK": 5}
+"""Chunks that are so small that most kills hit the middle of one."""
+>>>>>>> h-ci
 
 
 async def _furnish() -> int:
@@ -62,11 +77,36 @@ async def _done() -> bool:
 
 async def test_kills_neither_double_nor_miss_a_charge(database: str, tmp_path: Path) -> None:
     expected = await _furnish()
+<<<<<<< HEAD
     async with one_by_one(database, tmp_path, SMALL) as workers:
         hit = await kill_through(workers, kills=KILLS, of=expected, begun=count_of(Expense), over=_done)
     print(f"\n{db.engine().dialect.name}: {expected} charges, killed after {hit}")
     assert len(hit) == KILLS and await count(count_of(Expense)) == expected
     assert await count(count_of(Membership)) == CUSTOMERS, "whoever owes something is in the group of debtors"
+=======
+    chance, kills, hit = random.Random(4711), 0, []
+    async with stage(database, tmp_path, Sink()) as on:
+        workers = Workers(on.workers.env, tmp_path, SMALL)
+        try:
+            workers.start()
+            began = time.monotonic()
+            while not await _done():
+                assert time.monotonic() - began < scale(150, 900), workers.said()[-3000:]
+                await asyncio.sleep(chance.uniform(0.05, 0.3))
+                async with db.reads() as session:
+                    made = await session.scalar(select(func.count()).select_from(Expense)) or 0
+                if kills < KILLS and made > expected * (kills + 1) // (KILLS + 2):
+                    workers.kill(workers.processes[0])
+                    kills += 1
+                    hit.append(made)
+                    workers.start()
+        finally:
+            for process in workers.processes:
+                process.kill()
+                process.wait()
+    print(f"\n{db.engine().dialect.name}: {expected} charges, killed {kills} times after {hit}")
+    assert kills == KILLS
+>>>>>>> h-ci
     async with db.reads() as session:
         today = utcnow().date()
         assert await session.scalar(select(func.sum(Entry.amount))) == 0

@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
-import sys
 import time
 from pathlib import Path
 
@@ -22,7 +20,8 @@ from app.domain.ledger import Move, invariants
 from app.models.ledger import Account, AccountKind, Entry, Transaction, TransactionKind
 from app.observe import SYSTEM, acting
 from tests import factories as make
-from tests.faults.stage import ROOT, scale
+from tests.faults.stage import scale
+from tests.forked import Forked
 
 pytestmark = pytest.mark.faults
 
@@ -30,8 +29,13 @@ KEYS, TIMES, PROCESSES, KILLS = scale(100, 1000), 10, 4, scale(6, 30)
 AMOUNT = 7
 
 
+def book(url: str, account_id: int, cash: int, seed: int, n: int) -> None:
+    """What one process does."""
+    asyncio.run(book_some(url, account_id, cash, seed, n))
+
+
 async def book_some(url: str, account_id: int, cash: int, seed: int, n: int) -> None:
-    """What one process does: payments of random keys, several at once, until somebody kills it."""
+    """Payments of random keys, several at once, until somebody kills it."""
     db.configure(url)
     chance = random.Random(seed)
     together = asyncio.Semaphore(4)
@@ -54,39 +58,32 @@ async def book_some(url: str, account_id: int, cash: int, seed: int, n: int) -> 
         await db.dispose()
 
 
-async def _start(url: str, account_id: int, cash: int, seed: int, n: int) -> asyncio.subprocess.Process:
-    call = f"t.book_some({url!r}, {account_id}, {cash}, {seed}, {n})"
-    code = f"import asyncio, tests.faults.test_ledger as t; asyncio.run({call})"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment,
-        cwd=ROOT,
-    )  # fmt: skip
-
-
 async def test_each_key_is_booked_once_whoever_is_killed(database: str, tmp_path: Path) -> None:
     async with db.unit() as session:
         account = await make.create_account(session, customer=await make.create_customer(session))
         cash = await ledger.own_account(session, project_id=account.project_id, kind=AccountKind.CASH, currency="EUR")
     began, chance, killed, seed = time.monotonic(), random.Random(4711), 0, 0
     each = KEYS * TIMES // PROCESSES
-    running = [await _start(database, account.id, cash, seed := seed + 1, each) for _n in range(PROCESSES)]
+
+    def start(seed: int, n: int) -> Forked:
+        return Forked(book, database, account.id, cash, seed, n, env=os.environ, said=tmp_path / f"{seed}.log")
+
+    running = [start(seed := seed + 1, each) for _n in range(PROCESSES)]
     while killed < KILLS:
         booked = await _booked()
         await asyncio.sleep(chance.uniform(0.05, 0.3))
         if not booked:
             continue  # they are still starting
         at = chance.randrange(PROCESSES)
-        if running[at].returncode is None:
-            running[at].send_signal(signal.SIGKILL)
-        await running[at].communicate()
+        running[at].kill()
+        await asyncio.to_thread(running[at].wait)
         killed += 1
-        running[at] = await _start(database, account.id, cash, seed := seed + 1, each)
+        running[at] = start(seed := seed + 1, each)
     for process in running:
-        out, err = await asyncio.wait_for(process.communicate(), scale(120, 900))
-        assert process.returncode == 0 and b"done" in out, err.decode()[-3000:]
-    last = await _start(database, account.id, cash, 0, 0)  # and after everything the books can still be written
-    assert (await last.communicate())[0] == b"done\n"
+        code, said = await asyncio.to_thread(process.wait, scale(120, 900)), process.said.read_text()
+        assert code == 0 and "done" in said, said[-3000:]
+    last = start(0, 0)  # and after everything the books can still be written
+    assert (await asyncio.to_thread(last.wait), last.said.read_text()) == (0, "done\n")
     async with db.reads() as session:
         keys = (await session.scalars(select(Transaction.key))).all()
         assert len(keys) == len(set(keys)) and set(keys) <= {f"payment:{n}" for n in range(KEYS)}

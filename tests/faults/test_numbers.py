@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
-import sys
 import time
 from pathlib import Path
 
@@ -20,15 +18,21 @@ from app.domain.ledger import invariants
 from app.models.billing import Invoice, InvoiceKind, InvoiceStatus, NumberSeries
 from app.observe import SYSTEM, acting
 from tests import factories as make
-from tests.faults.stage import ROOT, scale
+from tests.faults.stage import scale
+from tests.forked import Forked
 
 pytestmark = pytest.mark.faults
 
 PROCESSES, KILLS, ENOUGH = 3, scale(6, 40), scale(60, 1000)
 
 
+def issue(url: str, customer_id: int) -> None:
+    """What one process does."""
+    asyncio.run(issue_some(url, customer_id))
+
+
 async def issue_some(url: str, customer_id: int) -> None:
-    """What one process does: draft, issue and credit, several at once, until somebody kills it."""
+    """Draft, issue and credit, several at once, until somebody kills it."""
     db.configure(url)
 
     async def lane() -> None:
@@ -57,14 +61,6 @@ class NotThisTime(Exception):
     pass
 
 
-async def _start(url: str, customer_id: int) -> asyncio.subprocess.Process:
-    code = f"import asyncio, tests.faults.test_numbers as t; asyncio.run(t.issue_some({url!r}, {customer_id}))"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE, env=environment, cwd=ROOT
-    )
-
-
 async def _issued() -> int:
     async with db.reads() as session:
         return await session.scalar(select(func.count()).where(Invoice.number.is_not(None))) or 0
@@ -74,7 +70,11 @@ async def test_numbers_have_no_gap_whoever_is_killed(database: str, tmp_path: Pa
     async with db.unit() as session:
         customer = await make.create_customer(session)
     began, chance, killed = time.monotonic(), random.Random(4711), 0
-    running = [await _start(database, customer.id) for _n in range(PROCESSES)]
+
+    def start(n: int) -> Forked:
+        return Forked(issue, database, customer.id, env=os.environ, said=tmp_path / f"{n}.log")
+
+    running = [start(n) for n in range(PROCESSES)]
     try:
         while (made := await _issued()) < ENOUGH or killed < KILLS:
             assert time.monotonic() - began < scale(150, 900), made
@@ -82,16 +82,15 @@ async def test_numbers_have_no_gap_whoever_is_killed(database: str, tmp_path: Pa
             if made < ENOUGH * (killed + 1) // (KILLS + 1):
                 continue
             at = chance.randrange(PROCESSES)
-            assert running[at].returncode is None, (await running[at].communicate())[1].decode()[-2000:]
-            running[at].send_signal(signal.SIGKILL)
-            await running[at].communicate()
+            assert running[at].poll() is None, running[at].said.read_text()[-2000:]
+            running[at].kill()
+            await asyncio.to_thread(running[at].wait)
             killed += 1
-            running[at] = await _start(database, customer.id)
+            running[at] = start(PROCESSES + killed)
     finally:
         for process in running:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
+            process.kill()
+            await asyncio.to_thread(process.wait)
     async with db.unit() as session:  # whatever was held by the killed ones is free
         draft = await billing.draft_invoice(session, customer_id=customer.id, lines=[LineIn("A", 100)])
         await billing.issue_invoice(session, invoice=draft)

@@ -12,7 +12,6 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import chromium  # noqa: F401
 from tests.browser.house import Watch
 from tests.generated.served import Served, pages_of, policy_kept, served  # noqa: F401
 
@@ -110,7 +109,7 @@ def test_policy_and_axe(served: Served, chromium: Browser, who: str, least: int,
 
 @pytest.mark.browser
 @pytest.mark.pages
-def test_axe_sees_what_is_wrong(chromium: Browser) -> None:  # noqa: F811
+def test_axe_sees_what_is_wrong(chromium: Browser) -> None:
     page = chromium.new_page()
     page.set_content("<html lang=en><title>x</title><main><h1>x</h1><input><p><font color=#ddd>pale</font></main>")
     assert {line.split(":")[0] for line in findings(page)} >= {"label", "color-contrast"}
