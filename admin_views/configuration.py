@@ -38,8 +38,8 @@ from app.queue import enqueue
 from app.render import page
 
 URL = "/admin/configuration"
-AT_ONCE = 100_000
-"""Bytes of a file that is taken over while somebody waits; a larger one is, in the background."""
+AT_ONCE, MANY = 100_000, 300
+"""Bytes, and changes, of a file that is taken over while somebody waits; a larger one is, in the background."""
 SHOWN = 500
 """So many rows of differences a page shows."""
 _signer = Signer("configuration")
@@ -119,11 +119,13 @@ class Configuring(PanelBase):
 
     @staticmethod
     async def _differences(data: bytes, prune: bool, storage: DirectoryStorage) -> Differences:
-        """Of a file that is not large, after trying it: what the verbs refuse is told now."""
-        if len(data) <= AT_ONCE:
-            return (await applying.rehearse(data, prune=prune, storage=storage)).differences
+        """Of a file that changes little, after trying it: what the verbs refuse is told now. Trying holds up whoever
+        writes meanwhile."""
         async with lying_in(storage), db.reads() as session:
-            return await compare(session, data, prune=prune)
+            found = await compare(session, data, prune=prune)
+        if _large(data, found):
+            return found
+        return (await applying.rehearse(data, prune=prune, storage=storage)).differences
 
     @login_required
     async def configuration_take(self, request: Request) -> Response:
@@ -134,7 +136,9 @@ class Configuring(PanelBase):
             if key is None:
                 raise Invalid(gettext("Choose a file."))
             data = await self._uploads(request).read(key)
-            if len(data) > AT_ONCE:
+            async with lying_in(self._files(request)), db.reads() as session:
+                large = _large(data, await compare(session, data, prune=prune))
+            if large:
                 async with db.unit() as session:
                     await enqueue(session, "config.take", file=key, prune=prune)
                 flash(request.scope, "ok", gettext("It is taken over in the background: see Jobs."))
@@ -215,6 +219,10 @@ class Configuring(PanelBase):
             "removed": [(names[n], show_number(c)) for n, c in told["counts"].items() if n in names] if told else [],
             "kept": told["kept"] if told else [], "done": told is not None,
         }  # fmt: skip
+
+
+def _large(data: bytes, found: Differences) -> bool:
+    return len(data) > AT_ONCE or len(found.changes) > MANY
 
 
 def _crumbs(here: str) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ def work(
     """The context of the progress component. total 0: nobody knows yet how much there is to do. rate: a second.
 
     counts: [{label, n, kind, url}], the parts that `done` consists of. note: a sentence, such as why it waits. A card
-    adds `poll_url`, from where it renews itself, and `stop`.
+    adds `poll_url`, from where it renews itself, and `stop`. At its end the rest of the card is renewed too.
     """
     percent = min(100, 100 * done // total) if total else 0
     if going and seconds_left is None and rate > 0 and total > done:

@@ -13,11 +13,16 @@ from app.domain import automation, discounts
 from app.domain.automation import rules, watching
 from app.domain.config import live, modules
 from app.domain.inbound import rules as sorting
+from app.integrations.mail import OutboxMailer
+from app.integrations.storage import DirectoryStorage
 from app.models.customers import Attitude, Customer
+from app.models.jobs import Job, JobState
 from app.models.staff import Staff
-from tasks import charging, invoices
+from app.settings import Settings
+from tasks import base, charging, invoices
 from tests import factories
 from tests.admin_views.conftest import SignIn, create_staff
+from tests.domain.test_import_runs import run_jobs
 
 assert charging and invoices
 
@@ -125,7 +130,7 @@ async def test_what_is_off_rests(database: str) -> None:
         await switch(projects=False)
     assert sorting._no_tickets in sorting.RULES
     async with db.unit() as session:
-        rule = {"name": "Hello", "trigger": "expiring", "days": 3,
+        rule = {"name": "Hello", "trigger": "balance", "amount": 0, "currency": "EUR",
                 "actions": [{"kind": "webhook", "url": "https://x.example/"}]}  # fmt: skip
         made = await automation.save_rule(session, values=rule)
         await automation.switch(session, rule=made, on=True)
@@ -134,3 +139,27 @@ async def test_what_is_off_rests(database: str) -> None:
         async with db.reads() as session:
             assert len(await rules.enabled(session, made.trigger)) == state
             assert len(await watching.in_use(session)) == state
+
+
+async def test_a_file_of_many_rows_is_taken_later_by_who_may_still(
+    desk: httpx.AsyncClient, sign_in: SignIn, settings: Settings
+) -> None:
+    resources = base.Resources(
+        settings, OutboxMailer(settings.data_dir / "outbox"), DirectoryStorage(settings.data_dir / "attachments")
+    )
+    brief = await create_staff([("project", "action:configuration"), ("attitude", "create")])
+    for n, browser in enumerate((desk, await sign_in(brief))):
+        many = b"attitudes:\n" + b"".join(b"- {name: n%d-%d}\n" % (n, m) for m in range(400))
+        page = (await browser.post(f"{URL}/look", files=upload(many))).text
+        assert "400 rows are made." in page
+        key = re.findall(r'name="file" value="([^"]+)"', page)[0]
+        taken = await browser.post(f"{URL}/take", data={"file": key})
+        assert taken.status_code == 303 and "in the background" in (await browser.get(URL)).text
+    async with db.unit() as session:
+        assert await session.scalar(select(func.count()).select_from(Attitude)) == 0
+        (await session.get_one(Staff, brief.id)).enabled = False
+    await run_jobs(resources)
+    async with db.reads() as session:
+        assert await session.scalar(select(func.count()).select_from(Attitude)) == 400
+        states = (await session.scalars(select(Job.state).where(Job.name == "config.take").order_by(Job.id))).all()
+        assert states == [JobState.DONE, JobState.FAILED], "who cannot sign in any more configures nothing"

@@ -144,12 +144,13 @@ async def _altered(session: AsyncSession, found: Differences) -> list[str]:
     """Where a verb kept something else than it was given, as a discount that has no amount where it is per cent."""
     session.expire_all()
     everything, refs = await read_all(session)
+    rows = {name: {row.obj.id: row for row in of} for name, of in everything.items()}
     said = []
     for change in found.changes:
         if change.wanted is None:
             continue
         row_id = found.refs.id(change.section.name, change.wanted.label)
-        now = next(row for row in everything[change.section.name] if row.obj.id == row_id)
+        now = rows[change.section.name][row_id]
         for name, value in change.wanted.plain.items():
             meant = change.section.fields[name].meant(value, found.refs, change.wanted.plain)
             if now.plain.get(name) != meant and not _same_rows(change, name, value, now, found.refs, refs):

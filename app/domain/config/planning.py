@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -183,7 +184,7 @@ def _row(section: Section, node: Mapped, at: At) -> Row:
 async def compare(session: AsyncSession, data: bytes, *, prune: bool = False) -> Differences:
     """What taking a file over would do. Raises FileProblem for what cannot be taken, Forbidden."""
     refuse_limited()
-    wanted, uses = read_file(data)
+    wanted, uses = await asyncio.to_thread(read_file, data)  # it may take a while, and the others go on
     if prune and not wanted:
         raise FileProblem(gettext("The file names nothing, so that everything would be removed."))
     now, refs = await read_all(session)
