@@ -155,10 +155,10 @@ async def test_conditions_by_hand_are_answered_quickly_and_never_with_a_failure(
         '{"all": [], "\\ud800": 1}', '{"any": [{"not": {"field": "\\udfff", "op": "is"}}]}', '{"not": {"all": []}}',
     ]  # fmt: skip
     for n, text in enumerate([*bad, *(json.dumps(wrong(r)) for _ in range(60))]):
-        begin = time.perf_counter()
+        begin = time.process_time()
         told = await ask(desk, text)
         assert n >= len(bad) or (told["problem"]["text"] and not told["match"]), text[:200]
-        assert time.perf_counter() - begin < 1.5, (seed, text[:200])
+        assert time.process_time() - begin < 1.5, (seed, text[:200])
     for text in bad[:-1]:  # the last means nobody, for whoever writes it so
         answer = await desk.get("/admin/customer/list", params={"filter": text[:15_000]})
         assert answer.status_code in (400, 422), text[:200]
