@@ -20,10 +20,11 @@ from argon2 import PasswordHasher
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app import db, links, models, queue
+from app import db, i18n, links, models, queue
 from app.db import sessions, sqlite
 from app.db.kept import Kept
 from app.domain.config import live
+from app.domain.config.settings import _known as configured
 from app.domain.custom import filtering, messages
 from app.domain.sessions import passwords
 from app.localrun import redis_server
@@ -197,8 +198,10 @@ async def database(database_url: str) -> AsyncIterator[str]:
     token = actor.set(SYSTEM)
     yield database_url
     actor.reset(token)
-    filtering.declare([])  # the custom fields of this database
+    filtering.declare([])  # the custom fields of this database, its own names and its settings
     messages.declare([])
+    i18n.rename({})
+    configured.clear()
     await db.dispose()
 
 

@@ -698,7 +698,7 @@ async def test_rows_of_a_dead_worker_come_back_as_its_notes_and_the_policy_say(
     folder = tmp_path / "sending"
     token = f"{notes.mark(folder)}-dead"
     campaign = await running_campaign(1, policy=policy)
-    _content, (row,) = await claim(campaign, token, lease=0.3)
+    _content, (row,) = await claim(campaign, token)
     if noted is not None:
         book = notes.Notes(folder, token, 4)
         if noted != "nothing":
@@ -708,7 +708,8 @@ async def test_rows_of_a_dead_worker_come_back_as_its_notes_and_the_policy_say(
         book.leave()
     await messaging.return_expired(tmp_path)
     assert (await rows())[0].state is DeliveryState.LEASED, "the lease still runs"
-    await asyncio.sleep(0.4)
+    async with db.unit() as session:
+        await session.execute(update(Delivery).values(lease_until=db.moment(-1)).execution_options(audited=True))
     await messaging.return_expired(tmp_path)
     (found,) = await rows()
     assert found.state is expected

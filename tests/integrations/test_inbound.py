@@ -43,22 +43,22 @@ def test_what_we_write_is_read_back() -> None:
 
 def test_a_header_of_ten_megabytes_is_refused_at_once() -> None:
     raw = b"From: a@example.org\r\nX-Long: " + b"a" * 10 * 2**20 + b"\r\n\r\nHello"
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(Unreadable, match="header is too large"):
         Incoming(raw)
     seen = peek(raw)
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
     assert seen.sender == "" and len(seen.fingerprint) == 64
 
 
 def test_bodies_a_thousand_deep_are_refused_at_once() -> None:
     head = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(1000))
     raw = b"From: a@example.org\r\n" + head + b"Content-Type: text/plain\r\n\r\nHello"
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(Unreadable, match="inside each other"):
         Incoming(raw)
     assert peek(raw).sender == "a@example.org"
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 def test_control_characters_and_halves_of_characters_are_taken_out() -> None:

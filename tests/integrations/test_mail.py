@@ -145,6 +145,11 @@ async def mailing(url: str, **kwargs: Any) -> AsyncIterator[SmtpMailer]:
         await mailer.close()
 
 
+def patience(to: str) -> float:
+    """Seconds to wait for an answer: few only where none comes, so that no answer on a busy machine is too late."""
+    return 0.5 if to.startswith(("silent", "slow")) else 10.0
+
+
 async def send(mailer: Mailer, to: str, message: bytes = MESSAGE, sender: str = "desk@bursar.test") -> None:
     await mailer.send(message, sender=sender, recipient=to)
 
@@ -235,7 +240,7 @@ async def test_a_message_arrives_as_it_is(server: Server) -> None:
 async def test_each_answer_has_its_error_and_the_next_message_is_sent(
     server: Server, to: str, kind: type[MailError], code: int | None
 ) -> None:
-    async with mailing(server.url, timeout=0.3, connections=1) as mailer:
+    async with mailing(server.url, timeout=patience(to), connections=1) as mailer:
         for _ in range(2):  # on a fresh and on a used connection
             with pytest.raises(kind) as caught:
                 await send(mailer, to)
@@ -333,7 +338,7 @@ async def test_a_fresh_connection_that_ends_is_deferred_and_not_tried_again() ->
 @pytest.mark.asyncio
 @pytest.mark.parametrize("to", ["rcpt450@x.test", "data452@x.test", "slow@x.test"])
 async def test_a_refusal_on_a_used_connection_is_not_tried_again(server: Server, to: str) -> None:
-    async with mailing(server.url, connections=1, timeout=0.3) as mailer:
+    async with mailing(server.url, connections=1, timeout=patience(to)) as mailer:
         await send(mailer, "a@x.test")
         with pytest.raises(Deferred):
             await send(mailer, to)
@@ -441,7 +446,11 @@ async def test_a_message_above_the_limit_of_the_server_is_rejected_before_it_is_
 async def test_a_cancelled_send_frees_its_place_and_its_connection(server: Server, to: str) -> None:
     async with mailing(server.url, connections=1) as mailer:
         task = asyncio.create_task(send(mailer, to))
-        await asyncio.sleep(0.2)
+        for _n in range(1000):
+            await asyncio.sleep(0.01)
+            if "MAIL" in server.sink.commands:
+                break
+        await asyncio.sleep(0.1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -549,7 +558,7 @@ def test_it_works_on_uvloop(server: Server) -> None:
     async def main() -> None:
         async with mailing(server.url, connections=2, timeout=10.0) as mailer:  # what is large takes its time
             await asyncio.gather(*(send(mailer, f"a{n}@x.test", MESSAGE + b"x.\r\n" * 50_000) for n in range(6)))
-        async with mailing(server.url, connections=2, timeout=0.5) as mailer:
+        async with mailing(server.url, connections=2, timeout=1.0) as mailer:
             for to, kind in (("cut@x.test", Unsure), ("silent@x.test", Unsure), ("rcpt550@x.test", Rejected)):
                 with pytest.raises(kind):
                     await send(mailer, to)

@@ -44,8 +44,8 @@ def stamp() -> int:
 
 def forget() -> None:
     """Another database behind the same engine: whatever was read is not of this one."""
-    global _loaded
-    _loaded = (None, -1)
+    global _loaded, _times
+    _loaded, _times = (None, -1), _times + 1
 
 
 async def version(session: AsyncSession) -> int:
@@ -88,7 +88,7 @@ async def show(session: AsyncSession) -> None:
 async def again() -> None:
     """Read everything again, whatever the version: a unit that was rolled back had shown some of it."""
     async with _locked():
-        await _load(db.database())
+        await _load(db.engine().sync_engine)
 
 
 async def _load(here: object) -> None:

@@ -200,10 +200,10 @@ WRONG = [
 async def test_what_cannot_be_taken_says_where() -> None:
     """Also where what is wrong only shows when it is made; then nothing of what was made before it stays."""
     for data, said in WRONG:
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(FileProblem, match=said):
             await applying.take(data + b"attitudes:\n- name: First\n" if data.startswith(LATE) else data)
-        assert time.perf_counter() - start < 5
+        assert time.process_time() - start < 5
         async with db.reads() as session:
             assert await session.scalar(select(func.count()).select_from(Attitude)) == 0, "nothing half done"
 
