@@ -106,7 +106,7 @@ async def test_an_invoice_is_made_before_funds_run_out_and_only_one() -> None:
         await create_discount(session, percent=1000)
         left = await charging.days_left(session, account, day=TODAY)
         assert left == 10
-        assert (await standing(session, account)).runs_out == TODAY + timedelta(days=10)  # one forecast for both
+        assert (await standing(session, account, day=TODAY)).runs_out == TODAY + timedelta(days=10)  # one forecast
         invoice = await reminders.invoice_in_time(session, account_id=account.id, today=TODAY)
         assert invoice is not None and invoice.total == 8100 - 3000 and invoice.due_on == TODAY + timedelta(days=10)
         assert [x.kind for x in invoice.lines] == [LineKind.ADVANCE]

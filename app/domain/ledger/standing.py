@@ -37,8 +37,8 @@ class Standing:
         return None if self.runs_out is None else max(0, (self.runs_out - utcnow().date()).days)
 
 
-async def standing(session: AsyncSession, account: Account) -> Standing:
-    """How a customer's account stands today."""
+async def standing(session: AsyncSession, account: Account, *, day: date | None = None) -> Standing:
+    """How a customer's account stands; day: from which on is foreseen when the money runs out, else today."""
     from app.domain.charging import outlook  # charging stands on the ledger, and knows what will be charged
 
     moved = (
@@ -70,7 +70,7 @@ async def standing(session: AsyncSession, account: Account) -> Standing:
             )
         )
     ).one()  # fmt: skip
-    coming = await outlook(session, account)
+    coming = await outlook(session, account, day=day)
     return Standing(
         account.balance + account.credit_limit, int(moved[0]), int(moved[1]), paid[0] if paid else None,
         paid[1] if paid else None, int(unpaid), invoices, coming.runs_out, coming.charged,
