@@ -173,7 +173,7 @@ async def start_import(session: AsyncSession, *, import_id: int) -> None:
     run = await locked(session, import_id)
     if run.state is not ImportState.CHECKED:
         raise Conflict(gettext("Only a file that was checked can be imported, and only once."))
-    await need(session, run, "create", "edit")
+    await need(session, run, ("create", "edit"))
     run.looked = {**run.looked, "audit": [await session.scalar(select(func.max(Audit.id))) or 0, None]}
     await _begin(session, run, ImportState.RUNNING, "imports.take")
 
@@ -195,7 +195,7 @@ def _refuse_unless_planned(run: ImportRun) -> None:
         raise Conflict(gettext("This is not possible any more: the import is further, or over."))
 
 
-async def need(session: AsyncSession, run: ImportRun, *actions: str) -> None:
+async def need(session: AsyncSession, run: ImportRun, actions: Sequence[str]) -> None:
     """Customers are made and taken back by who may do that by hand; rows of another screen by who may add them there.
     Raises Forbidden."""
     wanted = actions if run.noun == CUSTOMER else ("create",)

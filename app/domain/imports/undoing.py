@@ -42,7 +42,7 @@ async def undo_import(session: AsyncSession, *, import_id: int) -> None:
     run = await runs.locked(session, import_id)
     if not undoable(run):
         raise Conflict(gettext("There is nothing to undo: only what an import of this panel has done."))
-    await runs.need(session, run, "edit", "delete")
+    await runs.need(session, run, ("edit", "delete"))
     run.state, run.started_at, run.finished_at = ImportState.UNDOING, utcnow(), None
     await session.flush()
     await runs.write(
