@@ -212,6 +212,7 @@ async def _project(session: AsyncSession, ids: dict[str, int], mark: str, sender
     run = BulkRun(
         kind=BulkKind.EXPORT, noun="customer", name=f"{mark} export", state=BulkState.DONE, staff_id=sender.id, key=KEY,
         size=len(FILE), expires_at=now + timedelta(days=7), finished_at=now, wanted={"ending": "csv", "columns": []},
+        looked={"projects": [project.id]},
     )  # fmt: skip
     session.add(run)
     await session.flush()
