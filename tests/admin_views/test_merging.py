@@ -172,6 +172,9 @@ async def test_a_merge_in_the_background_is_stopped_and_taken_back(
     async def undo() -> str:
         return (await desk.get(f"/admin/customer/action/unmerge?pks={gone.id}")).text
 
+    async with db.unit() as session:
+        other = await factories.create_job(session)
+    assert (await desk.post("/admin/job/action/stop_merge", data={"pks": str(other.id)})).status_code == 422
     assert "action/stop_merge" in (await desk.get(card)).text
     if when == "before":
         assert await stop() == 303

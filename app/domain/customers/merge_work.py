@@ -58,8 +58,9 @@ async def _all_of(session: AsyncSession, trail: Trail, *, back: bool) -> None:
 async def stop_merge(session: AsyncSession, *, job_id: int) -> None:
     """Have a merge in the background taken back before its next step. Raises NotFound, Conflict when it is over."""
     job = await _locked(session, job_id)
-    seen = await session.scalar(select(Customer.id).where(Customer.id == job.args["gone_id"]))
-    if job.name != TASK or seen is None:
+    if job.name != TASK:
+        raise NotFound
+    if await session.scalar(select(Customer.id).where(Customer.id == job.args["gone_id"])) is None:
         raise NotFound
     if job.state not in (JobState.DUE, JobState.RUNNING) or job.args.get("over"):
         raise Conflict(gettext("This is over. A merge can be undone for a day."))
