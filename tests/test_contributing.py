@@ -71,7 +71,8 @@ async def main():
                 assert sorted(told) == ["create", "create", "update"]
         page = await desk.get("/admin/warehouse/action/import_rows")
         assert page.status_code == 200 and "Check the file" in page.text
-        assert (await desk.get("/admin/warehouse/action/export")).status_code == 200
+        exported = await desk.get("/admin/warehouse/action/export?all=1")
+        assert exported.status_code == 200, exported.text
     await db.dispose()
 
 asyncio.run(main())

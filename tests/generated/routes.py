@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from admin_views.base import AppView
 from app.domain.messaging import headers, tracking
 from tests.generated.world import FOREIGN, MESSAGES, World
 
+TEMPLATES = Path(__file__).parents[2] / "templates" / "sqladmin"
 SAFE = ("GET", "HEAD", "OPTIONS")
 NONE = "-"
 """The target of a route that is not about one row."""
@@ -59,8 +61,8 @@ def panel_routes(host: Any) -> list[Route]:
 
 def _parts(view: AppView) -> list[str]:
     """The fragments of a card: what `card_context` gives and has a template."""
-    source = inspect.getsource(type(view).card_context)
-    return re.findall(r'^ {12}"(\w+)": \{$', source, re.M)
+    names = re.findall(r'"(\w+)": ', inspect.getsource(type(view).card_context))
+    return [name for name in dict.fromkeys(names) if (TEMPLATES / f"{name}.html").exists()]
 
 
 def panel_ways(host: Any, world: World) -> Iterator[Way]:
