@@ -43,6 +43,7 @@ from app.db.sessions import (
     reads,
     snapshot,
     took_too_long,
+    trial,
     unit,
     violated,
 )
@@ -53,6 +54,6 @@ __all__ = [
     "Narrowed", "Prepared", "Searchable", "Stamped", "UtcDateTime", "Versioned", "about", "after_commit", "ask",
     "choice", "configure", "database", "day_in", "dispose", "engine", "estimated_rows", "extras", "fold", "folded",
     "folded_of", "given", "holds", "insert_all", "insert_rows", "is_sqlite", "kept", "like", "make_engine", "model_of",
-    "moment", "narrow", "number_in", "read_sessions", "reads", "snapshot", "text_in", "took_too_long", "truth_in",
-    "unindexed", "unit", "utcnow", "violated", "weigh",
+    "moment", "narrow", "number_in", "read_sessions", "reads", "snapshot", "text_in", "took_too_long", "trial",
+    "truth_in", "unindexed", "unit", "utcnow", "violated", "weigh",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -142,6 +142,19 @@ async def unit() -> AsyncIterator[AsyncSession]:
             await what()
         except Exception:
             log("db").exception("a step after the commit failed")
+
+
+class _TakenBack(Exception):
+    """Ends a trial without its commit."""
+
+
+@asynccontextmanager
+async def trial() -> AsyncIterator[AsyncSession]:
+    """As `unit`, done for real, and then nothing of it: a rehearsal that comes upon all that would be refused."""
+    with suppress(_TakenBack):
+        async with unit() as session:
+            yield session
+            raise _TakenBack
 
 
 @asynccontextmanager

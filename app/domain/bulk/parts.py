@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
-from app.db import Choice, reads, unit
+from app.db import Choice, reads, trial, unit
 from app.domain import custom, undoing
 from app.domain.bulk import runs
 from app.domain.bulk.kinds import Editable, Outcomes
@@ -31,10 +31,6 @@ LONGEST = 0.5
 SAMPLE = 10
 SPELLED_OUT = 200
 """Refusals that the row of the run holds; a file has them all."""
-
-
-class _TakeBack(Exception):
-    """The part was only looked at."""
 
 
 class Lost(Exception):
@@ -97,13 +93,8 @@ class Worker:
         there, began = len(rows), time.monotonic()
         last = there < self.most
         if self.state is BulkState.CHECKING:
-            found = _Part()
-            try:
-                async with unit() as session:
-                    found = await self._rows(session, rows)
-                    raise _TakeBack
-            except _TakeBack:
-                pass
+            async with trial() as session:
+                found = await self._rows(session, rows)
             async with unit() as session:
                 left = await self._keep(session, rows, found, last=last and len(rows) == there)
         else:

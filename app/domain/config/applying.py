@@ -35,13 +35,6 @@ class Taken:
     altered: list[str] = field(default_factory=list)
 
 
-class _Undone(Exception):
-    """Only looked: the unit is rolled back."""
-
-    def __init__(self, taken: Taken) -> None:
-        self.taken = taken
-
-
 async def take(data: bytes, *, prune: bool = False, storage: Storage | None = None) -> Taken:
     """Take a file over, in a unit of its own. Raises FileProblem, and then nothing has changed. storage: for logos."""
     try:
@@ -55,10 +48,8 @@ async def take(data: bytes, *, prune: bool = False, storage: Storage | None = No
 async def rehearse(data: bytes, *, prune: bool = False, storage: Storage | None = None) -> Taken:
     """The same for real, and then nothing of it: what the verbs refuse comes out too."""
     try:
-        async with lying_in(storage), db.unit() as session:
-            raise _Undone(await apply(session, data, prune=prune))
-    except _Undone as undone:
-        return undone.taken
+        async with lying_in(storage), db.trial() as session:
+            return await apply(session, data, prune=prune)
     finally:
         await live.again()
 

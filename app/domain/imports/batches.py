@@ -6,15 +6,11 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import unit
+from app.db import trial, unit
 from app.domain.imports.report import ImportReport
 
 Keep = Callable[[AsyncSession, ImportReport], Awaitable[bool]]
 """Told after each batch; False: enough for now."""
-
-
-class TakeBack(Exception):
-    """Ends the unit of a rehearsal without its commit."""
 
 
 async def in_batch(
@@ -23,14 +19,13 @@ async def in_batch(
     """Take a batch in a unit of its own, and keep in it how far that was; a rehearsal is taken back before that.
     Gives whether to go on."""
     report.left_out.clear()
-    try:
+    if not report.dry_run:
         async with unit() as session:
             await take(session)
-            if report.dry_run:
-                raise TakeBack
             return keep is None or await keep(session, report)
-    except TakeBack:
-        if keep is None:
-            return True
-        async with unit() as session:
-            return await keep(session, report)
+    async with trial() as session:
+        await take(session)
+    if keep is None:
+        return True
+    async with unit() as session:
+        return await keep(session, report)

@@ -6,7 +6,6 @@ A second import of the same file changes nothing, and what was said later than t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -16,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import db
 from app.db import fold, utcnow
-from app.domain.imports.batches import TakeBack
 from app.domain.imports.filed import Keep, RowsReport
 from app.domain.imports.reading import Record, look_at, rows
 from app.domain.messaging import consent
@@ -46,13 +44,10 @@ async def import_consent(
     report = report or RowsReport()
     records = islice(rows(sheet), report.done, None)
     while batch := list(islice(records, AT_ONCE)):
-        with suppress(TakeBack):
-            async with db.unit() as session:
-                categories = {fold(c.name): c.id for c in await consent.offered(session)}
-                for record in batch:
-                    await _take(session, report, record, places, categories)
-                if dry_run:
-                    raise TakeBack
+        async with db.trial() if dry_run else db.unit() as session:
+            categories = {fold(c.name): c.id for c in await consent.offered(session)}
+            for record in batch:
+                await _take(session, report, record, places, categories)
         report.done += len(batch)
         if keep is not None and not await keep(report):
             break
