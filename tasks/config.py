@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app import db
-from app.domain import demo, rights
+from app.domain import demo, longwork, rights
 from app.domain.config import applying, put
 from app.domain.config.planning import CONFIGURE
 from app.i18n import gettext
@@ -22,8 +22,8 @@ async def take(job: JobRun, *, file: str, prune: bool) -> None:
     """Take over a file that somebody has looked through and confirmed, with what they may and no more."""
     data = await _uploads(job).read(file)
     async with db.reads() as session:
-        who = await rights.as_now(session, job.owner_id)
-    with acting(who):
+        who = await longwork.owner(session, job.owner_id)
+    with acting(who.actor):
         async with db.reads() as session:
             await rights.need(session, [CONFIGURE], gettext("Configuration"))
         await applying.take(data, prune=prune, storage=job.resources.storage)

@@ -3,7 +3,7 @@ came are written in one transaction; whoever stops it changes the state, and the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sqlalchemy import select, update
@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain import staff
 from app.domain.sessions import Grants, granted
 from app.errors import Forbidden, NotFound
-from app.i18n import SOURCE
+from app.i18n import SOURCE, gettext
 from app.models.staff import Staff, StaffProject
+from app.observe import Actor, Kind, actor
 
 Run = TypeVar("Run")
 
@@ -60,6 +61,16 @@ class Owner:
 
     def may(self, screen: str, action: str) -> bool:
         return granted(self.grants, screen, action)
+
+    def need(self, screen: str, action: str) -> None:
+        """Raises Forbidden when they may not do that, or not any more."""
+        if not self.may(screen, action):
+            raise Forbidden(gettext("The right to do this was taken away meanwhile."))
+
+    @property
+    def actor(self) -> Actor:
+        """Them as the acting person of what goes on now, which keeps the customer whom they had entered."""
+        return replace(actor.get(), kind=Kind.STAFF, staff_id=self.staff_id, projects=self.projects)
 
 
 async def owner(session: AsyncSession, staff_id: int | None) -> Owner:

@@ -19,7 +19,7 @@ from app.domain.bulk.kinds import grant_of
 from app.domain.bulk.reading import how_many
 from app.domain.lists import Meant
 from app.domain.longwork import Left
-from app.errors import Forbidden, Invalid
+from app.errors import Invalid
 from app.i18n import gettext
 from app.models.bulk import BulkRun, BulkState
 from app.queue import enqueue
@@ -51,8 +51,7 @@ async def choose_some(*, run_id: int, more: Callable[[], bool]) -> Left:
     left = Left(run.done, run.total, over=run.state is not BulkState.CHOOSING)
     if left.over:
         return left
-    if not who.may(run.noun, grant_of(run)):
-        raise Forbidden(gettext("The right to do this was taken away meanwhile."))
+    who.need(run.noun, grant_of(run))
     with runs.on_behalf(who, run.id):
         meant = lists.read(model_of(run.noun), run.wanted.get("rows"))
         total, done, at = run.total or await how_many(meant), run.done, run.looked["behind"]

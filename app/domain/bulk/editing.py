@@ -13,7 +13,7 @@ from app.domain.bulk.kinds import EDITABLE, grant_of
 from app.domain.bulk.parts import Lost, Worker
 from app.domain.lists import Meant
 from app.domain.longwork import Left
-from app.errors import Forbidden, Invalid
+from app.errors import Invalid
 from app.i18n import gettext
 from app.models import audit
 from app.models.bulk import BulkKind, BulkRun, BulkState
@@ -50,8 +50,7 @@ async def work_off(*, run_id: int, state: BulkState, more: Callable[[], bool]) -
     if left.over:
         return left
     kind = EDITABLE[run.noun]
-    if not who.may(run.noun, grant_of(run)):
-        raise Forbidden(gettext("The right to do this was taken away meanwhile."))
+    who.need(run.noun, grant_of(run))
     with runs.on_behalf(who, run.id):
         worker = Worker(run, kind, state)
         try:

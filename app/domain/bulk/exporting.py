@@ -58,8 +58,7 @@ async def make(storage: Storage, *, run_id: int, told: Told) -> None:
     run, who = await runs.load(run_id)
     if run.state is not BulkState.RUNNING:
         return
-    if not who.may(run.noun, "export"):
-        raise Forbidden(gettext("The right to do this was taken away meanwhile."))
+    who.need(run.noun, "export")
     with runs.on_behalf(who, run.id):
         with tempfile.TemporaryFile(prefix="bursar-export-") as file:
             try:

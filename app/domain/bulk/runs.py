@@ -18,10 +18,10 @@ from app.db import utcnow
 from app.domain import longwork, undoing
 from app.domain.lists import Meant
 from app.domain.longwork import Owner
-from app.errors import Conflict, Forbidden, NotFound
+from app.errors import Conflict, NotFound
 from app.i18n import gettext, speaking, zone
 from app.models.bulk import BulkKind, BulkRow, BulkRun, BulkState
-from app.observe import Kind, acting, actor, request_id
+from app.observe import acting, actor, request_id
 from app.queue import enqueue
 
 ROWS = BulkRow.metadata.tables["bulk_row"]
@@ -146,8 +146,7 @@ async def owner(session: AsyncSession, run: BulkRun) -> Owner:
 async def need(session: AsyncSession, run: BulkRun, action: str) -> Owner:
     """Raises Forbidden when the one who has begun it may not do that any more."""
     found = await owner(session, run)
-    if not found.may(run.noun, action):
-        raise Forbidden(gettext("The right to do this was taken away meanwhile."))
+    found.need(run.noun, action)
     return found
 
 
@@ -155,10 +154,9 @@ async def need(session: AsyncSession, run: BulkRun, action: str) -> Owner:
 def on_behalf(who: Owner, run_id: int, doing: str = "") -> Iterator[None]:
     """In the scope and in the language of the one who has begun it; the audit knows by the tag what the run did, and by
     another one what `doing` something else with it did."""
-    me = replace(actor.get(), kind=Kind.STAFF, staff_id=who.staff_id, projects=who.projects)
     tagged = request_id.set(f"{tag(run_id)}-{doing}" if doing else tag(run_id))
     try:
-        with acting(me), speaking(who.language, who.timezone):
+        with acting(who.actor), speaking(who.language, who.timezone):
             yield
     finally:
         request_id.reset(tagged)

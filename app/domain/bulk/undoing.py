@@ -14,7 +14,7 @@ from app.domain.bulk import runs
 from app.domain.bulk.kinds import EDITABLE, Editable, Many, grant_of
 from app.domain.longwork import Left
 from app.domain.undoing import Deed, Kept, Trace
-from app.errors import AppError, Conflict, Forbidden
+from app.errors import AppError, Conflict
 from app.i18n import gettext
 from app.models import audit
 from app.models.bulk import BulkKind, BulkRun, BulkState
@@ -48,8 +48,8 @@ async def undo_some(*, run_id: int, more: Callable[[], bool]) -> Left:
     """Go on with it as long as `more` says so, a part in each transaction. Raises NotFound, Forbidden."""
     run, who = await runs.load(run_id)
     left = Left(run.done, run.changed, over=run.state is not BulkState.UNDOING)
-    if not left.over and not who.may(run.noun, grant_of(run)):
-        raise Forbidden(gettext("The right to do this was taken away meanwhile."))
+    if not left.over:
+        who.need(run.noun, grant_of(run))
     with runs.on_behalf(who, run.id, doing="undo"):
         while not left.over:
             async with unit() as session:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
@@ -25,14 +25,14 @@ from app.domain.imports.reading import look_at, rows
 from app.domain.imports.records import import_records
 from app.domain.imports.report import ImportReport
 from app.domain.longwork import Left
-from app.errors import AppError, Conflict, Forbidden, Invalid, NotFound, TooLarge
+from app.domain.undoing import newest
+from app.errors import AppError, Conflict, Invalid, NotFound, TooLarge
 from app.i18n import SOURCE, gettext, speaking
 from app.integrations.storage import Content, FileMissing, FileTooLarge, Storage, StoredFile, safe_filename
-from app.models.audit import Audit
 from app.models.customers import Group
 from app.models.imports import CUSTOMER, ImportRow, ImportRun, ImportState
 from app.models.projects import Project
-from app.observe import Kind, acting, actor, request_id
+from app.observe import acting, actor, request_id
 from app.queue import enqueue
 
 GOING = (ImportState.READING, ImportState.CHECKING, ImportState.RUNNING, ImportState.UNDOING)
@@ -174,7 +174,7 @@ async def start_import(session: AsyncSession, *, import_id: int) -> None:
     if run.state is not ImportState.CHECKED:
         raise Conflict(gettext("Only a file that was checked can be imported, and only once."))
     await need(session, run, ("create", "edit"))
-    run.looked = {**run.looked, "audit": [await session.scalar(select(func.max(Audit.id))) or 0, None]}
+    run.looked = {**run.looked, "audit": [await newest(session), None]}
     await _begin(session, run, ImportState.RUNNING, "imports.take")
 
 
@@ -220,7 +220,7 @@ async def fail_import(session: AsyncSession, *, import_id: int, reason: str) -> 
 
 async def _end(session: AsyncSession, run: ImportRun, state: ImportState) -> None:
     if run.state is ImportState.RUNNING and (did := run.looked.get("audit")):
-        run.looked = {**run.looked, "audit": [did[0], await session.scalar(select(func.max(Audit.id)))]}
+        run.looked = {**run.looked, "audit": [did[0], await newest(session)]}
         if state is ImportState.DONE and run.looked.get("invite"):
             await enqueue(session, "imports.invite", import_id=run.id)
     run.state, run.finished_at = state, utcnow()
@@ -306,9 +306,8 @@ async def _take(path: Path, run: ImportRun, keeping: _Keeping) -> ImportReport:
         )  # fmt: skip
     async with reads() as session:
         who = await longwork.owner(session, run.staff_id)
-    if not who.may(run.noun, "create"):
-        raise Forbidden(gettext("The right to do this was taken away meanwhile."))
-    with acting(replace(actor.get(), kind=Kind.STAFF, staff_id=who.staff_id, projects=who.projects)):
+    who.need(run.noun, "create")
+    with acting(who.actor):
         return await import_records(
             path, table=run.noun, fields=run.plan["fields"], change=who.may(run.noun, "edit"), dry_run=dry_run,
             start=run.done, keep=keeping,
