@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -50,6 +51,16 @@ async def begin() -> None:
             )
 
 
+async def _as_long_as(job: JobRun, work: Callable[[AsyncSession], Awaitable[bool]]) -> Again | None:
+    """Parts of the work, each in a unit, until it gives False."""
+    while True:
+        async with db.unit() as session:
+            if not await work(session):
+                return None
+        if job.slice_over:
+            return Again(0)
+
+
 @task(CHANGES)
 async def changes(job: JobRun, *, spans: list[list[int]], chain: list[int]) -> Again | None:
     """Look at what one transaction has changed of customers."""
@@ -65,13 +76,7 @@ async def changes(job: JobRun, *, spans: list[list[int]], chain: list[int]) -> A
 @task(TOUCHED)
 async def touched_(job: JobRun) -> Again | None:
     """Look at the customers of whom something has changed that rules look at."""
-    more = True
-    while more:
-        async with db.unit() as session:
-            more = await touched.work(session)
-        if more and job.slice_over:
-            return Again(0)
-    return None
+    return await _as_long_as(job, touched.work)
 
 
 @task(WATCH, timeout=280, tries=1000)
@@ -199,10 +204,4 @@ async def _call(job: JobRun, run_id: int, action: str, url: str) -> None:
 @daily("automation.forget", hour=4)
 async def forget(job: JobRun, *, day: str) -> Again | None:
     """Delete what is too old in the log."""
-    more = True
-    while more:
-        async with db.unit() as session:
-            more = await running.forget(session)
-        if more and job.slice_over:
-            return Again(0)
-    return None
+    return await _as_long_as(job, running.forget)
