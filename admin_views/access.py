@@ -14,7 +14,6 @@ from app import filters
 from app.db import Base
 from app.domain import sessions
 from app.domain.config import modules
-from app.domain.config.planning import CONFIGURE as CONFIGURE
 from app.domain.sessions import Grants
 from app.errors import Forbidden, NotFound, SignInNeeded
 from app.i18n import _, gettext

@@ -90,12 +90,12 @@ def hidden_from(request: Request, rule: Rule) -> str | None:
         return gettext("Your role does not show customers.")
     seen = automation.SEEN.get(rule.trigger)
     asks = rule.condition is not None and automation.problem_of(rule) is None
-    if (seen is None or may(request, *seen)) and not (asks and not asked_of(rule.condition)):
+    if (seen is None or may(request, *seen)) and not (asks and not may_ask(rule.condition)):
         return None
     return gettext("This rule asks for rows that you may not see.")
 
 
-def asked_of(condition: Any) -> bool:
+def may_ask(condition: Any) -> bool:
     """Whether the person who asks now may filter by all of this."""
     try:
         filters.parse(condition, Customer, filterable)
@@ -327,7 +327,7 @@ class RuleRuns(AppView, model=RuleRun):
         made: list[dict[str, Any]] = [{"label": gettext("What happened"), "kind": "kv", "items": items}]
         kept = (obj.held or {}).get("condition")
         held = [(gettext("yes") if holds else gettext("no"), text) for text, holds in words.leaves(obj, names)]
-        if held and asked_of(kept):
+        if held and may_ask(kept):
             made.append({"label": gettext("Condition"), "kind": "table", "rows": [list(line) for line in held],
                          "columns": [gettext("Holds"), gettext("Condition")], "rest": None})  # fmt: skip
         if obj.done:

@@ -23,7 +23,7 @@ from app.db import utcnow
 from app.domain import demo
 from app.domain.config import applying, modules, presets, setting, yamlfile
 from app.domain.config.pictures import lying_in
-from app.domain.config.planning import Change, Differences, compare, export, refuse_limited
+from app.domain.config.planning import CONFIGURE, Change, Differences, compare, export, refuse_limited
 from app.domain.config.yamlfile import FileProblem
 from app.errors import AppError, Invalid
 from app.flash import flash
@@ -57,7 +57,7 @@ class Configuring(PanelBase):
 
     @staticmethod
     def _need(request: Request) -> None:
-        access.need(request, *access.CONFIGURE)
+        access.need(request, *CONFIGURE)
         refuse_limited()
 
     # ---- the file -------------------------------------------------------------------------------------------------

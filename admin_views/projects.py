@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from wtforms import BooleanField, FileField, SelectMultipleField, validators
 
-from admin_views.access import CONFIGURE
 from admin_views.base import AppForm, AppView, Button, Flow, LookupField, Press, Related
 from admin_views.billing.numbers import NumbersFlow
 from app.db import Base
 from app.domain import brands
 from app.domain.billing.logos import MOST_BYTES, logo_of, set_logo
+from app.domain.config.planning import CONFIGURE
 from app.domain.signup import FIELDS, configure, settings_of
 from app.errors import Invalid, NotFound
 from app.i18n import _, gettext

@@ -20,7 +20,7 @@ from admin_views.configuration import modules_form
 from app import db
 from app.domain import demo
 from app.domain.config import applying, modules, presets, setup
-from app.domain.config.planning import refuse_limited
+from app.domain.config.planning import CONFIGURE, refuse_limited
 from app.domain.config.setup import FIELDS, STEPS, Invited
 from app.errors import AppError, Invalid, NotFound
 from app.flash import flash
@@ -45,7 +45,7 @@ LEDES = {
 class Setup(PanelBase):
     @login_required
     async def setup(self, request: Request) -> Response:
-        access.need(request, *access.CONFIGURE)
+        access.need(request, *CONFIGURE)
         refuse_limited()
         step = request.query_params.get("step") or setup.next_step() or next(iter(STEPS))
         if step not in STEPS:
@@ -79,7 +79,7 @@ class Setup(PanelBase):
     @login_required
     async def setup_hide(self, request: Request) -> Response:
         """The list of what is left is not wanted any more."""
-        access.need(request, *access.CONFIGURE)
+        access.need(request, *CONFIGURE)
         refuse_limited()
         await posted_form(request)
         async with db.unit() as session:

@@ -11,12 +11,13 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from admin_views.access import CONFIGURE, granted, grants_of, may
+from admin_views.access import granted, grants_of, may
 from admin_views.base import news
 from admin_views.base.listing import parse_ids
 from admin_views.base.screen import AppView
 from app import db, flash
 from app.db import utcnow
+from app.domain.config.planning import CONFIGURE
 from app.domain.previews import Preview
 from app.errors import AppError
 from app.i18n import LANGUAGES, _, gettext, language, named, show_number
