@@ -39,11 +39,7 @@ async def close_customer(session: AsyncSession, *, customer: Customer) -> None:
 
 async def close_customers(session: AsyncSession, customers: Sequence[Customer]) -> list[AppError | None]:
     """`close_customer` for many. Gives for each why they stay as they are, or None."""
-    query = select(Service.customer_id, func.count()).where(
-        Service.customer_id.in_([c.id for c in customers]), Service.status != ServiceStatus.CLOSED
-    )  # fmt: skip
-    counted = await session.execute(query.group_by(Service.customer_id))
-    running = {row[0]: row[1] for row in counted}
+    running = await _running(session, [c.id for c in customers])
     found: list[AppError | None] = []
     for customer in customers:
         try:
@@ -97,10 +93,15 @@ async def refresh_statuses(session: AsyncSession, ids: Sequence[int]) -> dict[in
 
 async def running_services(session: AsyncSession, customer_id: int) -> int:
     """How many services of this customer are not closed."""
-    query = select(func.count()).select_from(Service).where(
-        Service.customer_id == customer_id, Service.status != ServiceStatus.CLOSED
+    return (await _running(session, [customer_id])).get(customer_id, 0)
+
+
+async def _running(session: AsyncSession, ids: Sequence[int]) -> dict[int, int]:
+    """Customer -> how many of their services are not closed, where there is one."""
+    query = select(Service.customer_id, func.count()).where(
+        Service.customer_id.in_(ids), Service.status != ServiceStatus.CLOSED
     )  # fmt: skip
-    return await session.scalar(query) or 0
+    return {row[0]: row[1] for row in await session.execute(query.group_by(Service.customer_id))}
 
 
 def say_running(n: int) -> str:
